@@ -1,0 +1,1 @@
+//! Executable requirements of the OAuth and OpenID Connect standards, for any authorization server.

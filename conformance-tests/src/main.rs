@@ -1,0 +1,3 @@
+//! Executable requirements of the OAuth and OpenID Connect standards, for any authorization server.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Both servers in one process on embedded stores.
+
+fn main() {}

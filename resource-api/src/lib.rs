@@ -1,0 +1,1 @@
+//! Multi-tenant resource API that trusts only access tokens.

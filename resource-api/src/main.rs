@@ -1,0 +1,3 @@
+//! Multi-tenant resource API that trusts only access tokens.
+
+fn main() {}

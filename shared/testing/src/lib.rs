@@ -1,0 +1,1 @@
+//! Stores, clock, randomness, log capture and fixed keys for tests.
