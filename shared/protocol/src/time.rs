@@ -92,7 +92,10 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "this is the Clock that everything else is handed")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the Clock that everything else is handed"
+        )]
         let now = std::time::SystemTime::now();
         match now.duration_since(std::time::UNIX_EPOCH) {
             Ok(after) => Instant::EPOCH + after,
@@ -151,11 +154,17 @@ mod tests {
         let late = Instant::from_millis(i64::MAX);
         assert_eq!(late + Duration::from_secs(1), late);
         assert_eq!(Instant::EPOCH.since(late), Duration::ZERO);
-        assert_eq!((Instant::EPOCH + Duration::from_secs(3)).since(Instant::EPOCH), Duration::from_secs(3));
+        assert_eq!(
+            (Instant::EPOCH + Duration::from_secs(3)).since(Instant::EPOCH),
+            Duration::from_secs(3)
+        );
     }
 
     #[test]
     fn display_is_rfc3339() {
-        assert_eq!(Instant::from_secs(1_700_000_000).to_string(), "2023-11-14T22:13:20Z");
+        assert_eq!(
+            Instant::from_secs(1_700_000_000).to_string(),
+            "2023-11-14T22:13:20Z"
+        );
     }
 }
