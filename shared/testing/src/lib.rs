@@ -1,1 +1,8 @@
 //! Stores, clock, randomness, log capture and fixed keys for tests.
+
+pub mod clock;
+pub mod databases;
+pub mod random;
+pub mod redis;
+pub mod ssrf;
+pub mod stores;

@@ -1,0 +1,91 @@
+//! The guard for routes that take bearer tokens (RFC 6750): tokens are verified offline with the issuer's keys (RFC 9068 §4) or
+//! asked for at its introspection endpoint (RFC 7662), and every refusal is a challenge that names its reason.
+
+mod access_token;
+mod error;
+mod guard;
+mod introspection;
+mod issuer_keys;
+mod presented;
+mod verifier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use access_token::AccessToken;
+pub use error::{BearerError, BearerRefusal, InvalidToken, IssuerFailure, header_parameters};
+pub use guard::{Guard, GuardLayer, GuardService};
+
+use crate::client_id::ClientId;
+use crate::issuer::Issuer;
+use crate::outbound::Fetcher;
+use crate::resource::ResourceId;
+use crate::time::Clock;
+
+/// An issuer whose tokens are accepted.
+pub struct TrustedIssuer {
+    /// Its identifier, compared character by character with `iss`.
+    pub issuer: Issuer,
+    /// How its JWTs are verified.
+    pub policy: Policy,
+    /// What this resource server introspects with; [`Policy::Introspect`] and [`Guard::introspecting`] need it.
+    pub introspection: Option<IntrospectionCredentials>,
+}
+
+/// How the JWTs of an issuer are verified. A token that is no JWT is introspected at the issuers of [`Policy::Introspect`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Policy {
+    /// Offline, with the issuer's published keys: a revocation shows when the token expires.
+    Jwks,
+    /// By asking the issuer (RFC 7662): a revocation shows within [`GuardSettings::introspection_cache`].
+    Introspect,
+}
+
+/// The client that this resource server is at the issuer (RFC 7662 §2.1).
+pub struct IntrospectionCredentials {
+    /// Its `client_id`.
+    pub client_id: ClientId,
+    /// Its secret, sent as HTTP Basic (RFC 6749 §2.3.1).
+    pub client_secret: SecretString,
+}
+
+/// What a [`Guard`] is made of.
+pub struct GuardSettings {
+    /// Who we are: what `aud` must name. An http or https URL, because the metadata of RFC 9728 is found by it.
+    pub resource: ResourceId,
+    /// Whose tokens are accepted, each issuer once.
+    pub issuers: Vec<TrustedIssuer>,
+    /// What reaches the issuers.
+    pub fetcher: Fetcher,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// How many verified tokens, and how many introspected ones for each issuer, are remembered; 10 000 is plenty.
+    pub remembered: u64,
+    /// How long an introspection answer is believed; at most 5 s.
+    pub introspection_cache: Duration,
+}
+
+/// Why no guard can be made of the settings.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidGuard {
+    /// The resource identifier is no http or https URL.
+    #[error("the resource identifier must be an http or https URL")]
+    Resource,
+    /// Nobody is trusted.
+    #[error("at least one issuer must be trusted")]
+    NoIssuer,
+    /// An issuer stands twice in the list.
+    #[error("the issuer {0} is listed twice")]
+    IssuerTwice(Issuer),
+    /// An issuer is to be asked, but we have nothing to ask with.
+    #[error("the issuer {0} has the policy `introspect` but no credentials for it")]
+    NoCredentials(Issuer),
+    /// The answers would be believed for too long.
+    #[error("introspection answers may be cached for at most 5 seconds")]
+    IntrospectionCache,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What a verified access token says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+use super::{BearerError, InvalidToken};
+use crate::client_id::ClientId;
+use crate::issuer::Issuer;
+use crate::jose::Audience;
+use crate::resource::ResourceId;
+use crate::scope::ScopeSet;
+use crate::time::Instant;
+
+/// How far the issuer's clock may be ahead of ours for `nbf` and `iat`. `exp` has no leeway.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// An access token that was accepted. The guard puts it into the request's extensions as an `Arc`.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    issuer: Issuer,
+    subject: String,
+    client_id: ClientId,
+    scope: ScopeSet,
+    expires_at: Instant,
+    issued_at: Option<Instant>,
+    auth_time: Option<Instant>,
+    jti: Option<String>,
+}
+
+impl AccessToken {
+    /// Who issued it. A person is known by issuer and subject together.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// `sub`: whom it speaks for, at its issuer.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The client it was issued to.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
+    /// What it allows.
+    #[must_use]
+    pub fn scope(&self) -> &ScopeSet {
+        &self.scope
+    }
+
+    /// From when on it is not accepted.
+    #[must_use]
+    pub fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
+    /// When it was issued; always known of a JWT.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<Instant> {
+        self.issued_at
+    }
+
+    /// When the person signed in (RFC 9068 §2.2.1).
+    #[must_use]
+    pub fn auth_time(&self) -> Option<Instant> {
+        self.auth_time
+    }
+
+    /// Its own identifier; always known of a JWT.
+    #[must_use]
+    pub fn jti(&self) -> Option<&str> {
+        self.jti.as_deref()
+    }
+
+    /// Whether it speaks for the client itself, and no person (RFC 9068 §2.2: `sub` is then the client).
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.subject == self.client_id.as_str()
+    }
+}
+
+/// The claims of RFC 9068 §2.2, by which RFC 7662 §2.2 names its members too. What only one of them demands is optional.
+#[derive(Deserialize)]
+pub(super) struct TokenClaims {
+    pub(super) iss: Option<String>,
+    sub: String,
+    client_id: ClientId,
+    aud: Audience,
+    exp: NumericDate,
+    pub(super) iat: Option<NumericDate>,
+    nbf: Option<NumericDate>,
+    auth_time: Option<NumericDate>,
+    pub(super) jti: Option<String>,
+    #[serde(default)]
+    scope: ScopeSet,
+    token_type: Option<String>,
+    #[serde(default, rename = "cnf", deserialize_with = "present")]
+    sender_constrained: bool,
+}
+
+/// Whatever its value is, even `null`: a confirmation that we do not understand is not one to ignore.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Seconds since 1970, maybe with a fraction (RFC 7519 §2).
+#[derive(Clone, Copy)]
+pub(super) struct NumericDate(Instant);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        if let Some(secs) = number.as_i64() {
+            return Ok(Self(Instant::from_secs(secs)));
+        }
+        let secs = number.as_f64().unwrap_or(f64::INFINITY);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast from f64 saturates, and less than a millisecond is of no account"
+        )]
+        let millis = (secs * 1000.0) as i64;
+        Ok(Self(Instant::from_millis(millis)))
+    }
+}
+
+/// A token that its issuer vouched for, by signature or by answer. It is accepted only after [`Vouched::accept`].
+pub(super) struct Vouched {
+    token: Arc<AccessToken>,
+    audience: Audience,
+    not_before: Instant,
+    sender_constrained: bool,
+}
+
+impl Vouched {
+    /// Takes the claims of a token of `issuer`.
+    pub(super) fn new(issuer: &Issuer, claims: TokenClaims) -> Result<Self, InvalidToken> {
+        if claims.sub.is_empty() {
+            return Err(InvalidToken::Claims);
+        }
+        // RFC 7662 §2.2: only an answer has it. `DPoP` is bound to a key; what is no access token at all has another name.
+        let bearer = claims
+            .token_type
+            .is_none_or(|token_type| token_type.eq_ignore_ascii_case("Bearer"));
+        let instant = |date: Option<NumericDate>| date.map(|date| date.0);
+        let (issued_at, not_before) = (instant(claims.iat), instant(claims.nbf));
+        Ok(Self {
+            audience: claims.aud,
+            not_before: issued_at.max(not_before).unwrap_or(Instant::EPOCH),
+            sender_constrained: claims.sender_constrained || !bearer,
+            token: Arc::new(AccessToken {
+                issuer: issuer.clone(),
+                subject: claims.sub,
+                client_id: claims.client_id,
+                scope: claims.scope,
+                expires_at: claims.exp.0,
+                issued_at,
+                auth_time: instant(claims.auth_time),
+                jti: claims.jti,
+            }),
+        })
+    }
+
+    /// What depends on the moment and on the request, checked each time: `aud`, `exp`, `nbf`, `iat`, `cnf` and scope.
+    pub(super) fn accept(
+        &self,
+        resource: &ResourceId,
+        needed: &ScopeSet,
+        now: Instant,
+    ) -> Result<Arc<AccessToken>, BearerError> {
+        if !self.audience.iter().any(|aud| names(aud, resource)) {
+            return Err(InvalidToken::Audience.into());
+        }
+        if self.sender_constrained {
+            return Err(InvalidToken::SenderConstrained.into());
+        }
+        if now >= self.token.expires_at {
+            return Err(InvalidToken::Expired.into());
+        }
+        if now + LEEWAY < self.not_before {
+            return Err(InvalidToken::NotYetValid.into());
+        }
+        if !needed.is_subset(&self.token.scope) {
+            return Err(BearerError::InsufficientScope {
+                needed: needed.clone(),
+            });
+        }
+        Ok(Arc::clone(&self.token))
+    }
+}
+
+/// Equal as text, or as identifiers that differ only in an empty path.
+fn names(aud: &str, resource: &ResourceId) -> bool {
+    aud == resource.as_str() || aud.parse::<ResourceId>().is_ok_and(|aud| aud == *resource)
+}

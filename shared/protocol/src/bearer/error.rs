@@ -1,0 +1,228 @@
+//! Every refusal of the guard, and its wire form (RFC 6750 §3).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use url::Url;
+
+use crate::jose::{InvalidJwk, JwtError};
+use crate::outbound::FetchError;
+use crate::scope::ScopeSet;
+
+/// Why a request was not let through.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BearerError {
+    /// No `Authorization` header, or one of another scheme.
+    #[error("the request carries no access token")]
+    NoToken,
+    /// More than one `Authorization` header.
+    #[error("the request carries more than one Authorization header")]
+    Repeated,
+    /// A Bearer header that is not of the form of RFC 6750 §2.1, or is too long.
+    #[error("the Authorization header is malformed")]
+    Malformed,
+    /// The token is not good here or now.
+    #[error("the access token is not accepted")]
+    InvalidToken(#[from] InvalidToken),
+    /// The token is good, but not for this.
+    #[error("the access token lacks scope")]
+    InsufficientScope {
+        /// What the route needs.
+        needed: ScopeSet,
+    },
+    /// The issuer could not be asked.
+    #[error("the issuer cannot be reached")]
+    Unavailable(#[from] IssuerFailure),
+}
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidToken {
+    /// It is not a JWT access token that one of the issuer's keys signed.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// A claim is absent or of the wrong type, in the token or in the issuer's answer about it.
+    #[error("a claim is absent or of the wrong type")]
+    Claims,
+    /// `iss` is nobody we trust, or not the issuer that was asked.
+    #[error("the issuer is not trusted")]
+    Issuer,
+    /// `aud` does not name this resource server.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `exp` has come.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// It is bound to a key (`cnf`), and was presented without proof of it (RFC 9449 §7.2, RFC 8705 §3).
+    #[error("the token is sender-constrained, and not accepted as a plain bearer token")]
+    SenderConstrained,
+    /// The issuer says that it is not active: unknown, expired or revoked.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
+    /// It is no JWT, and there is no issuer to ask about it.
+    #[error("the token is not a JWT")]
+    Opaque,
+}
+
+/// Why an issuer's keys, or its answer, could not be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum IssuerFailure {
+    /// The request failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It answered with another status than 200.
+    #[error("the issuer answered {0}")]
+    Status(StatusCode),
+    /// The metadata is not an object of RFC 8414.
+    #[error("the issuer's metadata cannot be read")]
+    Metadata,
+    /// The metadata is another issuer's (RFC 8414 §3.3).
+    #[error("the metadata names another issuer")]
+    OtherIssuer,
+    /// The metadata lacks `jwks_uri`.
+    #[error("the issuer's metadata names no jwks_uri")]
+    NoJwksUri,
+    /// The key set cannot be read.
+    #[error("the issuer's key set cannot be read: {0}")]
+    Keys(InvalidJwk),
+    /// The issuer has no introspection endpoint, or we have no credentials for it.
+    #[error("the issuer cannot be asked for introspection")]
+    NoIntrospection,
+    /// The introspection answer is not one of RFC 7662 §2.2.
+    #[error("the introspection answer cannot be read")]
+    Answer,
+}
+
+impl BearerError {
+    /// Status and error code of RFC 6750 §3.1. Who sent no token learns no code (RFC 6750 §3.1).
+    #[must_use]
+    pub fn wire(&self) -> (StatusCode, Option<&'static str>) {
+        match self {
+            Self::NoToken => (StatusCode::UNAUTHORIZED, None),
+            Self::Repeated | Self::Malformed => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+        }
+    }
+
+    /// What a client's developer reads. The precise cause stays inside, except for what the token's holder can see anyway.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match self {
+            Self::InvalidToken(cause) => cause.to_string(),
+            Self::NoToken
+            | Self::Repeated
+            | Self::Malformed
+            | Self::InsufficientScope { .. }
+            | Self::Unavailable(_) => self.to_string(),
+        }
+    }
+}
+
+/// A refusal with all that its challenge needs. As a response: status, `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1),
+/// `Cache-Control: no-store` and no body; the [`BearerError`] is in the response's extensions as an `Arc`, for whoever logs it or
+/// renders a body.
+#[derive(Clone, Debug)]
+pub struct BearerRefusal {
+    error: Arc<BearerError>,
+    resource_metadata: Url,
+}
+
+impl BearerRefusal {
+    pub(super) fn new(error: BearerError, resource_metadata: Url) -> Self {
+        Self {
+            error: Arc::new(error),
+            resource_metadata,
+        }
+    }
+
+    /// The cause.
+    #[must_use]
+    pub fn error(&self) -> &BearerError {
+        &self.error
+    }
+
+    /// The challenge; `None` where the fault is not the request's.
+    #[must_use]
+    pub fn challenge(&self) -> Option<String> {
+        if matches!(*self.error, BearerError::Unavailable(_)) {
+            return None;
+        }
+        let mut parameters = Vec::with_capacity(4);
+        if let (_, Some(code)) = self.error.wire() {
+            parameters.push(("error", code.to_owned()));
+            parameters.push(("error_description", self.error.description()));
+        }
+        if let BearerError::InsufficientScope { needed } = &*self.error {
+            parameters.push(("scope", needed.to_string()));
+        }
+        parameters.push(("resource_metadata", self.resource_metadata.to_string()));
+        Some(header_parameters("Bearer", &parameters))
+    }
+}
+
+impl IntoResponse for BearerRefusal {
+    fn into_response(self) -> Response {
+        let (status, _) = self.error.wire();
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self
+            .challenge()
+            .map(|text| HeaderValue::try_from(text).ok())
+        {
+            Some(challenge) => headers.extend(challenge.map(|value| (WWW_AUTHENTICATE, value))),
+            None => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("2"))),
+        }
+        response.extensions_mut().insert(self.error);
+        response
+    }
+}
+
+/// Joins `name="value"` parameters after a scheme (RFC 9110 §11.2): values are quoted and escaped, and what may not stand in a
+/// quoted string (§5.6.4) becomes `?`.
+#[must_use]
+pub fn header_parameters(scheme: &str, parameters: &[(&str, String)]) -> String {
+    let mut header = scheme.to_owned();
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        let separator = if index == 0 { " " } else { ", " };
+        // Writing to a String does not fail.
+        let _ = write!(header, "{separator}{name}=\"");
+        for c in value.chars() {
+            match c {
+                '"' | '\\' => header.extend(['\\', c]),
+                ' '..='~' => header.push(c),
+                _ => header.push('?'),
+            }
+        }
+        header.push('"');
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9110_5_6_4_values_cannot_leave_their_quotes() {
+        assert_eq!(
+            header_parameters(
+                "Bearer",
+                &[
+                    ("a", "x\", error=\"y".into()),
+                    ("b", "\\\r\nSet-Cookie: \u{e9}".into())
+                ]
+            ),
+            r#"Bearer a="x\", error=\"y", b="\\??Set-Cookie: ?""#
+        );
+        assert_eq!(header_parameters("Bearer", &[]), "Bearer");
+    }
+}

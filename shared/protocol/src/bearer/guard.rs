@@ -1,0 +1,176 @@
+//! The tower layer that lets only good tokens through.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use serde_json::{Value, json};
+use tower::{Layer, Service};
+use url::Url;
+
+use super::presented::bearer_token;
+use super::verifier::{Always, Verifier};
+use super::{AccessToken, BearerError, BearerRefusal, GuardSettings, InvalidGuard};
+use crate::issuer::Issuer;
+use crate::scope::ScopeSet;
+
+/// What accepts tokens for one resource server. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    verifier: Verifier,
+    resource: String,
+    resource_metadata_url: Url,
+}
+
+impl Guard {
+    /// A guard with these settings. Fetches nothing yet.
+    ///
+    /// # Errors
+    /// [`InvalidGuard`] says which setting makes no sense.
+    pub fn new(settings: GuardSettings) -> Result<Self, InvalidGuard> {
+        let mut resource_metadata_url = settings.resource.url().clone();
+        if !matches!(resource_metadata_url.scheme(), "https" | "http") {
+            return Err(InvalidGuard::Resource);
+        }
+        // RFC 9728 §3.1: the well-known path stands between host and path.
+        let path = match resource_metadata_url.path() {
+            "/" => String::new(),
+            path => path.to_owned(),
+        };
+        resource_metadata_url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
+        Ok(Self(Arc::new(Inner {
+            resource: settings.resource.as_str().to_owned(),
+            verifier: Verifier::new(settings)?,
+            resource_metadata_url,
+        })))
+    }
+
+    /// A layer for routes that need a token with all of `scope`. The handler finds an `Arc<AccessToken>` in the extensions.
+    #[must_use]
+    pub fn requiring(&self, scope: ScopeSet) -> GuardLayer {
+        self.layer(scope, Always::AsThePolicySays)
+    }
+
+    /// As [`Guard::requiring`], for routes where a revocation must show at once: the issuer is asked even about a JWT that
+    /// verifies. Issuers without credentials cannot be asked, and their tokens answer 503 here.
+    #[must_use]
+    pub fn introspecting(&self, scope: ScopeSet) -> GuardLayer {
+        self.layer(scope, Always::Introspect)
+    }
+
+    fn layer(&self, scope: ScopeSet, always: Always) -> GuardLayer {
+        GuardLayer {
+            guard: self.clone(),
+            scope: Arc::new(scope),
+            always,
+        }
+    }
+
+    /// Whether the keys of every issuer of [`Policy::Jwks`](super::Policy::Jwks) are there; fetches them if they are not.
+    ///
+    /// # Errors
+    /// Which issuer's keys could not be had, and why.
+    pub async fn ready(&self) -> Result<(), String> {
+        let ready = self.0.verifier.ready().await;
+        ready.map_err(|(issuer, failure)| format!("{issuer}: {failure}"))
+    }
+
+    /// Where the document of [`Guard::resource_metadata`] is to be served (RFC 9728 §3.1).
+    #[must_use]
+    pub fn resource_metadata_url(&self) -> Url {
+        self.0.resource_metadata_url.clone()
+    }
+
+    /// The protected resource metadata (RFC 9728 §2), with the scopes that the resource server knows.
+    #[must_use]
+    pub fn resource_metadata(&self, scopes: &ScopeSet) -> Value {
+        json!({
+            "resource": self.0.resource,
+            "authorization_servers": self.0.verifier.issuers().map(Issuer::as_str).collect::<Vec<_>>(),
+            "scopes_supported": scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "bearer_methods_supported": ["header"],
+        })
+    }
+
+    /// The response to a request that is refused for `error`: for handlers that find out later than the layer.
+    #[must_use]
+    pub fn refusal(&self, error: BearerError) -> BearerRefusal {
+        BearerRefusal::new(error, self.resource_metadata_url())
+    }
+
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        scope: &ScopeSet,
+        always: Always,
+    ) -> Result<Arc<AccessToken>, BearerError> {
+        let token = bearer_token(headers)?;
+        self.0.verifier.accept(token, scope, always).await
+    }
+}
+
+/// Puts a [`Guard`] before routes; made by [`Guard::requiring`] and [`Guard::introspecting`].
+#[derive(Clone)]
+pub struct GuardLayer {
+    guard: Guard,
+    scope: Arc<ScopeSet>,
+    always: Always,
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> GuardService<S> {
+        GuardService {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// A service behind a [`Guard`].
+#[derive(Clone)]
+pub struct GuardService<S> {
+    layer: GuardLayer,
+    inner: S,
+}
+
+impl<S> Service<Request> for GuardService<S>
+where
+    S: Service<Request, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        // The one that was polled ready is the one to call.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
+        let GuardLayer {
+            guard,
+            scope,
+            always,
+        } = self.layer.clone();
+        Box::pin(async move {
+            match guard.admit(request.headers(), &scope, always).await {
+                Ok(token) => {
+                    request.extensions_mut().insert(token);
+                    inner.call(request).await
+                }
+                Err(error) => Ok(guard.refusal(error).into_response()),
+            }
+        })
+    }
+}

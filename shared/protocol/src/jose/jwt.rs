@@ -1,0 +1,240 @@
+//! JSON Web Tokens in the compact form (RFC 7519, RFC 7515 §7.1): read with suspicion, written in one way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Algorithm, JwkSet, KeyId, PublicJwk, SignError, Signer, json};
+
+/// The longest token that is looked at, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// What a JWT is for. A token of one kind is never taken for another (RFC 8725 §3.11).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum JwtKind {
+    /// An access token: `typ` is `at+jwt` (RFC 9068 §2.1).
+    AccessToken,
+    /// A client's assertion of itself (RFC 7523 §2.2), for which `typ` may be absent, `JWT`, or
+    /// `client-authentication+jwt` (the name in the draft that revises RFC 7523).
+    ClientAssertion,
+}
+
+impl JwtKind {
+    /// The `typ` that tokens of this kind are written with.
+    #[must_use]
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::AccessToken => "at+jwt",
+            Self::ClientAssertion => "client-authentication+jwt",
+        }
+    }
+
+    /// RFC 7515 §4.1.9: compared without regard to case, and `application/` may stand before it.
+    fn accepts(self, typ: Option<&str>) -> bool {
+        let Some(typ) = typ else {
+            return self == Self::ClientAssertion;
+        };
+        let typ = match typ.split_at_checked(12) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+            _ => typ,
+        };
+        typ.eq_ignore_ascii_case(self.typ())
+            || (self == Self::ClientAssertion && typ.eq_ignore_ascii_case("JWT"))
+    }
+}
+
+/// Why a JWT was not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum JwtError {
+    /// Not three base64url parts that hold JSON objects with unique names, or too long.
+    #[error("not a well-formed JWT")]
+    Malformed,
+    /// `alg` is `none`, symmetric, unknown, or absent.
+    #[error("the JWT's algorithm is not accepted")]
+    Algorithm,
+    /// `typ` says that it is another kind of token.
+    #[error("the JWT is of another kind")]
+    Kind,
+    /// `crit` or `b64` asks for what is not understood (RFC 7515 §4.1.11, RFC 7797).
+    #[error("the JWT demands an extension that is not understood")]
+    Critical,
+    /// No key of this id and algorithm.
+    #[error("no key for this JWT")]
+    UnknownKey,
+    /// The signature is not the key's.
+    #[error("the JWT's signature does not verify")]
+    Signature,
+    /// A claim is absent or of the wrong type.
+    #[error("the JWT lacks a claim, or a claim is of the wrong type")]
+    Claims,
+}
+
+/// A JWT whose signature nobody has checked yet. Its kind, algorithm and form are as asked.
+pub struct UnverifiedJwt<'a> {
+    alg: Algorithm,
+    kid: Option<KeyId>,
+    signing_input: &'a str,
+    signature: &'a str,
+    claims: Map<String, Value>,
+}
+
+/// The claims of a JWT whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct Claims(Map<String, Value>);
+
+impl<'a> UnverifiedJwt<'a> {
+    /// Reads a compact JWS of one kind.
+    ///
+    /// Keys and addresses of keys in the header (`jwk`, `jku`, `x5u`, `x5c`) are never looked at.
+    ///
+    /// # Errors
+    /// [`JwtError`] for any form but that.
+    pub fn parse(token: &'a str, kind: JwtKind) -> Result<Self, JwtError> {
+        if token.len() > MAX_BYTES {
+            return Err(JwtError::Malformed);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(JwtError::Malformed)?;
+        let header = part(header)?;
+        let text = |name: &str| match header.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(JwtError::Malformed),
+        };
+        // RFC 7515 §4.1.11: an extension that is not understood, and we understand none. `enc` and `zip` are for JWE.
+        if ["crit", "b64", "enc", "zip"]
+            .iter()
+            .any(|name| header.contains_key(*name))
+        {
+            return Err(JwtError::Critical);
+        }
+        let alg = text("alg")?
+            .and_then(|alg| alg.parse().ok())
+            .ok_or(JwtError::Algorithm)?;
+        if !kind.accepts(text("typ")?) {
+            return Err(JwtError::Kind);
+        }
+        let key_id = text("kid")?
+            .map(|kid| KeyId::new(kid).ok_or(JwtError::Malformed))
+            .transpose()?;
+        Ok(Self {
+            alg,
+            kid: key_id,
+            signing_input,
+            signature,
+            claims: part(payload)?,
+        })
+    }
+
+    /// The algorithm of the header.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.alg
+    }
+
+    /// The key id of the header.
+    #[must_use]
+    pub fn kid(&self) -> Option<&KeyId> {
+        self.kid.as_ref()
+    }
+
+    /// A claim that nobody has vouched for: good for choosing whose keys to try, and nothing else.
+    #[must_use]
+    pub fn unverified_text(&self, claim: &str) -> Option<&str> {
+        self.claims.get(claim)?.as_str()
+    }
+
+    /// The claims, if one of the set's keys made the signature, and which key it was.
+    ///
+    /// # Errors
+    /// [`JwtError::UnknownKey`] when no key fits, [`JwtError::Signature`] when none verifies.
+    pub fn verify(self, keys: &JwkSet) -> Result<(Claims, PublicJwk), JwtError> {
+        let mut error = JwtError::UnknownKey;
+        // Without `kid` every fitting key is tried; a handful bounds what a stranger can make us compute.
+        for key in keys.candidates(self.kid.as_ref(), self.alg).take(8) {
+            if key.verify(self.signing_input.as_bytes(), self.signature, self.alg) {
+                return Ok((Claims(self.claims), key.clone()));
+            }
+            error = JwtError::Signature;
+        }
+        Err(error)
+    }
+}
+
+fn part(encoded: &str) -> Result<Map<String, Value>, JwtError> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_| JwtError::Malformed)?;
+    json::object(&bytes).map_err(|_| JwtError::Malformed)
+}
+
+impl Claims {
+    /// The claims as a type.
+    ///
+    /// # Errors
+    /// [`JwtError::Claims`].
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, JwtError> {
+        serde_json::from_value(Value::Object(self.0)).map_err(|_| JwtError::Claims)
+    }
+}
+
+/// `aud`: one string or an array of them (RFC 7519 §4.1.3).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One recipient, written as a string.
+    One(String),
+    /// An array, of one or more.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// The recipients.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
+}
+
+/// Writes and signs a JWT: header `typ`, `alg`, `kid`, then the claims.
+///
+/// # Errors
+/// [`SignError`] when the claims cannot be written as JSON, or the signer fails.
+pub async fn sign_jwt<T: Serialize + Sync>(
+    kind: JwtKind,
+    claims: &T,
+    signer: &dyn Signer,
+) -> Result<String, SignError> {
+    #[derive(Serialize)]
+    struct Header<'a> {
+        typ: &'static str,
+        alg: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kid: Option<&'a str>,
+    }
+    let header = Header {
+        typ: kind.typ(),
+        alg: signer.algorithm().name(),
+        kid: signer.public().kid().map(KeyId::as_str),
+    };
+    let mut token = String::with_capacity(1024);
+    for json in [serde_json::to_vec(&header), serde_json::to_vec(claims)] {
+        let json = json.map_err(|error| SignError(error.to_string()))?;
+        URL_SAFE_NO_PAD.encode_string(json, &mut token);
+        token.push('.');
+    }
+    token.pop();
+    let signature = signer.sign(token.as_bytes()).await?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+use serde_json::json;
+
+use super::super::{Pkcs8, SigningKey};
+use super::*;
+use crate::random::SystemRandom;
+
+fn key(alg: Algorithm) -> SigningKey {
+    SigningKey::from_pkcs8(alg, &SigningKey::generate(alg, &SystemRandom).unwrap()).unwrap()
+}
+
+fn set(keys: &[&SigningKey]) -> JwkSet {
+    JwkSet::new(keys.iter().map(|key| key.public().clone()).collect())
+}
+
+async fn signed(header: &Value, payload: &str, key: &SigningKey) -> String {
+    let input = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()).await.unwrap());
+    format!("{input}.{signature}")
+}
+
+fn verify(token: &str, kind: JwtKind, keys: &JwkSet) -> Result<Value, JwtError> {
+    UnverifiedJwt::parse(token, kind)?.verify(keys)?.0.parse()
+}
+
+#[tokio::test]
+async fn rfc7515_every_algorithm_signs_and_verifies_and_keeps_its_key() {
+    for alg in Algorithm::ALL {
+        let signer = key(alg);
+        let token = sign_jwt(JwtKind::AccessToken, &json!({"sub": "a"}), &signer)
+            .await
+            .unwrap();
+        assert_eq!(
+            verify(&token, JwtKind::AccessToken, &set(&[&signer])),
+            Ok(json!({"sub": "a"})),
+            "{alg}"
+        );
+        // Another key of the same algorithm, first under its own id, then under the signer's.
+        assert_eq!(
+            verify(&token, JwtKind::AccessToken, &set(&[&key(alg)])),
+            Err(JwtError::UnknownKey),
+            "{alg}"
+        );
+        let header = json!({"alg": alg.name(), "typ": "at+jwt", "kid": signer.public().kid().unwrap().as_str()});
+        let forged = signed(&header, r#"{"sub":"a"}"#, &key(alg)).await;
+        assert_eq!(
+            verify(&forged, JwtKind::AccessToken, &set(&[&signer])),
+            Err(JwtError::Signature),
+            "{alg}"
+        );
+    }
+}
+
+/// Threats 15 and 16: what an attacker writes into a header.
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+async fn rfc8725_3_1_headers_that_confuse_are_refused() {
+    let (signer, rsa) = (key(Algorithm::Es256), key(Algorithm::Rs256));
+    let keys = set(&[&signer, &rsa]);
+    let kid = signer.public().kid().unwrap().as_str().to_owned();
+    let good = json!({"alg": "ES256", "typ": "at+jwt", "kid": kid});
+    let with = |name: &str, value: Value| {
+        let mut header = good.clone();
+        header.as_object_mut().unwrap().insert(name.into(), value);
+        header
+    };
+    let payload = r#"{"sub":"a"}"#;
+    assert!(
+        verify(
+            &signed(&good, payload, &signer).await,
+            JwtKind::AccessToken,
+            &keys
+        )
+        .is_ok()
+    );
+    for (what, header, expected) in [
+        ("alg none", with("alg", "none".into()), JwtError::Algorithm),
+        ("alg nOnE", with("alg", "nOnE".into()), JwtError::Algorithm),
+        (
+            "alg HS256",
+            with("alg", "HS256".into()),
+            JwtError::Algorithm,
+        ),
+        (
+            "alg lower case",
+            with("alg", "es256".into()),
+            JwtError::Algorithm,
+        ),
+        ("alg a number", with("alg", 1.into()), JwtError::Malformed),
+        (
+            "alg absent",
+            json!({"typ": "at+jwt", "kid": kid}),
+            JwtError::Algorithm,
+        ),
+        (
+            "another key's algorithm",
+            with("alg", "RS256".into()),
+            JwtError::UnknownKey,
+        ),
+        (
+            "PS256 with an RS256 key",
+            json!({"alg": "PS256", "typ": "at+jwt", "kid": rsa.public().kid().unwrap().as_str()}),
+            JwtError::UnknownKey,
+        ),
+        ("crit", with("crit", json!(["b64"])), JwtError::Critical),
+        (
+            "crit, unknown",
+            with("crit", json!(["x"])),
+            JwtError::Critical,
+        ),
+        ("crit, empty", with("crit", json!([])), JwtError::Critical),
+        ("b64 false", with("b64", false.into()), JwtError::Critical),
+        ("zip", with("zip", "DEF".into()), JwtError::Critical),
+        ("enc", with("enc", "A256GCM".into()), JwtError::Critical),
+        (
+            "kid traversal",
+            with("kid", "../../dev/null".into()),
+            JwtError::UnknownKey,
+        ),
+        (
+            "kid SQL",
+            with("kid", "' OR 1=1 --".into()),
+            JwtError::UnknownKey,
+        ),
+        ("kid NUL", with("kid", "\u{0}".into()), JwtError::UnknownKey),
+        (
+            "kid 64 KiB",
+            with("kid", "k".repeat(8000).into()),
+            JwtError::Malformed,
+        ),
+        ("kid a number", with("kid", 7.into()), JwtError::Malformed),
+        (
+            "typ absent",
+            json!({"alg": "ES256", "kid": kid}),
+            JwtError::Kind,
+        ),
+        ("typ JWT", with("typ", "JWT".into()), JwtError::Kind),
+        (
+            "typ of a DPoP proof",
+            with("typ", "dpop+jwt".into()),
+            JwtError::Kind,
+        ),
+        (
+            "typ of a security event",
+            with("typ", "secevent+jwt".into()),
+            JwtError::Kind,
+        ),
+        (
+            "typ of a logout token",
+            with("typ", "logout+jwt".into()),
+            JwtError::Kind,
+        ),
+        (
+            "typ of a request object",
+            with("typ", "oauth-authz-req+jwt".into()),
+            JwtError::Kind,
+        ),
+        (
+            "typ of an introspection",
+            with("typ", "token-introspection+jwt".into()),
+            JwtError::Kind,
+        ),
+        (
+            "typ of a client assertion",
+            with("typ", "client-authentication+jwt".into()),
+            JwtError::Kind,
+        ),
+        ("typ a number", with("typ", 1.into()), JwtError::Malformed),
+    ] {
+        let token = signed(&header, payload, &signer).await;
+        assert_eq!(
+            verify(&token, JwtKind::AccessToken, &keys),
+            Err(expected),
+            "{what}"
+        );
+    }
+    // A key that the token brings along is not looked at: neither to trust it nor to stumble over it.
+    let stranger = key(Algorithm::Es256);
+    for name in ["jwk", "jku", "x5u", "x5c"] {
+        let value = if name == "jwk" {
+            stranger.public().to_value()
+        } else {
+            "https://evil.example/keys".into()
+        };
+        let token = signed(&with(name, value), payload, &stranger).await;
+        assert_eq!(
+            verify(&token, JwtKind::AccessToken, &keys),
+            Err(JwtError::Signature),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rfc8725_2_1_forged_signatures_are_refused() {
+    let signer = key(Algorithm::Es256);
+    let keys = set(&[&signer]);
+    let token = sign_jwt(JwtKind::AccessToken, &json!({"sub": "a"}), &signer)
+        .await
+        .unwrap();
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let zeros = URL_SAFE_NO_PAD.encode([0; 64]);
+    for (what, forged) in [
+        ("zero r and s", format!("{input}.{zeros}")),
+        ("no signature", format!("{input}.")),
+        ("cut", format!("{input}.{}", &signature[..80])),
+        (
+            "DER",
+            format!(
+                "{input}.{}",
+                URL_SAFE_NO_PAD.encode([0x30, 6, 2, 1, 1, 2, 1, 1])
+            ),
+        ),
+        ("not base64url", format!("{input}.!!!!")),
+    ] {
+        assert_eq!(
+            verify(&forged, JwtKind::AccessToken, &keys),
+            Err(JwtError::Signature),
+            "{what}"
+        );
+    }
+    for (what, forged) in [
+        ("padding in the payload", token.replacen('.', "=.", 2)),
+        ("two parts", input.to_owned()),
+        ("four parts", format!("{token}.x")),
+        ("five parts", format!("{token}.x.y")),
+        ("empty", String::new()),
+        ("long", format!("{token}{}", "A".repeat(MAX_BYTES))),
+        (
+            "nested: the payload is a JWT",
+            signed(&json!({"alg": "ES256", "typ": "at+jwt"}), &token, &signer).await,
+        ),
+        (
+            "duplicate claims",
+            signed(
+                &json!({"alg": "ES256", "typ": "at+jwt"}),
+                r#"{"sub":"a","sub":"b"}"#,
+                &signer,
+            )
+            .await,
+        ),
+    ] {
+        assert_eq!(
+            verify(&forged, JwtKind::AccessToken, &keys),
+            Err(JwtError::Malformed),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rfc7523_3_an_assertion_may_leave_its_type_out_but_not_lie() {
+    let signer = key(Algorithm::EdDsa);
+    let keys = set(&[&signer]);
+    for (typ, accepted) in [
+        (None, true),
+        (Some("JWT"), true),
+        (Some("jwt"), true),
+        (Some("application/jwt"), true),
+        (Some("client-authentication+jwt"), true),
+        (Some("at+jwt"), false),
+        (Some("dpop+jwt"), false),
+        (Some(""), false),
+    ] {
+        let header = match typ {
+            None => json!({"alg": "EdDSA"}),
+            Some(typ) => json!({"alg": "EdDSA", "typ": typ}),
+        };
+        let token = signed(&header, "{}", &signer).await;
+        assert_eq!(
+            verify(&token, JwtKind::ClientAssertion, &keys).is_ok(),
+            accepted,
+            "{typ:?}"
+        );
+    }
+    let header = json!({"alg": "EdDSA", "typ": "application/at+JWT"});
+    assert!(
+        verify(
+            &signed(&header, "{}", &signer).await,
+            JwtKind::AccessToken,
+            &keys
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn a_key_for_one_algorithm_is_not_parsed_for_another() {
+    for made in Algorithm::ALL {
+        let der = SigningKey::generate(made, &SystemRandom).unwrap();
+        for read in Algorithm::ALL {
+            let rsa = |alg| matches!(alg, Algorithm::Rs256 | Algorithm::Ps256);
+            let fits = made == read || (rsa(made) && rsa(read));
+            assert_eq!(
+                SigningKey::from_pkcs8(read, &der).is_ok(),
+                fits,
+                "{made} as {read}"
+            );
+        }
+    }
+    assert!(SigningKey::from_pkcs8(Algorithm::Es256, &Pkcs8::from_der(vec![0; 64])).is_err());
+}

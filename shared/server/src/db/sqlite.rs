@@ -1,0 +1,172 @@
+//! SQLite: one file, one connection that writes and a few that read.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, ConnectionError, ConnectionResult, SqliteConnection};
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt, lazy};
+
+use super::error::chain;
+use super::{DbError, Result, Settings, Synchronous};
+
+/// An async connection to SQLite whose executor is told at set-up where to run.
+pub type SqliteConn = SyncConnectionWrapper<SqliteConnection, Executor>;
+
+const READERS: usize = 4;
+
+/// Where the statements of a connection run.
+#[derive(Clone, Copy, Debug)]
+pub enum Executor {
+    /// On the calling task: a point read costs about as much as a thread hop, and never waits for the disk to sync.
+    Inline,
+    /// On a thread that may block: a commit waits for the disk.
+    OffThread,
+}
+
+impl SpawnBlocking for Executor {
+    fn spawn_blocking<'a, R: Send + 'static>(
+        &mut self,
+        task: impl FnOnce() -> R + Send + 'static,
+    ) -> BoxFuture<'a, Result<R, Box<dyn std::error::Error + Send + Sync>>> {
+        match self {
+            Self::Inline => lazy(|_| Ok(task())).boxed(),
+            // diesel-async's own waits for the statement when its future is dropped, and so panics on a runtime of one
+            // thread. Here the statement runs to its end alone, and its `Lease` closes the connection.
+            Self::OffThread => tokio::task::spawn_blocking(task).map_err(Box::from).boxed(),
+        }
+    }
+
+    fn get_runtime() -> Self {
+        Self::OffThread
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    Reader,
+    Writer,
+    /// Changes the schema. Rebuilding a table, the only way SQLite has to change most of it, must not cascade.
+    Migrator,
+}
+
+/// The file and how to open it.
+#[derive(Clone)]
+pub(super) struct File {
+    path: Arc<str>,
+    busy_timeout: Duration,
+    synchronous: Synchronous,
+}
+
+impl File {
+    /// Makes the file and its folder, for this user alone, if they are not there.
+    pub(super) fn prepare(path: PathBuf, settings: &Settings) -> Result<Self> {
+        let fail = |doing: &str, error: &std::io::Error| {
+            DbError::Unavailable(format!(
+                "cannot {doing} {}: {error}; check the path and who may write there",
+                path.display()
+            ))
+        };
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder
+                .create(folder)
+                .map_err(|error| fail("make the folder of", &error))?;
+        }
+        let mut options = fs::OpenOptions::new();
+        options.read(true).append(true).create(true);
+        // The journal and its index take the permissions of the file.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&path).map_err(|error| fail("open", &error))?;
+        let path = path
+            .into_os_string()
+            .into_string()
+            .map_err(|_| DbError::Settings("the path of the SQLite file is not UTF-8".into()))?;
+        Ok(Self {
+            path: path.into(),
+            busy_timeout: settings.statement_timeout,
+            synchronous: settings.synchronous,
+        })
+    }
+
+    pub(super) fn pool(&self, role: Role) -> Result<Pool<SqliteConn>> {
+        let file = self.clone();
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(move |_| {
+            let file = file.clone();
+            async move {
+                let runtime = match role {
+                    Role::Reader => Executor::Inline,
+                    Role::Writer | Role::Migrator => Executor::OffThread,
+                };
+                let conn = tokio::task::spawn_blocking(move || file.open(role))
+                    .await
+                    .map_err(|error| ConnectionError::BadConnection(error.to_string()))??;
+                Ok(SqliteConn::with_runtime(conn, runtime))
+            }
+            .boxed()
+        });
+        Pool::builder(AsyncDieselConnectionManager::new_with_config(
+            &*self.path,
+            config,
+        ))
+        .max_size(match role {
+            Role::Reader => READERS,
+            Role::Writer | Role::Migrator => 1,
+        })
+        .build()
+        .map_err(|error| DbError::Settings(error.to_string()))
+    }
+
+    /// Blocks.
+    pub(super) fn open(&self, role: Role) -> ConnectionResult<SqliteConnection> {
+        let (busy_timeout, rules) = match role {
+            Role::Reader => (
+                self.busy_timeout,
+                "foreign_keys = ON; PRAGMA query_only = ON",
+            ),
+            Role::Writer => (self.busy_timeout, "foreign_keys = ON"),
+            Role::Migrator => (Duration::from_mins(1), "foreign_keys = OFF"),
+        };
+        let synchronous = match self.synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        };
+        let mut conn = SqliteConnection::establish(&self.path)?;
+        // First the time to wait: turning a new file to WAL takes a lock that another starter may hold.
+        conn.batch_execute(&format!(
+            "PRAGMA busy_timeout = {};
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = {synchronous};
+             PRAGMA cache_size = -16000;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA mmap_size = 134217728;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA {rules};",
+            busy_timeout.as_millis(),
+        ))
+        .map_err(|error| {
+            ConnectionError::BadConnection(format!(
+                "cannot set up the SQLite file {}: {}",
+                self.path,
+                chain(&error)
+            ))
+        })?;
+        Ok(conn)
+    }
+}

@@ -1,0 +1,296 @@
+//! What surrounds every request, in one function.
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http_body_util::Limited;
+use hyper::body::Body as _;
+use shared_protocol::random::Random;
+use shared_protocol::time::{Clock, Instant};
+use tokio::time::timeout;
+use tracing::field::Empty;
+use tracing::{Instrument, Level, Span};
+
+use super::request_id::X_REQUEST_ID;
+use super::{Limits, Problem, RequestId};
+use crate::telemetry::HttpMetrics;
+
+/// What the layers need.
+#[derive(Clone)]
+pub struct Observed {
+    /// Read once for each request; see [`Now`].
+    pub clock: Arc<dyn Clock>,
+    /// Makes the ids of requests.
+    pub random: Arc<dyn Random>,
+    /// Counts requests.
+    pub metrics: HttpMetrics,
+    /// Bounds requests.
+    pub limits: Limits,
+}
+
+/// Why a request failed, for the log alone: an extension of the response.
+#[derive(Clone, Debug)]
+pub struct Cause(pub Arc<dyn Error + Send + Sync>);
+
+/// When the request came, read once from the clock: an extractor, so that everything that happens in one request happens at
+/// one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Now(pub Instant);
+
+impl<S: Sync> FromRequestParts<S> for Now {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Only a router without its layers lacks it.
+        parts.extensions.get().copied().ok_or_else(internal)
+    }
+}
+
+/// Surrounds all routes of `app` with request id, span, log, metrics, security headers, problem bodies, limits and a net for
+/// panics.
+///
+/// A handler adds to its request's line in the log by `tracing::Span::current().record("client_id", …)` or `"grant_type"`,
+/// and by a [`Cause`]; it overrides a security header by setting it.
+pub fn layers(app: Router, observed: &Observed) -> Router {
+    app.method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(observed.clone()),
+            surround,
+        ))
+}
+
+/// For `Router::fallback`: 404.
+pub async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here")
+}
+
+/// 405, to which the router adds `Allow` (RFC 9110 §15.5.6). [`layers`] sets it for all routes that have no other.
+pub async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "This resource does not take that method",
+    )
+}
+
+/// Every request passes here; what surrounds it, from the outside in.
+async fn surround(
+    State(observed): State<Arc<Observed>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = RequestId::of(request.headers(), &*observed.random);
+    let mut ending = Ending::of(&request, &id, &observed.metrics);
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(Now(observed.clock.now()));
+    // hyper hides whether a chunked request had a Content-Length too, after which the connection must be closed
+    // (RFC 9112 §6.1): nothing that follows such a body is ever taken for a request.
+    let close = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = bounded(request, next, &observed.limits)
+        .instrument(ending.span.clone())
+        .await;
+    Problem::render(&mut response, &id);
+    set_headers(response.headers_mut(), &id);
+    if close {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    ending.status = Some(response.status());
+    ending.cause = response.extensions_mut().remove();
+    response
+}
+
+/// The request within its limits, and a 500 if it panics.
+async fn bounded(request: Request, next: Next, limits: &Limits) -> Response {
+    let request = match admit(request, limits) {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match timeout(limits.request, answered).await {
+        Ok(Ok(response)) => response,
+        // The hook of `telemetry::init` has told where.
+        Ok(Err(_)) => internal().into_response(),
+        Err(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timed-out",
+            "The request took too long",
+        )
+        .into_response(),
+    }
+}
+
+/// The request, its body bounded, if it says clearly where it goes and does not announce too much.
+fn admit(request: Request, limits: &Limits) -> Result<Request, Problem> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    // RFC 9112 §3.2.
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "ambiguous-host",
+            "A request must have exactly one Host header",
+        ));
+    }
+    // hyper's buffer lets up to twice as much through, as the bytes happen to arrive.
+    if header_bytes(&request) > limits.header_bytes {
+        return Err(Problem::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers-too-large",
+            "The headers of the request are too large",
+        ));
+    }
+    let limit = u64::try_from(limits.body).unwrap_or(u64::MAX);
+    let mut request = match request.body().size_hint().exact() {
+        Some(length) if length > limit => {
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body of the request is too large",
+            )
+            .with("limit", limit));
+        }
+        // hyper reads no more than was announced.
+        Some(_) => request,
+        None => request.map(|body| Body::new(Limited::new(body, limits.body))),
+    };
+    DefaultBodyLimit::disable().apply(&mut request);
+    Ok(request)
+}
+
+/// The length of the target and of all header fields, each with its colon, space and line end.
+fn header_bytes(request: &Request) -> usize {
+    let target = request.uri().path_and_query();
+    let fields = request.headers().iter();
+    target.map_or(0, |target| target.as_str().len())
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
+}
+
+fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "The server failed to answer",
+    )
+}
+
+/// What suits a JSON API (OWASP, REST Security); a handler that set one keeps its own.
+fn set_headers(headers: &mut HeaderMap, id: &RequestId) {
+    headers.reserve(8);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert(X_REQUEST_ID, id.header());
+}
+
+/// Counts and logs the request when it ends, also if it ends because its client hung up.
+struct Ending {
+    span: Span,
+    metrics: HttpMetrics,
+    route: Option<MatchedPath>,
+    method: &'static str,
+    started: tokio::time::Instant,
+    status: Option<StatusCode>,
+    cause: Option<Cause>,
+}
+
+impl Ending {
+    fn of(request: &Request, id: &RequestId, metrics: &HttpMetrics) -> Self {
+        Self {
+            span: tracing::info_span!(
+                "request",
+                request_id = id.as_str(),
+                client_id = Empty,
+                grant_type = Empty
+            ),
+            metrics: metrics.clone(),
+            route: request.extensions().get().cloned(),
+            method: known(request.method()),
+            started: tokio::time::Instant::now(),
+            status: None,
+            cause: None,
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let status = self.status.as_ref().map_or("aborted", StatusCode::as_str);
+        self.metrics
+            .request_duration
+            .with_label_values(&[route, self.method, status])
+            .observe(elapsed.as_secs_f64());
+        let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
+        let cause = self.cause.as_ref().map(chain);
+        macro_rules! tell {
+            ($level:expr) => {
+                tracing::event!(
+                    parent: &self.span,
+                    $level,
+                    route,
+                    method = self.method,
+                    status,
+                    elapsed_ms,
+                    cause = cause.as_deref(),
+                    "request"
+                )
+            };
+        }
+        if self.status.is_some_and(|status| status.is_server_error()) {
+            tell!(Level::WARN);
+        } else {
+            tell!(Level::INFO);
+        }
+    }
+}
+
+/// The name of a method that RFC 9110 or 5789 knows: a client must not be able to make up labels.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// An error and all that caused it, on one line whatever their texts are.
+fn chain(Cause(cause): &Cause) -> String {
+    let outermost: &(dyn Error + 'static) = &**cause;
+    let texts: Vec<String> = std::iter::successors(Some(outermost), |&error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    let told = texts.join(": ");
+    if told.contains(char::is_control) {
+        told.escape_debug().to_string()
+    } else {
+        told
+    }
+}

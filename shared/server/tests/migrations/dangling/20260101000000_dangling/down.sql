@@ -1,0 +1,1 @@
+DROP TABLE children; DROP TABLE parents;
