@@ -1,1 +1,41 @@
 //! Executable requirements of the OAuth and OpenID Connect standards, for any authorization server.
+//!
+//! A [`Standard`] of the [`catalogue`] lists [`Requirement`]s; each has [`Check`]s that speak HTTP to the server under
+//! test, a [`Subject`], and end in an [`Outcome`]. [`run`] turns them into a [`Report`]:
+//!
+//! ```no_run
+//! # async fn example(target: conformance_tests::Target) -> Result<(), conformance_tests::Unreachable> {
+//! use conformance_tests::{Clock, Limits, Subject, catalogue, run};
+//!
+//! let subject = Subject::connect(target, Clock::system(), Limits::default()).await?;
+//! let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
+//! println!("{}", report.text());
+//! # Ok(()) }
+//! ```
+//!
+//! The crate is a client and nothing else: it shares no code with any server, so that a mistake in a server's own
+//! handling of tokens cannot hide itself here.
+
+pub mod catalogue;
+
+mod answer;
+mod challenge;
+mod check;
+mod clock;
+mod exchange;
+mod jws;
+mod metadata;
+mod report;
+mod request;
+mod run;
+mod subject;
+mod target;
+
+pub use catalogue::{Feature, Level, Requirement, Standard};
+pub use check::{Check, Outcome, Verdict};
+pub use clock::Clock;
+pub use exchange::Exchange;
+pub use report::{CheckResult, Report, RequirementResult, Score, StandardResult, Summary};
+pub use run::run;
+pub use subject::{Limits, Subject, Unreachable};
+pub use target::{AssertionKey, Authentication, Credentials, InvalidDemo, InvalidKey, Target};

@@ -1,3 +1,289 @@
-//! Executable requirements of the OAuth and OpenID Connect standards, for any authorization server.
+//! Checks an authorization server by its URL against the catalogue of requirements.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, ValueEnum};
+use conformance_tests::{
+    AssertionKey, Authentication, Clock, Credentials, Limits, Outcome, Report, RequirementResult,
+    Standard, Subject, Target, catalogue, run,
+};
+use url::Url;
+
+/// Checks an authorization server against the requirements of the OAuth and OpenID Connect standards.
+///
+/// Without a client, only what the server publishes is checked; what needs tokens is reported as unchecked.
+///
+/// Exit status: 0 when nothing failed, 1 when something failed, 2 when the arguments are wrong or the server cannot be
+/// reached.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example:\n  conformance-tests --issuer https://as.example --client-id tester \\\n    \
+                                 --client-secret-file secret.txt --resource https://api.example --rfc 6749 --rfc 7009"
+)]
+struct Arguments {
+    /// Issuer identifier of the server, exactly as it states it.
+    #[arg(long, required_unless_present = "demo")]
+    issuer: Option<String>,
+
+    /// Only this standard (`RFC 6749`, `rfc6749` and `6749` all work); may be repeated.
+    #[arg(long = "rfc", value_name = "STANDARD", value_parser = standard)]
+    standards: Vec<&'static Standard>,
+
+    /// Form of the report on standard output.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Demo file of a server in development mode: issuer, clients, resources and API; other arguments win over it.
+    #[arg(long, value_name = "PATH")]
+    demo: Option<PathBuf>,
+
+    /// Confidential client with the client credentials grant.
+    #[arg(long)]
+    client_id: Option<String>,
+
+    /// File with the client's secret, white space around it dropped; or set `CONFORMANCE_CLIENT_SECRET`.
+    #[arg(long, value_name = "PATH", requires = "client_id")]
+    client_secret_file: Option<PathBuf>,
+
+    /// The client's secret; prefer the file or the environment, arguments are seen by every process.
+    #[arg(
+        long,
+        env = "CONFORMANCE_CLIENT_SECRET",
+        hide_env_values = true,
+        hide = true
+    )]
+    client_secret: Option<String>,
+
+    /// How a client with a secret authenticates.
+    #[arg(long, value_enum, default_value_t = SecretMethod::ClientSecretBasic)]
+    client_auth_method: SecretMethod,
+
+    /// File with the client's private key in PEM; the client then authenticates by `private_key_jwt`.
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "client_id",
+        conflicts_with = "client_secret_file"
+    )]
+    client_key_file: Option<PathBuf>,
+
+    /// Algorithm of the client's key.
+    #[arg(long, value_name = "ALG", default_value = "ES256")]
+    client_key_alg: String,
+
+    /// `kid` of the client's key.
+    #[arg(long, value_name = "KID")]
+    client_key_id: Option<String>,
+
+    /// A public client, for what another client must not be able to do.
+    #[arg(long, value_name = "CLIENT_ID")]
+    public_client_id: Option<String>,
+
+    /// A resource that the client may ask for (RFC 8707); may be repeated.
+    #[arg(long = "resource", value_name = "URL")]
+    resources: Vec<String>,
+
+    /// A protected resource that takes GET and a bearer token.
+    #[arg(long, value_name = "URL")]
+    api: Option<Url>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Junit,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum SecretMethod {
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+fn standard(name: &str) -> Result<&'static Standard, String> {
+    catalogue::find(name).ok_or_else(|| {
+        let known: Vec<_> = catalogue::STANDARDS
+            .iter()
+            .map(|standard| standard.id)
+            .collect();
+        format!("not in the catalogue, which holds {}", known.join(", "))
+    })
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match check(Arguments::parse()).await {
+        Ok(report) if report.summary.failed == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(cause) => {
+            eprintln!("conformance-tests: {cause:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn check(arguments: Arguments) -> anyhow::Result<Report> {
+    let (format, chosen) = (arguments.format, arguments.standards.clone());
+    let subject = Subject::connect(target(arguments)?, Clock::system(), Limits::default()).await?;
+    let standards = if chosen.is_empty() {
+        catalogue::STANDARDS
+    } else {
+        &chosen
+    };
+    let report = run(&subject, standards, progress).await;
+    let text = match format {
+        Format::Text => report.text(),
+        Format::Json => report.json(),
+        Format::Junit => report.junit(),
+        Format::Html => report.html(),
+    };
+    // Whoever reads may have closed the pipe; the exit status still says how it went.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    Ok(report)
+}
+
+fn progress(result: &RequirementResult) {
+    let mark = match &result.result {
+        Outcome::Passed => "passed",
+        Outcome::Failed { .. } => "FAILED",
+        Outcome::NotApplicable { .. } => "n/a",
+        Outcome::Unchecked { .. } => "unchecked",
+    };
+    eprintln!("{mark:<9} {}", result.id);
+}
+
+fn target(arguments: Arguments) -> anyhow::Result<Target> {
+    let demo = arguments
+        .demo
+        .as_deref()
+        .map(|path| -> anyhow::Result<Target> {
+            Target::from_demo(&read(path)?).with_context(|| path.display().to_string())
+        });
+    let demo = demo.transpose()?;
+    let credentials = credentials(&arguments)?;
+    let mut target = demo.unwrap_or_else(|| Target {
+        issuer: String::new(),
+        credentials: None,
+        public_client: None,
+        resources: Vec::new(),
+        api: None,
+    });
+    if let Some(issuer) = arguments.issuer {
+        target.issuer = issuer;
+    }
+    if !arguments.resources.is_empty() {
+        target.resources = arguments.resources;
+    }
+    target.credentials = credentials.or(target.credentials);
+    target.public_client = arguments.public_client_id.or(target.public_client);
+    target.api = arguments.api.or(target.api);
+    Ok(target)
+}
+
+fn credentials(arguments: &Arguments) -> anyhow::Result<Option<Credentials>> {
+    let Some(client_id) = arguments.client_id.clone() else {
+        return Ok(None);
+    };
+    let authentication = if let Some(path) = &arguments.client_key_file {
+        let key = AssertionKey::from_pem(
+            &arguments.client_key_alg,
+            arguments.client_key_id.clone(),
+            &read(path)?,
+        );
+        Authentication::PrivateKeyJwt(key.with_context(|| path.display().to_string())?)
+    } else {
+        let secret = match (&arguments.client_secret_file, &arguments.client_secret) {
+            (Some(path), _) => String::from_utf8(read(path)?)
+                .context("the client secret is not UTF-8")?
+                .trim()
+                .into(),
+            (None, Some(secret)) => secret.as_str().into(),
+            (None, None) => bail!(
+                "--client-id needs --client-secret-file, --client-key-file or CONFORMANCE_CLIENT_SECRET"
+            ),
+        };
+        match arguments.client_auth_method {
+            SecretMethod::ClientSecretBasic => Authentication::ClientSecretBasic(secret),
+            SecretMethod::ClientSecretPost => Authentication::ClientSecretPost(secret),
+        }
+    };
+    Ok(Some(Credentials {
+        client_id,
+        authentication,
+    }))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for arguments in [
+            &[][..],
+            &["--issuer", "http://localhost", "--rfc", "1"],
+            &["--issuer", "http://localhost", "--format", "pdf"],
+            &["--issuer", "http://localhost", "--client-secret-file", "f"],
+            &["--issuer", "http://localhost", "--api", "no url"],
+        ] {
+            let given = std::iter::once("conformance-tests").chain(arguments.iter().copied());
+            assert!(Arguments::try_parse_from(given).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_win_over_the_demo_file() {
+        let path =
+            std::env::temp_dir().join(format!("conformance-demo-{}.json", std::process::id()));
+        std::fs::write(
+            &path,
+            r#"{"issuer":"http://localhost:1","resources":["http://localhost:2"],"app":{"client_id":"app"}}"#,
+        )
+        .unwrap();
+        let arguments = Arguments::try_parse_from([
+            "conformance-tests",
+            "--demo",
+            path.to_str().unwrap(),
+            "--issuer",
+            "http://localhost:3",
+        ])
+        .unwrap();
+        let target = target(arguments).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(target.issuer, "http://localhost:3");
+        assert_eq!(target.resources, ["http://localhost:2"]);
+        assert_eq!(target.public_client.as_deref(), Some("app"));
+    }
+
+    #[test]
+    fn a_client_needs_something_to_authenticate_with() {
+        let mut arguments = Arguments::try_parse_from([
+            "conformance-tests",
+            "--issuer",
+            "http://localhost",
+            "--client-id",
+            "a",
+        ])
+        .unwrap();
+        arguments.client_secret = None;
+        assert!(target(arguments).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line.
+
+mod clients;
+mod keys;
+mod output;
+mod resources;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use shared_protocol::random::SystemRandom;
+use shared_protocol::time::SystemClock;
+use shared_server::config::{Sources, load};
+use shared_server::db::Store;
+use shared_server::telemetry;
+use shared_server::web::{Listener, Shutdown};
+
+use self::clients::ClientCommand;
+use self::keys::KeysCommand;
+use self::output::Output;
+use self::resources::ResourceCommand;
+use crate::config::{Config, Mode};
+use crate::server::{AuthServer, Records, World};
+use crate::store::MIGRATIONS;
+
+/// OAuth 2 and OpenID Connect authorization server.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  auth-server serve --config auth-server.toml
+  auth-server resource create https://api.example --name \"Example API\" --scope read=\"Read your data\"
+  auth-server client create --name worker --grant client_credentials --scope read
+  auth-server keys rotate
+
+Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
+AUTH_DATABASE__URL_FILE=/run/secrets/db reads it from a file."
+)]
+pub struct Cli {
+    /// The configuration file (TOML); every key is documented in deploy/config/auth-server.example.toml
+    #[arg(long, global = true, value_name = "FILE", env = "AUTH_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C
+    Serve,
+    /// Apply pending migrations to the database
+    Migrate,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the metadata of the HTTP interface as OpenAPI
+    Openapi,
+    /// Register and change clients
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Register and change resource servers
+    #[command(subcommand)]
+    Resource(ResourceCommand),
+    /// Look at signing keys and change them
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration and say what must be mended
+    Check(CheckArgs),
+    /// Print the whole configuration, secrets redacted
+    Show,
+}
+
+#[derive(Args, Debug)]
+struct CheckArgs {
+    /// Judge it as production does, whatever `mode` says
+    #[arg(long)]
+    production: bool,
+}
+
+/// Does what the command line says. `environment` holds the variables of the process.
+///
+/// # Errors
+/// Whatever keeps it from being done, with the mend.
+pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result<()> {
+    let environment = environment
+        .into_iter()
+        .filter(|(name, _)| name != "AUTH_CONFIG")
+        .collect();
+    let sources = Sources {
+        file: cli.config.as_deref(),
+        env_prefix: "AUTH_",
+        env: environment,
+        overrides: serde_json::Value::Null,
+    };
+    let config = load(&Config::default(), &sources)?;
+    let output = Output { json: cli.json };
+    let world = World {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    };
+    match cli.command {
+        Command::Serve => serve(&config, &world).await,
+        Command::Migrate => migrate(&config, &output).await,
+        Command::Config(ConfigCommand::Check(args)) => check(config, args.production, &output),
+        Command::Config(ConfigCommand::Show) => output.toml(&config),
+        Command::Openapi => output.value(&crate::openapi::document(&config.issuer)),
+        Command::Client(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::Resource(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::Keys(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+    }
+}
+
+async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signal()?;
+    let listener = Listener::bind(&config.server.listen)
+        .await
+        .context("server.listen")?;
+    let operations = Listener::bind(&config.server.operations_listen)
+        .await
+        .context("server.operations_listen")?;
+    let server = AuthServer::open(config, world, shutdown).await?;
+    if config.mode == Mode::Development {
+        tracing::warn!(
+            "development mode: plain http, in-process stores and a key beside the database are accepted"
+        );
+    }
+    tracing::info!(issuer = %config.issuer, listening = ?listener.addresses(), "ready");
+    server.serve(listener, operations).await;
+    Ok(())
+}
+
+async fn migrate(config: &Config, output: &Output) -> anyhow::Result<()> {
+    let store = Store::connect(&config.database.settings())
+        .await
+        .context("database.url")?;
+    let applied = store.migrate(&MIGRATIONS).await?;
+    output.list("applied", &applied, "the database is up to date")
+}
+
+fn check(mut config: Config, production: bool, output: &Output) -> anyhow::Result<()> {
+    if production {
+        config.mode = Mode::Production;
+    }
+    let problems = config.problems();
+    output.list("problem", &problems, "the configuration can be used")?;
+    anyhow::ensure!(problems.is_empty(), "{} to mend", problems.len());
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! `auth-server client …`
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::jose::Algorithm;
+use shared_protocol::resource::ResourceId;
+use shared_protocol::scope::ScopeToken;
+use shared_server::config::Period;
+
+use super::output::Output;
+use crate::clients::redirect_uri::RedirectUri;
+use crate::clients::secret::ClientSecret;
+use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
+use crate::server::{Records, World};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Register a client; its secret, if it has one, is shown this once
+    Create(Box<CreateClient>),
+    /// List clients
+    List,
+    /// Show what a client registered
+    Show {
+        /// The client
+        client_id: ClientId,
+    },
+    /// Give a client a new secret, shown this once
+    RotateSecret {
+        /// The client
+        client_id: ClientId,
+        /// How long the secret before it still works
+        #[arg(long, default_value = "1h")]
+        overlap: Period,
+    },
+    /// Delete a client; its tokens are dead from then on
+    Delete {
+        /// The client
+        client_id: ClientId,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CreateClient {
+    /// What people are told that it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// How it authenticates
+    #[arg(long, value_enum, default_value = "client_secret_basic")]
+    auth_method: AuthMethodArg,
+    /// A grant that it may use (may repeat)
+    #[arg(long = "grant", value_enum, required = true)]
+    grants: Vec<GrantArg>,
+    /// A scope that it may ask for (may repeat)
+    #[arg(long = "scope")]
+    scopes: Vec<ScopeToken>,
+    /// The audience of its tokens when it names none
+    #[arg(long)]
+    default_resource: Option<ResourceId>,
+    /// A redirect URI (may repeat)
+    #[arg(long = "redirect-uri")]
+    redirect_uris: Vec<RedirectUri>,
+    /// It runs on people's devices (RFC 8252)
+    #[arg(long)]
+    native: bool,
+    /// A file with its public keys as a JWK Set, for `private_key_jwt`
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The one algorithm of its assertions
+    #[arg(long)]
+    signing_alg: Option<Algorithm>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum AuthMethodArg {
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+}
+
+impl From<AuthMethodArg> for AuthMethod {
+    fn from(arg: AuthMethodArg) -> Self {
+        match arg {
+            AuthMethodArg::None => Self::None,
+            AuthMethodArg::ClientSecretBasic => Self::ClientSecretBasic,
+            AuthMethodArg::ClientSecretPost => Self::ClientSecretPost,
+            AuthMethodArg::PrivateKeyJwt => Self::PrivateKeyJwt,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum GrantArg {
+    AuthorizationCode,
+    RefreshToken,
+    ClientCredentials,
+}
+
+impl From<GrantArg> for GrantType {
+    fn from(arg: GrantArg) -> Self {
+        match arg {
+            GrantArg::AuthorizationCode => Self::AuthorizationCode,
+            GrantArg::RefreshToken => Self::RefreshToken,
+            GrantArg::ClientCredentials => Self::ClientCredentials,
+        }
+    }
+}
+
+impl ClientCommand {
+    pub(crate) async fn run(
+        self,
+        records: &Records,
+        world: &World,
+        output: &Output,
+    ) -> anyhow::Result<()> {
+        let now = world.clock.now();
+        match self {
+            Self::Create(create) => create.run(records, world, output).await,
+            Self::List => list(records, output).await,
+            Self::Show { client_id } => {
+                let client = records.clients.find(&client_id).await?;
+                let client = client.with_context(|| format!("there is no client {client_id}"))?;
+                output.value(&json!({"client_id": client.id, "metadata": client.metadata}))
+            }
+            Self::RotateSecret { client_id, overlap } => {
+                let secret = ClientSecret::generate(&*world.random);
+                records
+                    .clients
+                    .rotate_secret(&client_id, &secret, overlap.duration(), now)
+                    .await?;
+                created(&client_id, Some(&secret), output)
+            }
+            Self::Delete { client_id } => {
+                records.clients.delete(&client_id, now).await?;
+                output.done(
+                    &format!("deleted {client_id}"),
+                    &json!({"deleted": client_id}),
+                )
+            }
+        }
+    }
+}
+
+impl CreateClient {
+    async fn run(self, records: &Records, world: &World, output: &Output) -> anyhow::Result<()> {
+        let jwks = self
+            .jwks
+            .map(|path| {
+                let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+                serde_json::from_slice(&text).with_context(|| path.display().to_string())
+            })
+            .transpose()?;
+        let metadata = ClientMetadata {
+            client_name: self.name,
+            token_endpoint_auth_method: self.auth_method.into(),
+            token_endpoint_auth_signing_alg: self.signing_alg,
+            grant_types: self
+                .grants
+                .into_iter()
+                .map(GrantType::from)
+                .collect::<BTreeSet<_>>(),
+            application_type: if self.native {
+                ApplicationType::Native
+            } else {
+                ApplicationType::Web
+            },
+            redirect_uris: self.redirect_uris,
+            scope: self.scopes.into_iter().collect(),
+            default_resource: self.default_resource,
+            jwks,
+        };
+        let (id, secret) = records.register_client(metadata, world).await?;
+        created(&id, secret.as_ref(), output)
+    }
+}
+
+fn created(id: &ClientId, secret: Option<&ClientSecret>, output: &Output) -> anyhow::Result<()> {
+    let Some(secret) = secret.map(ClientSecret::expose) else {
+        return output.done(&format!("client_id: {id}"), &json!({"client_id": id}));
+    };
+    let text = format!(
+        "client_id:     {id}\nclient_secret: {secret}   (kept as a digest: it cannot be shown again)"
+    );
+    output.done(&text, &json!({"client_id": id, "client_secret": secret}))
+}
+
+async fn list(records: &Records, output: &Output) -> anyhow::Result<()> {
+    let mut after = String::new();
+    let mut clients = Vec::new();
+    loop {
+        let page = records.clients.list(&after, 200).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        clients.extend(page);
+    }
+    if output.json {
+        let clients: Vec<_> = clients
+            .into_iter()
+            .map(|(id, metadata)| json!({"client_id": id, "metadata": metadata}))
+            .collect();
+        return output.value(&clients);
+    }
+    let lines: Vec<_> = clients
+        .iter()
+        .map(|(id, metadata)| {
+            let text = |name: &str| {
+                metadata
+                    .get(name)
+                    .and_then(|value| value.as_str())
+                    .unwrap_or("-")
+                    .to_owned()
+            };
+            format!(
+                "{id}  {:<20}  {}",
+                text("token_endpoint_auth_method"),
+                text("client_name")
+            )
+        })
+        .collect();
+    output.list(
+        "client",
+        &lines,
+        "no clients yet: `auth-server client create --help`",
+    )
+}

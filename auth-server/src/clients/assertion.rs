@@ -1,0 +1,175 @@
+//! A client's assertion of itself: a JWT signed with its private key (RFC 7523 §2.2, §3).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::issuer::Issuer;
+use shared_protocol::jose::{JwtError, JwtKind, UnverifiedJwt};
+use shared_protocol::time::Instant;
+use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
+
+use super::Client;
+
+/// `client_assertion_type` for a JWT (RFC 7523 §2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The farthest that `exp` may lie ahead.
+const MAX_LIFETIME: Duration = Duration::from_hours(1);
+/// How far a client's clock may run ahead of ours.
+const MAX_AHEAD: Duration = Duration::from_secs(10);
+/// How long past `exp` an identifier is remembered.
+const SKEW: Duration = Duration::from_mins(1);
+
+/// Identifiers of assertions that were used.
+const USED: Kind = Kind::new("client-assertion");
+
+/// Why an assertion proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AssertionError {
+    /// Its form, kind, algorithm or signature.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// `iss` and `sub` are not both the client.
+    #[error("iss and sub of the assertion are not both the client_id")]
+    NotItself,
+    /// Another recipient, or an array of them (threat 17).
+    #[error("aud of the assertion is not the issuer or the token endpoint, as one string")]
+    Audience,
+    /// `alg` is not the registered one.
+    #[error("alg of the assertion is not the registered one")]
+    Algorithm,
+    /// Past its `exp`.
+    #[error("the assertion has expired")]
+    Expired,
+    /// `exp` too far ahead, or `iat` or `nbf` in the future.
+    #[error("exp, iat or nbf of the assertion lies too far ahead")]
+    TooFarAhead,
+    /// `jti` is empty or longer than 256 bytes.
+    #[error("jti of the assertion is empty or too long")]
+    Identifier,
+    /// Its `jti` was seen before.
+    #[error("the assertion was used before")]
+    Replayed,
+    /// Made before this server's memory of used assertions began.
+    #[error("the assertion is older than the memory of used ones; make a new one, with iat")]
+    BeforeMemory,
+    /// The memory of used ones did not answer.
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
+}
+
+#[derive(Deserialize)]
+struct AssertionClaims {
+    iss: String,
+    sub: String,
+    /// One string: an array would let one assertion be used at two servers.
+    aud: serde_json::Value,
+    exp: serde_json::Number,
+    iat: Option<serde_json::Number>,
+    nbf: Option<serde_json::Number>,
+    jti: String,
+}
+
+/// An assertion whose signature nobody has checked.
+pub struct ClientAssertion<'a> {
+    jwt: UnverifiedJwt<'a>,
+    client_id: ClientId,
+}
+
+impl<'a> ClientAssertion<'a> {
+    /// Reads an assertion and whose it claims to be.
+    ///
+    /// # Errors
+    /// [`AssertionError::Jwt`], [`AssertionError::NotItself`].
+    pub fn parse(assertion: &'a str) -> Result<Self, AssertionError> {
+        let jwt = UnverifiedJwt::parse(assertion, JwtKind::ClientAssertion)?;
+        let subject = jwt.unverified_text("sub").and_then(|sub| sub.parse().ok());
+        let client_id = subject.ok_or(AssertionError::NotItself)?;
+        Ok(Self { jwt, client_id })
+    }
+
+    /// The client that it claims to be from.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
+    /// Whether it is this client's, for this server, in time and for the first time (RFC 7523 §3). Spends its `jti`.
+    ///
+    /// # Errors
+    /// [`AssertionError`].
+    pub async fn verify(
+        self,
+        client: &Client,
+        issuer: &Issuer,
+        used: &Ephemeral,
+        now: Instant,
+    ) -> Result<(), AssertionError> {
+        if client
+            .metadata
+            .token_endpoint_auth_signing_alg
+            .is_some_and(|alg| alg != self.jwt.algorithm())
+        {
+            return Err(AssertionError::Algorithm);
+        }
+        let (claims, _) = self.jwt.verify(client.keys())?;
+        let claims: AssertionClaims = claims.parse()?;
+        if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
+            return Err(AssertionError::NotItself);
+        }
+        let audiences = [issuer.as_str(), &issuer.endpoint(crate::routes::TOKEN)];
+        if !claims
+            .aud
+            .as_str()
+            .is_some_and(|aud| audiences.contains(&aud))
+        {
+            return Err(AssertionError::Audience);
+        }
+        let exp = numeric_date(&claims.exp)?;
+        let iat = claims.iat.as_ref().map(numeric_date).transpose()?;
+        let nbf = claims.nbf.as_ref().map(numeric_date).transpose()?;
+        if exp <= now {
+            return Err(AssertionError::Expired);
+        }
+        if exp > now + MAX_LIFETIME
+            || [iat, nbf]
+                .into_iter()
+                .flatten()
+                .any(|at| at > now + MAX_AHEAD)
+        {
+            return Err(AssertionError::TooFarAhead);
+        }
+        if !(1..=256).contains(&claims.jti.len()) {
+            return Err(AssertionError::Identifier);
+        }
+        let key = Key::new(USED, format!("{}\n{}", client.id, claims.jti));
+        let entry = Entry {
+            value: &[],
+            mark: &[],
+            deadline: exp + SKEW,
+        };
+        match used.put_new(&key, entry, now).await? {
+            PutNew::Exists => Err(AssertionError::Replayed),
+            // Without `iat` it may be as old as its `exp` allows; with one, the client's clock may have run ahead.
+            PutNew::Stored { epoch } if iat.unwrap_or(exp - MAX_LIFETIME) < epoch + MAX_AHEAD => {
+                Err(AssertionError::BeforeMemory)
+            }
+            PutNew::Stored { .. } => Ok(()),
+        }
+    }
+}
+
+/// RFC 7519 §2: seconds, with or without a fraction.
+fn numeric_date(number: &serde_json::Number) -> Result<Instant, JwtError> {
+    if let Some(seconds) = number.as_i64() {
+        return Ok(Instant::from_secs(seconds));
+    }
+    let seconds = number
+        .as_f64()
+        .filter(|seconds| seconds.abs() < 1e12)
+        .ok_or(JwtError::Claims)?;
+    #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+    let millis = (seconds * 1000.0).floor() as i64;
+    Ok(Instant::from_millis(millis))
+}

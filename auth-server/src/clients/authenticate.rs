@@ -1,0 +1,334 @@
+//! Client authentication as an extractor that finishes the job: there is no way to hold an [`AuthenticatedClient`] whose proof
+//! went unchecked (RFC 6749 §2.3, RFC 7521 §4.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::issuer::Issuer;
+use shared_protocol::jose::JwtError;
+use shared_protocol::time::{Clock, Instant};
+use shared_server::ephemeral::Ephemeral;
+use subtle::Choice;
+use tokio::time::timeout;
+
+use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
+use super::directory::{Clients, DirectoryError};
+use super::secret::{ClientSecret, SecretDigest};
+use super::{AuthMethod, Client};
+use crate::parameters::{InvalidParameters, Parameters, decode};
+use crate::telemetry::Metrics;
+use crate::token::error::TokenError;
+
+/// How long the 64 KiB of a body may take.
+const TO_READ: Duration = Duration::from_secs(10);
+
+/// Why a client was not authenticated. On the wire they are all `invalid_client`, so that nobody learns which part was wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientAuthError {
+    /// Neither a `client_id` nor anything that names a client.
+    #[error("no client authentication")]
+    Missing,
+    /// The `Authorization` header is not well-formed Basic.
+    #[error("the Authorization header is not Basic with form-urlencoded credentials")]
+    MalformedBasic,
+    /// The identifier is not one.
+    #[error("the client_id is malformed")]
+    MalformedClientId,
+    /// An unknown client, a wrong secret, or another method than the registered one.
+    #[error("unknown client, wrong secret, or not the registered method")]
+    Refused,
+    /// `client_assertion_type` is not the one for JWTs.
+    #[error("the client_assertion_type is not supported")]
+    AssertionType,
+    /// The assertion proves nothing.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+}
+
+impl ClientAuthError {
+    /// What a developer is told.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Self::Missing => "client authentication is required".into(),
+            // Whether the client exists, and what it registered, shows only to the holder of its key.
+            Self::Assertion(
+                AssertionError::Algorithm
+                | AssertionError::Jwt(JwtError::UnknownKey | JwtError::Signature),
+            )
+            | Self::MalformedBasic
+            | Self::MalformedClientId
+            | Self::Refused
+            | Self::AssertionType => "client authentication failed".into(),
+            Self::Assertion(error) => error.to_string(),
+        }
+    }
+}
+
+/// What authenticating takes.
+pub struct Authenticator {
+    /// Where clients are looked up.
+    pub clients: Clients,
+    /// The memory of used assertions.
+    pub ephemeral: Ephemeral,
+    /// The issuer that assertions must be for.
+    pub issuer: Arc<Issuer>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts by method.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A client that proved who it is, or a public one that named itself.
+#[derive(Clone)]
+pub struct AuthenticatedClient(Arc<Client>);
+
+impl AuthenticatedClient {
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+
+    /// Its identifier.
+    #[must_use]
+    pub fn id(&self) -> &ClientId {
+        &self.0.id
+    }
+
+    /// Whether it proved who it is (RFC 6749 §2.1).
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        self.0.metadata.token_endpoint_auth_method != AuthMethod::None
+    }
+}
+
+/// A request as one of the endpoints for clients takes it.
+pub trait FromParameters: Sized {
+    /// Reads the request from its parameters.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    fn from_parameters(parameters: &Parameters) -> Result<Self, TokenError>;
+}
+
+/// The form of a request together with the client that authenticated in it.
+pub struct AuthenticatedForm<T> {
+    /// Who asks.
+    pub client: AuthenticatedClient,
+    /// What is asked.
+    pub form: T,
+    /// When it was asked: the one reading of the clock.
+    pub now: Instant,
+}
+
+impl<S, T> FromRequest<S> for AuthenticatedForm<T>
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+    T: FromParameters + Send,
+{
+    type Rejection = TokenError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let (parts, body) = request.into_parts();
+        if !is_form(&parts.headers) {
+            return Err(TokenError::ContentType);
+        }
+        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+        // A route that writes is not cut off by the time limit of requests, so that the body has its own.
+        let body = timeout(TO_READ, body)
+            .await
+            .map_err(|_| TokenError::Body(StatusCode::REQUEST_TIMEOUT))?;
+        let body = body.map_err(|rejection| TokenError::Body(rejection.status()))?;
+        let parameters = Parameters::parse(&body)?;
+        let now = authenticator.clock.now();
+        let client = authenticator
+            .authenticate(&parts.headers, &parameters, now)
+            .await?;
+        tracing::Span::current().record("client_id", client.id().as_str());
+        Ok(Self {
+            form: T::from_parameters(&parameters)?,
+            client,
+            now,
+        })
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(media_type), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = media_type
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// What a request brings to prove who sent it.
+enum Presented<'a> {
+    Nothing(ClientId),
+    Secret(AuthMethod, ClientId, ClientSecret),
+    Assertion(ClientAssertion<'a>),
+}
+
+impl Presented<'_> {
+    fn method(&self) -> AuthMethod {
+        match self {
+            Self::Nothing(_) => AuthMethod::None,
+            Self::Secret(method, ..) => *method,
+            Self::Assertion(_) => AuthMethod::PrivateKeyJwt,
+        }
+    }
+
+    fn client_id(&self) -> &ClientId {
+        match self {
+            Self::Nothing(id) | Self::Secret(_, id, _) => id,
+            Self::Assertion(assertion) => assertion.client_id(),
+        }
+    }
+}
+
+impl Authenticator {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        parameters: &Parameters,
+        now: Instant,
+    ) -> Result<AuthenticatedClient, TokenError> {
+        let presented = presented(headers, parameters)?;
+        let method = presented.method();
+        let client = match self.clients.find(presented.client_id()).await {
+            Ok(client) => client,
+            Err(DirectoryError::Store(error)) => return Err(TokenError::Store(error)),
+            Err(error) => return Err(TokenError::Directory(error)),
+        };
+        let outcome = self.prove(presented, client, now).await;
+        self.metrics.client_authentication(method, outcome.is_ok());
+        outcome
+    }
+
+    /// An unknown client and a wrong secret take the same path.
+    async fn prove(
+        &self,
+        presented: Presented<'_>,
+        client: Option<Arc<Client>>,
+        now: Instant,
+    ) -> Result<AuthenticatedClient, TokenError> {
+        let registered = client
+            .filter(|client| client.metadata.token_endpoint_auth_method == presented.method());
+        match presented {
+            Presented::Nothing(_) => {}
+            Presented::Secret(_, _, secret) => {
+                let digest = secret.digest();
+                let mut matched = digest.matches(&SecretDigest::UNMATCHED) & Choice::from(0);
+                for live in registered
+                    .iter()
+                    .flat_map(|client| client.live_secrets(now))
+                {
+                    matched |= digest.matches(live);
+                }
+                if !bool::from(matched) {
+                    return Err(ClientAuthError::Refused.into());
+                }
+            }
+            Presented::Assertion(assertion) => {
+                let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
+                match assertion
+                    .verify(client, &self.issuer, &self.ephemeral, now)
+                    .await
+                {
+                    Ok(()) => {}
+                    Err(AssertionError::Ephemeral(error)) => {
+                        return Err(TokenError::Ephemeral(error));
+                    }
+                    Err(error) => return Err(ClientAuthError::Assertion(error).into()),
+                }
+            }
+        }
+        Ok(AuthenticatedClient(
+            registered.ok_or(ClientAuthError::Refused)?,
+        ))
+    }
+}
+
+/// RFC 6749 §2.3: one method in one request. A `client_id` beside it is none, but must be the same.
+fn presented<'a>(
+    headers: &HeaderMap,
+    parameters: &'a Parameters,
+) -> Result<Presented<'a>, TokenError> {
+    let client_id = parameters
+        .optional("client_id")
+        .map(|id| {
+            id.parse::<ClientId>()
+                .map_err(|_| ClientAuthError::MalformedClientId)
+        })
+        .transpose()?;
+    let secret = parameters.optional("client_secret");
+    let assertion = parameters.optional("client_assertion");
+    let assertion_type = parameters.optional("client_assertion_type");
+    let basic = headers.contains_key(header::AUTHORIZATION);
+    let is_assertion = assertion.is_some() || assertion_type.is_some();
+    if [basic, secret.is_some(), is_assertion]
+        .into_iter()
+        .filter(|present| *present)
+        .count()
+        > 1
+    {
+        return Err(TokenError::SeveralMethods);
+    }
+    let presented = if basic {
+        let (id, secret) = basic_credentials(headers).ok_or(ClientAuthError::MalformedBasic)?;
+        Presented::Secret(AuthMethod::ClientSecretBasic, id, secret)
+    } else if is_assertion {
+        if assertion_type.ok_or(InvalidParameters::Missing("client_assertion_type"))? != JWT_BEARER
+        {
+            return Err(ClientAuthError::AssertionType.into());
+        }
+        let assertion = assertion.ok_or(InvalidParameters::Missing("client_assertion"))?;
+        Presented::Assertion(ClientAssertion::parse(assertion).map_err(ClientAuthError::Assertion)?)
+    } else {
+        let id = client_id.clone().ok_or(ClientAuthError::Missing)?;
+        match secret {
+            Some(secret) => Presented::Secret(
+                AuthMethod::ClientSecretPost,
+                id,
+                ClientSecret::presented(secret.to_owned()),
+            ),
+            None => Presented::Nothing(id),
+        }
+    };
+    match client_id {
+        Some(id) if id != *presented.client_id() => Err(ClientAuthError::Refused.into()),
+        Some(_) | None => Ok(presented),
+    }
+}
+
+/// RFC 7617 §2, with both halves form-urlencoded (RFC 6749 §2.3.1).
+fn basic_credentials(headers: &HeaderMap) -> Option<(ClientId, ClientSecret)> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(credentials.trim_start_matches(' ')).ok()?;
+    let colon = decoded.iter().position(|&byte| byte == b':')?;
+    let (id, secret) = decoded.split_at_checked(colon)?;
+    let secret = decode(secret.get(1..)?)?;
+    Some((decode(id)?.parse().ok()?, ClientSecret::presented(secret)))
+}

@@ -1,0 +1,186 @@
+//! Clients by id, from memory where they were seen before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use serde_json::Value;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::time::Instant;
+use shared_server::db::{Conn, DbError, Store};
+
+use super::secret::{ClientSecret, SecretDigest};
+use super::{Client, ClientMetadata, InvalidClientMetadata};
+use crate::store::{changes, clients};
+
+/// The kind of a change to a client, in the table of changes.
+pub const CHANGE: &str = "client";
+
+/// Why a client could not be had or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// A row that our own validation would not have let in.
+    #[error("the row of client {id} is damaged")]
+    Damaged {
+        /// Whose row.
+        id: ClientId,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidClientMetadata,
+    },
+    /// No client of this id.
+    #[error("there is no client {0}")]
+    Unknown(ClientId),
+    /// This client has no secret.
+    #[error("client {0} does not authenticate by a secret")]
+    NoSecret(ClientId),
+}
+
+/// The clients of this server.
+#[derive(Clone)]
+pub struct Clients {
+    store: Store,
+    seen: Cache<ClientId, Arc<Client>>,
+}
+
+impl Clients {
+    /// The clients that `store` keeps.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        // The time to live bounds what a lost notice of a change could do.
+        let seen = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(Duration::from_secs(30))
+            .build();
+        Self { store, seen }
+    }
+
+    /// The client of this id.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Store`] and [`DirectoryError::Damaged`].
+    pub async fn find(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DirectoryError> {
+        if let Some(client) = self.seen.get(id) {
+            return Ok(Some(client));
+        }
+        let mut conn = self.store.read().await?;
+        let Some(client) = load(&mut conn, id).await? else {
+            return Ok(None);
+        };
+        let client = Arc::new(client);
+        self.seen.insert(id.clone(), Arc::clone(&client));
+        Ok(Some(client))
+    }
+
+    /// One page of clients in the order of their ids.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn list(&self, after: &str, limit: i64) -> Result<Vec<(String, Value)>, DbError> {
+        clients::list(&mut self.store.read().await?, after, limit).await
+    }
+
+    /// Forgets what was remembered of a client that changed.
+    pub fn forget(&self, id: &ClientId) {
+        self.seen.invalidate(id);
+    }
+
+    /// Forgets everything that was remembered.
+    pub fn forget_all(&self) {
+        self.seen.invalidate_all();
+    }
+
+    /// Registers a client, or replaces its metadata; with `secret`, adds that one.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn put(
+        &self,
+        client: &Client,
+        secret: Option<&ClientSecret>,
+        now: Instant,
+    ) -> Result<(), DbError> {
+        let metadata = serde_json::to_value(&client.metadata).unwrap_or_default();
+        self.store
+            .transaction(async |conn| {
+                clients::put(conn, &client.id, &metadata, now).await?;
+                if let Some(secret) = secret {
+                    clients::add_secret(conn, &client.id, secret.digest().as_bytes(), now).await?;
+                }
+                changes::record(conn, CHANGE, client.id.as_str(), now).await
+            })
+            .await?;
+        self.forget(&client.id);
+        Ok(())
+    }
+
+    /// Gives a client a new secret; the ones before it work for `overlap` longer.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn rotate_secret(
+        &self,
+        id: &ClientId,
+        secret: &ClientSecret,
+        overlap: Duration,
+        now: Instant,
+    ) -> Result<(), DirectoryError> {
+        self.store
+            .transaction(async |conn| {
+                let client = load(conn, id)
+                    .await?
+                    .ok_or_else(|| DirectoryError::Unknown(id.clone()))?;
+                if !client.metadata.token_endpoint_auth_method.uses_secret() {
+                    return Err(DirectoryError::NoSecret(id.clone()));
+                }
+                clients::drop_ended_secrets(conn, id, now).await?;
+                clients::end_secrets(conn, id, now + overlap).await?;
+                clients::add_secret(conn, id, secret.digest().as_bytes(), now).await?;
+                Ok(changes::record(conn, CHANGE, id.as_str(), now).await?)
+            })
+            .await?;
+        self.forget(id);
+        Ok(())
+    }
+
+    /// Deletes a client with its secrets; introspection knows its tokens no longer.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unknown`] when it was not there.
+    pub async fn delete(&self, id: &ClientId, now: Instant) -> Result<(), DirectoryError> {
+        self.store
+            .transaction(async |conn| {
+                if !clients::delete(conn, id).await? {
+                    return Err(DirectoryError::Unknown(id.clone()));
+                }
+                Ok(changes::record(conn, CHANGE, id.as_str(), now).await?)
+            })
+            .await?;
+        self.forget(id);
+        Ok(())
+    }
+}
+
+async fn load(conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, DirectoryError> {
+    let Some((metadata, secrets)) = clients::find(conn, id).await? else {
+        return Ok(None);
+    };
+    let damaged = |source| DirectoryError::Damaged {
+        id: id.clone(),
+        source,
+    };
+    let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
+    let metadata: ClientMetadata =
+        serde_json::from_value(metadata).map_err(|error| malformed(error.to_string()))?;
+    let secrets = secrets
+        .into_iter()
+        .map(|(digest, end)| SecretDigest::from_stored(&digest).map(|digest| (digest, end)))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| malformed("the digest of a secret".into()))?;
+    Client::new(id.clone(), metadata, secrets)
+        .map(Some)
+        .map_err(damaged)
+}

@@ -1,0 +1,138 @@
+//! How a node learns what other nodes, and the command line, changed: a poll of two small indexed tables twice a second.
+//! What is remembered here is therefore at most about half a second behind, without a second channel to keep alive.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_protocol::time::{Clock, Instant};
+use shared_server::db::Store;
+use shared_server::web::Shutdown;
+
+use crate::clients::directory::{self, Clients};
+use crate::keys::Keys;
+use crate::resource_servers::{self, ResourceServers};
+use crate::revocations::{OVERLAP, Revocations};
+use crate::store::changes;
+
+/// Between two polls.
+const PERIOD: Duration = Duration::from_millis(500);
+/// After this long everything is loaded anew.
+const WHOLE: Duration = Duration::from_secs(30);
+/// As many changes as this within the overlap mean that everything is loaded anew.
+const LIMIT: i64 = 10_000;
+
+/// Keeps the memory of a node in step with the database.
+pub struct Feed {
+    /// Where changes are recorded.
+    pub store: Store,
+    /// Their clients are forgotten when changed.
+    pub clients: Clients,
+    /// Reloaded when one changed.
+    pub resource_servers: ResourceServers,
+    /// Reloaded when one changed.
+    pub keys: Keys,
+    /// Refreshed each time.
+    pub revocations: Revocations,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How far this node has followed.
+#[derive(Default)]
+struct Followed {
+    /// Changes that were applied and still lie within the overlap.
+    applied: HashSet<(String, String, Instant)>,
+    /// When a poll last succeeded.
+    at: Option<Instant>,
+    /// When everything was last loaded anew.
+    whole_at: Option<Instant>,
+    /// What must be loaded again, until it is.
+    keys_due: bool,
+    servers_due: bool,
+}
+
+impl Followed {
+    /// Whether the overlap cannot cover what happened since: at first, after a gap, a step of the clock back, and every so
+    /// often, because another node's clock may be so wrong that its changes lie outside of the overlap.
+    fn is_broken(&self, now: Instant) -> bool {
+        let older =
+            |at: Option<Instant>, most| at.is_none_or(|at| now < at || now.since(at) > most);
+        older(self.at, OVERLAP / 2) || older(self.whole_at, WHOLE)
+    }
+}
+
+impl Feed {
+    /// Polls until `shutdown` triggers.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut followed = Followed::default();
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = shutdown.triggered() => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+            let outcome = self.poll(&mut followed).await;
+            if let Err(error) = &outcome
+                && !failing
+            {
+                let error = &**error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot follow changes in the database");
+            }
+            failing = outcome.is_err();
+        }
+    }
+
+    /// Applies what changed lately, or loads everything anew. The revocations come last: only a node that has followed all
+    /// the rest confirms them, and is ready.
+    async fn poll(
+        &self,
+        followed: &mut Followed,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let now = self.clock.now();
+        let changes = {
+            let mut conn = self.store.read().await?;
+            changes::since(&mut conn, now - OVERLAP, LIMIT).await?
+        };
+        let whole = followed.is_broken(now) || changes.len() >= usize::try_from(LIMIT)?;
+        if whole {
+            (followed.keys_due, followed.servers_due) = (true, true);
+            self.clients.forget_all();
+        }
+        let mut within = HashSet::new();
+        for change in changes {
+            match change.kind.as_str() {
+                // Each time that it is seen: a look-up that raced with the change may have remembered what was before it.
+                directory::CHANGE => change
+                    .subject
+                    .parse()
+                    .iter()
+                    .for_each(|id| self.clients.forget(id)),
+                kind => {
+                    let seen = (change.kind.clone(), change.subject, change.changed_at);
+                    let new = !followed.applied.contains(&seen);
+                    followed.servers_due |= new && kind == resource_servers::CHANGE;
+                    followed.keys_due |= new && kind == crate::keys::CHANGE_KIND;
+                    within.insert(seen);
+                }
+            }
+        }
+        followed.applied = within;
+        if followed.keys_due {
+            self.keys.reload().await?;
+            followed.keys_due = false;
+        }
+        if followed.servers_due {
+            self.resource_servers.reload().await?;
+            followed.servers_due = false;
+        }
+        if whole {
+            self.revocations.reload(now).await?;
+            followed.whole_at = Some(now);
+        } else {
+            self.revocations.refresh(now).await?;
+        }
+        followed.at = Some(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! Signing keys: made at the first start, kept encrypted, published a cache's lifetime before they sign (RFC 7517).
+
+pub mod encryption;
+mod keyring;
+mod rotate;
+mod schedule;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use shared_protocol::jose::{Algorithm, InvalidSigningKey, KeyId, UnknownAlgorithm};
+use shared_protocol::random::Random;
+use shared_protocol::time::Instant;
+use shared_server::db::{DbError, Store};
+use tokio::sync::Mutex;
+
+use crate::store;
+use encryption::{KeyEncryption, OpenError};
+pub use keyring::{KeyState, Keyring};
+pub use schedule::Phase;
+
+/// The kind of the rows in `changes` that tell other nodes to read their keys again.
+pub const CHANGE_KIND: &str = "keys";
+
+/// Which keys there are and how long they are published.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// What this server signs with; each has a key.
+    pub algorithms: Vec<Algorithm>,
+    /// How long a new key is published before it signs: what a published set may be cached for, and some slack.
+    pub publish_ahead: Duration,
+    /// The longest that any token is valid after it was signed, with the skew that verifiers allow.
+    pub max_token_lifetime: Duration,
+}
+
+impl KeySettings {
+    /// ES256, published ten minutes ahead: a cache holds the set for five.
+    #[must_use]
+    pub fn new(max_token_lifetime: Duration) -> Self {
+        Self {
+            algorithms: vec![Algorithm::Es256],
+            publish_ahead: Duration::from_mins(10),
+            max_token_lifetime,
+        }
+    }
+}
+
+/// Why there are no keys, or none were changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// A row of `signing_keys` cannot be used.
+    #[error("the signing key {kid} cannot be used: {why}")]
+    Row {
+        /// Its id.
+        kid: String,
+        /// What is wrong with it.
+        #[source]
+        why: InvalidKey,
+    },
+    /// The crypto provider failed.
+    #[error("no signing key for {0} could be made")]
+    Generate(Algorithm, #[source] InvalidSigningKey),
+    /// Keys of this algorithm are not made here.
+    #[error("{0} is not among the configured algorithms")]
+    NotConfigured(Algorithm),
+    /// A rotation has begun already.
+    #[error("the {algorithm} key {kid} waits already and signs from {signs_from} on")]
+    NextWaits {
+        /// What it will sign with.
+        algorithm: Algorithm,
+        /// Its id.
+        kid: KeyId,
+        /// From when it signs.
+        signs_from: Instant,
+    },
+    /// There is no such key.
+    #[error("there is no signing key {0}")]
+    Unknown(KeyId),
+}
+
+/// What is wrong with a row of `signing_keys`.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidKey {
+    /// Its id is none.
+    #[error("its id is empty or too long")]
+    Kid,
+    /// Its algorithm is unknown.
+    #[error("its algorithm is {0}")]
+    Algorithm(UnknownAlgorithm),
+    /// Its private half does not open.
+    #[error("its private half does not open: {0}")]
+    Sealed(OpenError),
+    /// What opened is no private key.
+    #[error("what was sealed is {0}")]
+    Private(InvalidSigningKey),
+    /// Its public half or its id belong to another key.
+    #[error("its id and public half are not those of its private half")]
+    Halves,
+}
+
+/// The keys of this process: a ring that is read without waiting, and what it takes to read it again. Clones share it.
+#[derive(Clone)]
+pub struct Keys(Arc<Inner>);
+
+struct Inner {
+    ring: ArcSwap<Keyring>,
+    // Held while the ring is read and put in place, so that an older reading never replaces a newer.
+    reading: Mutex<()>,
+    store: Store,
+    encryption: KeyEncryption,
+    settings: KeySettings,
+}
+
+impl Keys {
+    /// Reads the keys, and makes the first of each configured algorithm that has none. That one signs at once, for nobody
+    /// has published anything else. Of several nodes that start at once, one makes it and all use it.
+    ///
+    /// # Errors
+    /// [`KeysError::Row`] if a key does not open, in which case none is made; otherwise [`KeysError::Database`] or
+    /// [`KeysError::Generate`].
+    pub async fn open(
+        store: Store,
+        encryption: KeyEncryption,
+        mut settings: KeySettings,
+        now: Instant,
+        random: &dyn Random,
+    ) -> Result<Self, KeysError> {
+        let mut seen = HashSet::new();
+        settings
+            .algorithms
+            .retain(|algorithm| seen.insert(*algorithm));
+        let ring = read(&store, &encryption, &settings).await?;
+        let keys = Self(Arc::new(Inner {
+            ring: ArcSwap::from_pointee(ring),
+            reading: Mutex::new(()),
+            store,
+            encryption,
+            settings,
+        }));
+        keys.make_first(now, random).await?;
+        Ok(keys)
+    }
+
+    /// Reads the keys again. After an error the ring is what it was.
+    ///
+    /// # Errors
+    /// [`KeysError::Database`] or [`KeysError::Row`].
+    pub async fn reload(&self) -> Result<(), KeysError> {
+        let inner = &*self.0;
+        let _reading = inner.reading.lock().await;
+        let ring = read(&inner.store, &inner.encryption, &inner.settings).await?;
+        inner.ring.store(Arc::new(ring));
+        Ok(())
+    }
+
+    /// The keys as they were read last.
+    #[must_use]
+    pub fn ring(&self) -> Arc<Keyring> {
+        self.0.ring.load_full()
+    }
+}
+
+async fn read(
+    store: &Store,
+    encryption: &KeyEncryption,
+    settings: &KeySettings,
+) -> Result<Keyring, KeysError> {
+    let rows = store::keys::all(&mut store.read().await?).await?;
+    Keyring::open(&rows, encryption, settings.max_token_lifetime)
+}

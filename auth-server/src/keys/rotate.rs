@@ -1,0 +1,233 @@
+//! What changes keys. Private keys are made before a transaction begins: RSA takes a while, and SQLite has one writer.
+
+use shared_protocol::jose::{Algorithm, InvalidSigningKey, KeyId, Pkcs8, Signer as _, SigningKey};
+use shared_protocol::random::{Random, SystemRandom};
+use shared_protocol::time::Instant;
+use shared_server::db::Conn;
+
+use super::keyring::{label, times, unseal};
+use super::schedule::{Schedule, Times};
+use super::{CHANGE_KIND, Keys, KeysError};
+use crate::store::changes;
+use crate::store::keys::{self, SigningKeyRow};
+
+/// A key that was made and not yet kept.
+struct Made {
+    kid: KeyId,
+    row: SigningKeyRow,
+}
+
+impl Keys {
+    /// Makes a key for `algorithm`, or for each that is configured. It is published from now on and signs when all caches
+    /// know it; the one before it is published until the last token it signed has expired.
+    ///
+    /// # Errors
+    /// [`KeysError::NextWaits`] if a rotation of one of them has begun already: nothing is changed then. Otherwise
+    /// [`KeysError::NotConfigured`], [`KeysError::Generate`] or [`KeysError::Database`].
+    pub async fn rotate(
+        &self,
+        algorithm: Option<Algorithm>,
+        now: Instant,
+        random: &dyn Random,
+    ) -> Result<Vec<KeyId>, KeysError> {
+        let configured = &self.0.settings.algorithms;
+        let algorithms = match algorithm {
+            Some(one) if configured.contains(&one) => vec![one],
+            Some(other) => return Err(KeysError::NotConfigured(other)),
+            None => configured.clone(),
+        };
+        let signs_from = now + self.0.settings.publish_ahead;
+        let mut made = Vec::new();
+        for algorithm in algorithms {
+            made.push((
+                algorithm,
+                self.make(algorithm, now, signs_from, random).await?,
+            ));
+        }
+        let kids = made.iter().map(|(_, key)| key.kid.clone()).collect();
+        self.0
+            .store
+            .transaction(async |conn| {
+                let schedule = self.locked_schedule(conn).await?;
+                for (algorithm, key) in &made {
+                    if let Some(next) = schedule.next(*algorithm, now) {
+                        return Err(next_waits(next));
+                    }
+                    add(conn, &key.row, now).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.reload().await?;
+        Ok(kids)
+    }
+
+    /// Withdraws a key at once. If it signed, the one before it signs again while verifiers still know that one; else a new
+    /// key signs at once, whose id is returned. Withdrawing twice changes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError::Unknown`], [`KeysError::Generate`] or [`KeysError::Database`].
+    pub async fn revoke(
+        &self,
+        kid: &KeyId,
+        now: Instant,
+        random: &dyn Random,
+    ) -> Result<Option<KeyId>, KeysError> {
+        // Another node may have made it a moment ago.
+        self.reload().await?;
+        let states = self.ring().states(now);
+        let algorithm = states
+            .iter()
+            .find(|key| key.kid == *kid)
+            .map(|key| key.algorithm)
+            .ok_or_else(|| KeysError::Unknown(kid.clone()))?;
+        let configured = self.0.settings.algorithms.contains(&algorithm);
+        let successor = if configured {
+            Some(self.make(algorithm, now, now, random).await?)
+        } else {
+            None
+        };
+        let added = self
+            .0
+            .store
+            .transaction(async |conn| {
+                let schedule = self.locked_schedule(conn).await?;
+                if !keys::revoke(conn, kid.as_str(), now).await? {
+                    return Ok(None);
+                }
+                changes::record(conn, CHANGE_KIND, kid.as_str(), now).await?;
+                match successor {
+                    Some(key) if !schedule.another_can_sign(kid, algorithm, now) => {
+                        add(conn, &key.row, now).await?;
+                        Ok::<_, KeysError>(Some(key.kid))
+                    }
+                    _ => Ok(None),
+                }
+            })
+            .await?;
+        self.reload().await?;
+        Ok(added)
+    }
+
+    /// Encrypts under the current key-encryption key what is encrypted under another, and says how many that were. A key
+    /// that somebody else encrypted anew in the meantime is left alone.
+    ///
+    /// # Errors
+    /// [`KeysError::Row`] if a key does not open, [`KeysError::Database`]. Nothing is changed then.
+    pub async fn rewrap(&self, now: Instant, random: &dyn Random) -> Result<usize, KeysError> {
+        let encryption = &self.0.encryption;
+        let mut rows = keys::all(&mut self.0.store.read().await?).await?;
+        rows.retain(|row| row.kek_id != encryption.current().as_str());
+        let mut resealed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let private = unseal(&row, encryption)?;
+            let sealed = encryption.seal(label(&row.kid, &row.alg), private.expose_der(), random);
+            resealed.push((row, sealed));
+        }
+        self.0
+            .store
+            .transaction(async |conn| {
+                let mut count = 0;
+                for (row, sealed) in &resealed {
+                    let kek_id = sealed.kek_id.as_str();
+                    if keys::reseal(conn, row, kek_id, &sealed.bytes).await? {
+                        changes::record(conn, CHANGE_KIND, &row.kid, now).await?;
+                        count += 1;
+                    }
+                }
+                Ok(count)
+            })
+            .await
+    }
+
+    pub(super) async fn make_first(
+        &self,
+        now: Instant,
+        random: &dyn Random,
+    ) -> Result<(), KeysError> {
+        let ring = self.ring();
+        let mut made = Vec::new();
+        for &algorithm in &self.0.settings.algorithms {
+            if ring.signer(algorithm, now).is_none() {
+                made.push((algorithm, self.make(algorithm, now, now, random).await?));
+            }
+        }
+        if made.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .store
+            .transaction(async |conn| {
+                let schedule = self.locked_schedule(conn).await?;
+                for (algorithm, key) in &made {
+                    if schedule.signer(*algorithm, now).is_none() {
+                        add(conn, &key.row, now).await?;
+                    }
+                }
+                Ok::<_, KeysError>(())
+            })
+            .await?;
+        self.reload().await
+    }
+
+    /// When the keys sign, and nobody changes that until the transaction ends.
+    async fn locked_schedule(&self, conn: &mut Conn) -> Result<Schedule, KeysError> {
+        keys::lock(conn).await?;
+        let times = times(&keys::all(conn).await?)?;
+        Ok(Schedule::new(times, self.0.settings.max_token_lifetime))
+    }
+
+    async fn make(
+        &self,
+        algorithm: Algorithm,
+        now: Instant,
+        signs_from: Instant,
+        random: &dyn Random,
+    ) -> Result<Made, KeysError> {
+        let failed = |error| KeysError::Generate(algorithm, error);
+        let private = generate(algorithm, random).await.map_err(failed)?;
+        let key = SigningKey::from_pkcs8(algorithm, &private).map_err(failed)?;
+        let public = key.public();
+        let kid = public.kid().ok_or_else(|| failed(InvalidSigningKey))?;
+        let label = label(kid.as_str(), algorithm.name());
+        let sealed = self.0.encryption.seal(label, private.expose_der(), random);
+        let row = SigningKeyRow {
+            kid: kid.as_str().to_owned(),
+            alg: algorithm.name().to_owned(),
+            jwk: public.to_value(),
+            sealed: sealed.bytes,
+            kek_id: sealed.kek_id.as_str().to_owned(),
+            created_at: now,
+            signs_from,
+            revoked_at: None,
+        };
+        let kid = kid.clone();
+        Ok(Made { kid, row })
+    }
+}
+
+async fn generate(algorithm: Algorithm, random: &dyn Random) -> Result<Pkcs8, InvalidSigningKey> {
+    match algorithm {
+        Algorithm::Es256 | Algorithm::EdDsa => SigningKey::generate(algorithm, random),
+        // 100 ms of CPU would hold up every request of this thread. RSA does not draw from what is passed.
+        Algorithm::Rs256 | Algorithm::Ps256 => {
+            tokio::task::spawn_blocking(move || SigningKey::generate(algorithm, &SystemRandom))
+                .await
+                .map_err(|_| InvalidSigningKey)?
+        }
+    }
+}
+
+async fn add(conn: &mut Conn, row: &SigningKeyRow, now: Instant) -> Result<(), KeysError> {
+    keys::insert(conn, row).await?;
+    changes::record(conn, CHANGE_KIND, &row.alg, now).await?;
+    Ok(())
+}
+
+fn next_waits(next: &Times) -> KeysError {
+    KeysError::NextWaits {
+        algorithm: next.algorithm,
+        kid: next.kid.clone(),
+        signs_from: next.signs_from,
+    }
+}

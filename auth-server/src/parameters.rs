@@ -1,0 +1,148 @@
+//! Form parameters as OAuth wants them: none twice, an empty one counts as absent, an unknown one is ignored (RFC 6749 §3.1, §3.2).
+
+/// The most parameters that one request may carry.
+const MAX_PARAMETERS: usize = 100;
+
+/// Why a body is not a set of parameters.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidParameters {
+    /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
+    #[error("the parameters are not form-urlencoded UTF-8")]
+    Encoding,
+    /// One that may stand once stands twice.
+    #[error("a parameter is repeated: {0}")]
+    Repeated(String),
+    /// More than 100.
+    #[error("more than 100 parameters")]
+    TooMany,
+    /// One that the request cannot do without is absent.
+    #[error("a parameter is missing: {0}")]
+    Missing(&'static str),
+    /// One whose value is not of its form.
+    #[error("a parameter is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// The parameters of one request.
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Decodes `application/x-www-form-urlencoded`. `resource` alone may be repeated (RFC 8707 §2).
+    ///
+    /// # Errors
+    /// [`InvalidParameters`].
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidParameters> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for pair in body
+            .split(|&byte| byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(InvalidParameters::TooMany);
+            }
+            let mut halves = pair.splitn(2, |&byte| byte == b'=');
+            let name =
+                decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
+            let value =
+                decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
+            if name != "resource" && parameters.iter().any(|(known, _)| *known == name) {
+                return Err(InvalidParameters::Repeated(name.chars().take(64).collect()));
+            }
+            parameters.push((name, value));
+        }
+        // Only now: an empty copy beside a full one is a repetition all the same.
+        parameters.retain(|(_, value)| !value.is_empty());
+        Ok(Self(parameters))
+    }
+
+    /// The value of a parameter, if it is there.
+    #[must_use]
+    pub fn optional<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).next()
+    }
+
+    /// The value of a parameter that must be there.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Missing`].
+    pub fn required(&self, name: &'static str) -> Result<&str, InvalidParameters> {
+        self.optional(name).ok_or(InvalidParameters::Missing(name))
+    }
+
+    /// Every value of a parameter that may be repeated.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Undoes form-urlencoding; `None` for a broken escape or for bytes that are not UTF-8.
+#[must_use]
+pub fn decode(encoded: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.iter();
+    while let Some(&byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(*rest.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            _ => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rfc6749_3_2_parameters_once_and_empty_is_absent() {
+        let parse = |body: &str| Parameters::parse(body.as_bytes());
+        let form = parse("a=1&b=&c&resource=x&resource=y&d=%C3%A4+%2b").unwrap();
+        assert_eq!(
+            (form.optional("a"), form.optional("b"), form.optional("c")),
+            (Some("1"), None, None)
+        );
+        assert_eq!(form.optional("d"), Some("\u{e4} +"));
+        assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(form.required("b"), Err(InvalidParameters::Missing("b")));
+        let repeated = |name: &str| Some(InvalidParameters::Repeated(name.into()));
+        for (what, body, expected) in [
+            ("twice", "a=1&a=1", repeated("a")),
+            ("twice, once empty", "a=&a=1", repeated("a")),
+            ("twice, by an escape", "a=1&%61=2", repeated("a")),
+            ("half an escape", "a=%4", Some(InvalidParameters::Encoding)),
+            ("no digits", "a=%+1", Some(InvalidParameters::Encoding)),
+            ("invalid UTF-8", "a=%ff", Some(InvalidParameters::Encoding)),
+        ] {
+            assert_eq!(parse(body).err(), expected, "{what}");
+        }
+        let many: Vec<_> = (0..=MAX_PARAMETERS).map(|n| format!("p{n}=1")).collect();
+        assert_eq!(
+            parse(&many.join("&")).err(),
+            Some(InvalidParameters::TooMany)
+        );
+        assert!(parse(&"resource=x&".repeat(100_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_encodes_is_what_is_read(value in "\\PC{0,20}") {
+            let body: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("v", &value).finish();
+            let form = Parameters::parse(body.as_bytes()).unwrap();
+            prop_assert_eq!(form.optional("v").unwrap_or_default(), value);
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Parameters::parse(&body);
+        }
+    }
+}

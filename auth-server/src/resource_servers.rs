@@ -1,0 +1,229 @@
+//! Resource servers: who tokens are for, what may be asked of them, and how their tokens are made (RFC 8707, RFC 9068).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::jose::Algorithm;
+use shared_protocol::resource::ResourceId;
+use shared_protocol::scope::{ScopeSet, ScopeToken};
+use shared_protocol::time::Instant;
+use shared_server::db::{DbError, Store};
+
+use crate::store::resource_servers::ResourceServerRow;
+use crate::store::{changes, resource_servers};
+
+/// The kind of a change to a resource server, in the table of changes.
+pub const CHANGE: &str = "resource_server";
+
+/// How long an access token lives where nobody said otherwise.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
+
+/// The longest that an access token may live.
+pub const MAX_LIFETIME: Duration = Duration::from_hours(24);
+
+/// A resource server.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourceServer {
+    /// Its identifier: the `aud` of its tokens.
+    pub identifier: ResourceId,
+    /// What people call it.
+    pub name: String,
+    /// The signature algorithm of its access tokens.
+    pub alg: Algorithm,
+    /// How long its access tokens live.
+    #[serde(rename = "lifetime_seconds", serialize_with = "seconds")]
+    pub lifetime: Duration,
+    /// The client that may introspect its tokens.
+    pub introspection_client_id: Option<ClientId>,
+    /// Its scopes, each with what people are told about it.
+    pub scopes: Vec<(ScopeToken, String)>,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(duration.as_secs())
+}
+
+impl ResourceServer {
+    /// The server of `issuer` itself, in so far as it is the audience of tokens. It has no scopes that a client could hold.
+    #[must_use]
+    pub fn of_issuer(identifier: ResourceId, alg: Algorithm) -> Self {
+        Self {
+            identifier,
+            name: "Authorization server".into(),
+            alg,
+            lifetime: DEFAULT_LIFETIME,
+            introspection_client_id: None,
+            scopes: Vec::new(),
+        }
+    }
+
+    /// The names of its scopes.
+    #[must_use]
+    pub fn scope(&self) -> ScopeSet {
+        self.scopes.iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// A row that our own checks would not have let in.
+#[derive(Debug, thiserror::Error)]
+#[error("the row of resource server {0} is damaged")]
+pub struct DamagedRow(String);
+
+/// Why the resource servers could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceServersError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// A row makes no sense.
+    #[error(transparent)]
+    Damaged(#[from] DamagedRow),
+}
+
+/// The resource servers of one moment, by identifier.
+pub type Snapshot = HashMap<ResourceId, Arc<ResourceServer>>;
+
+/// All resource servers, held in memory.
+#[derive(Clone)]
+pub struct ResourceServers {
+    store: Store,
+    loaded: Arc<ArcSwap<Snapshot>>,
+}
+
+impl ResourceServers {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// [`ResourceServersError`].
+    pub async fn load(store: Store) -> Result<Self, ResourceServersError> {
+        let servers = Self {
+            store,
+            loaded: Arc::default(),
+        };
+        servers.reload().await?;
+        Ok(servers)
+    }
+
+    /// Loads them again, after a change.
+    ///
+    /// # Errors
+    /// [`ResourceServersError`].
+    pub async fn reload(&self) -> Result<(), ResourceServersError> {
+        let mut conn = self.store.read().await?;
+        let rows = resource_servers::all(&mut conn).await?;
+        let mut scopes: HashMap<String, Vec<(ScopeToken, String)>> = HashMap::new();
+        for (resource, name, description) in resource_servers::all_scopes(&mut conn).await? {
+            let name = name.parse().map_err(|_| DamagedRow(resource.clone()))?;
+            scopes
+                .entry(resource)
+                .or_default()
+                .push((name, description));
+        }
+        let mut loaded = HashMap::new();
+        for row in rows {
+            let scopes = scopes.remove(&row.normal).unwrap_or_default();
+            let server = from_row(&row, scopes).ok_or(DamagedRow(row.normal))?;
+            loaded.insert(server.identifier.clone(), Arc::new(server));
+        }
+        self.loaded.store(Arc::new(loaded));
+        Ok(())
+    }
+
+    /// The resource server of this identifier.
+    #[must_use]
+    pub fn find(&self, identifier: &ResourceId) -> Option<Arc<ResourceServer>> {
+        self.loaded.load().get(identifier).cloned()
+    }
+
+    /// What is held now; the same one until something changes.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.loaded.load_full()
+    }
+
+    /// All of them, in the order of their identifiers.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<ResourceServer>> {
+        let mut all: Vec<_> = self.loaded.load().values().cloned().collect();
+        all.sort_by(|a, b| a.identifier.as_str().cmp(b.identifier.as_str()));
+        all
+    }
+
+    /// Registers a resource server, or replaces what was registered.
+    ///
+    /// # Errors
+    /// [`ResourceServersError`].
+    pub async fn put(
+        &self,
+        server: &ResourceServer,
+        now: Instant,
+    ) -> Result<(), ResourceServersError> {
+        let row = ResourceServerRow {
+            normal: server.identifier.normal().to_owned(),
+            identifier: server.identifier.to_string(),
+            name: server.name.clone(),
+            alg: server.alg.to_string(),
+            lifetime: i64::try_from(server.lifetime.as_millis()).unwrap_or(i64::MAX),
+            introspection_client_id: server
+                .introspection_client_id
+                .as_ref()
+                .map(ToString::to_string),
+            created_at: now,
+            updated_at: now,
+        };
+        let scopes: Vec<_> = server
+            .scopes
+            .iter()
+            .map(|(name, description)| (name.to_string(), description.clone()))
+            .collect();
+        self.store
+            .transaction(async |conn| {
+                resource_servers::put(conn, &row, &scopes).await?;
+                changes::record(conn, CHANGE, &row.normal, now).await
+            })
+            .await?;
+        self.reload().await
+    }
+
+    /// Forgets a resource server; whether it was there.
+    ///
+    /// # Errors
+    /// [`ResourceServersError`].
+    pub async fn delete(
+        &self,
+        identifier: &ResourceId,
+        now: Instant,
+    ) -> Result<bool, ResourceServersError> {
+        let deleted = self
+            .store
+            .transaction(async |conn| {
+                let deleted = resource_servers::delete(conn, identifier).await?;
+                changes::record(conn, CHANGE, identifier.normal(), now).await?;
+                Ok::<_, DbError>(deleted)
+            })
+            .await?;
+        self.reload().await?;
+        Ok(deleted)
+    }
+}
+
+fn from_row(row: &ResourceServerRow, scopes: Vec<(ScopeToken, String)>) -> Option<ResourceServer> {
+    let introspection_client_id = row
+        .introspection_client_id
+        .as_ref()
+        .map(|id| id.parse())
+        .transpose()
+        .ok()?;
+    Some(ResourceServer {
+        identifier: row.identifier.parse().ok()?,
+        name: row.name.clone(),
+        alg: row.alg.parse().ok()?,
+        lifetime: Duration::from_millis(u64::try_from(row.lifetime).ok()?),
+        introspection_client_id,
+        scopes,
+    })
+}

@@ -1,0 +1,193 @@
+//! Every refusal of the endpoints that clients call directly, and its form on the wire (RFC 6749 §5.2).
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use shared_protocol::jose::SignError;
+use shared_server::db::DbError;
+use shared_server::ephemeral::EphemeralError;
+use shared_server::web::Cause;
+
+use crate::clients::GrantType;
+use crate::clients::authenticate::ClientAuthError;
+use crate::clients::directory::DirectoryError;
+use crate::parameters::InvalidParameters;
+
+/// Why the token, introspection or revocation endpoint refused: as many as there are reasons, so that logs and tests can tell
+/// them apart.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Not `application/x-www-form-urlencoded`, or no content type, or two.
+    #[error("the content type is not application/x-www-form-urlencoded")]
+    ContentType,
+    /// The body could not be read: too large, too slow, or broken off.
+    #[error("the body could not be read")]
+    Body(StatusCode),
+    /// The parameters are not well-formed.
+    #[error(transparent)]
+    Parameters(#[from] InvalidParameters),
+    /// RFC 6749 §2.3: more than one authentication method.
+    #[error("more than one client authentication method in one request")]
+    SeveralMethods,
+    /// The client is not who it says.
+    #[error(transparent)]
+    ClientAuth(#[from] ClientAuthError),
+    /// `grant_type` is none that is served.
+    #[error("the grant type is not supported")]
+    UnsupportedGrantType,
+    /// The client did not register this grant.
+    #[error("the client is not registered for {0:?}")]
+    UnauthorizedClient(GrantType),
+    /// A public client asked for what takes a proof.
+    #[error("a public client may not do this")]
+    ConfidentialOnly,
+    /// A scope that is malformed, unknown, or not the client's.
+    #[error("the scope is malformed, unknown, or not allowed to the client")]
+    InvalidScope,
+    /// No scope of the resource is granted.
+    #[error("no scope of the resource may be granted to the client")]
+    NoScope,
+    /// RFC 8707 §2: a resource that is malformed or unknown.
+    #[error("the resource is malformed or unknown")]
+    UnknownResource,
+    /// RFC 8707 §2.2: a token is for one resource.
+    #[error("name one resource; a token is for one audience")]
+    SeveralResources,
+    /// RFC 9068 §3: the scopes asked for belong to several resources, and none was named.
+    #[error("the scopes belong to several resources; name one with resource")]
+    AmbiguousScope,
+    /// RFC 7009 §2.1: a token that was issued to another client.
+    #[error("the token was issued to another client")]
+    NotIssuedToClient,
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// The ephemeral store did not answer.
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
+    /// A row that should not be.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The key is out of reach.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// No key of the algorithm of this resource.
+    #[error("there is no signing key for the algorithm of the resource")]
+    NoSigningKey,
+}
+
+/// Error codes of RFC 6749 §5.2, RFC 8707 §2 and, for a backend that is gone, RFC 6749 §4.1.2.1's word for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ErrorCode {
+    /// Malformed.
+    InvalidRequest,
+    /// Client authentication failed.
+    InvalidClient,
+    /// A token or code that is not the client's.
+    InvalidGrant,
+    /// Not for this client.
+    UnauthorizedClient,
+    /// A grant that is not served.
+    UnsupportedGrantType,
+    /// A scope that cannot be granted.
+    InvalidScope,
+    /// A resource that cannot be a target.
+    InvalidTarget,
+    /// Try again later.
+    TemporarilyUnavailable,
+}
+
+impl ErrorCode {
+    /// The code as it is sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+impl TokenError {
+    /// RFC 6749 §5.2: 400, or 401 if client authentication failed.
+    #[must_use]
+    pub fn wire(&self) -> (StatusCode, ErrorCode) {
+        match self {
+            Self::ContentType | Self::Parameters(_) | Self::SeveralMethods => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
+            }
+            Self::Body(status) => (*status, ErrorCode::InvalidRequest),
+            Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
+            Self::UnsupportedGrantType => {
+                (StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType)
+            }
+            Self::UnauthorizedClient(_) | Self::ConfidentialOnly => {
+                (StatusCode::BAD_REQUEST, ErrorCode::UnauthorizedClient)
+            }
+            Self::InvalidScope | Self::NoScope | Self::AmbiguousScope => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope)
+            }
+            Self::UnknownResource | Self::SeveralResources => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
+            }
+            Self::NotIssuedToClient => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
+            Self::Store(_)
+            | Self::Ephemeral(_)
+            | Self::Directory(_)
+            | Self::Sign(_)
+            | Self::NoSigningKey => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::TemporarilyUnavailable,
+            ),
+        }
+    }
+
+    /// What a developer is told: the rule that was broken, and never which part of a credential was wrong.
+    fn description(&self) -> String {
+        if self.wire().0 == StatusCode::SERVICE_UNAVAILABLE {
+            return "try again later".into();
+        }
+        if let Self::ClientAuth(error) = self {
+            return error.description();
+        }
+        self.to_string()
+    }
+}
+
+impl IntoResponse for TokenError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.wire();
+        // RFC 6749 §5.2 admits only printable ASCII without quotes and backslashes.
+        let mut description = self.description();
+        description.retain(|c| matches!(c, ' '..='~') && c != '"' && c != '\\');
+        let body = serde_json::json!({"error": code.as_str(), "error_description": description});
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2: a 401 names a scheme; Basic is the one that works with a header.
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\""),
+            );
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(code);
+        response.extensions_mut().insert(Cause(Arc::new(self)));
+        response
+    }
+}

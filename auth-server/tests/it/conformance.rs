@@ -1,0 +1,130 @@
+//! The executable requirements of the RFCs, against this server.
+
+use auth_server::clients::AuthMethod;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use conformance_tests::{
+    AssertionKey, Authentication, Clock, Credentials, Level, Limits, Outcome, Subject, Target,
+    catalogue, run,
+};
+use shared_protocol::jose::{Algorithm, SigningKey};
+use shared_protocol::random::SystemRandom;
+use shared_testing::on_each_store;
+use shared_testing::stores::Stores;
+
+use crate::server::{API, OTHER_API, TestServer, config};
+
+on_each_store!(auth_server::store::MIGRATIONS;
+    every_must_holds_for_client_secret_basic,
+    every_must_holds_for_client_secret_post,
+    every_must_holds_for_private_key_jwt,
+);
+
+/// What the server does not do yet.
+const KNOWN: [&str; 1] = ["rfc9700-2.2.1-sender-constrained"];
+
+async fn start(stores: &Stores) -> TestServer {
+    let mut config = config(stores);
+    // RFC 9068 §2.1 requires RS256.
+    config.keys.algorithms = vec![Algorithm::Es256, Algorithm::Rs256];
+    let server = TestServer::start_with(config, std::sync::Arc::default())
+        .await
+        .with_resources(None)
+        .await;
+    // An assertion is refused that may be older than the memory of used ones.
+    server.clock.advance(std::time::Duration::from_secs(12));
+    server
+}
+
+async fn judge(server: &TestServer, credentials: Credentials, public_client: Option<String>) {
+    let target = Target {
+        issuer: server.issuer.clone(),
+        credentials: Some(credentials),
+        public_client,
+        resources: vec![API.into(), OTHER_API.into()],
+        api: None,
+    };
+    let clock = server.clock.clone();
+    let clock = Clock::new(move || {
+        let now = shared_protocol::time::Clock::now(&*clock).as_millis();
+        std::time::Duration::from_millis(now.try_into().unwrap())
+    });
+    let subject = Subject::connect(target, clock, Limits::default())
+        .await
+        .unwrap();
+    let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
+    assert!(report.summary.passed > 100, "{}", report.text());
+    for requirement in report.requirements() {
+        if let Outcome::Failed { reason, .. } = &requirement.result {
+            let known = KNOWN.contains(&requirement.id) && requirement.level == Level::Should;
+            assert!(
+                known,
+                "{} {}: {reason}",
+                requirement.id, requirement.statement
+            );
+        }
+    }
+}
+
+async fn public_client(server: &TestServer) -> Option<String> {
+    Some(server.client(AuthMethod::None, "read").await.id)
+}
+
+async fn every_must_holds_for_client_secret_basic(stores: &Stores) {
+    let server = start(stores).await;
+    let client = server
+        .client(AuthMethod::ClientSecretBasic, "read write reports")
+        .await;
+    let authentication = Authentication::ClientSecretBasic(client.secret.into());
+    let public = public_client(&server).await;
+    judge(
+        &server,
+        Credentials {
+            client_id: client.id,
+            authentication,
+        },
+        public,
+    )
+    .await;
+}
+
+async fn every_must_holds_for_client_secret_post(stores: &Stores) {
+    let server = start(stores).await;
+    let client = server
+        .client(AuthMethod::ClientSecretPost, "read write reports")
+        .await;
+    let authentication = Authentication::ClientSecretPost(client.secret.into());
+    let public = public_client(&server).await;
+    judge(
+        &server,
+        Credentials {
+            client_id: client.id,
+            authentication,
+        },
+        public,
+    )
+    .await;
+}
+
+async fn every_must_holds_for_private_key_jwt(stores: &Stores) {
+    let server = start(stores).await;
+    let pkcs8 = SigningKey::generate(Algorithm::Es256, &SystemRandom).unwrap();
+    let key = SigningKey::from_pkcs8(Algorithm::Es256, &pkcs8).unwrap();
+    let client = server
+        .register(TestServer::signing_metadata(&key, "read write reports"))
+        .await;
+    let body = STANDARD.encode(pkcs8.expose_der());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let key = AssertionKey::from_pem("ES256", None, pem.as_bytes()).unwrap();
+    let authentication = Authentication::PrivateKeyJwt(key);
+    let public = public_client(&server).await;
+    judge(
+        &server,
+        Credentials {
+            client_id: client.id,
+            authentication,
+        },
+        public,
+    )
+    .await;
+}

@@ -1,0 +1,107 @@
+//! The documented example says what the code says, no more and no less.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use auth_server::config::Config;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use shared_server::config::{ConfigError, Sources, load};
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config/auth-server.example.toml")
+}
+
+fn loaded(file: &Path) -> Result<Config, ConfigError> {
+    let sources = Sources {
+        file: Some(file),
+        env_prefix: "AUTH_",
+        env: Vec::new(),
+        overrides: Value::Null,
+    };
+    load(&Config::default(), &sources)
+}
+
+/// Every key that holds a value, its sections parted by dots. A list is a value.
+fn leaves(node: &Value) -> BTreeMap<String, Value> {
+    let Value::Object(members) = node else {
+        return BTreeMap::from([(String::new(), node.clone())]);
+    };
+    let below = members.iter().flat_map(|(key, member)| {
+        leaves(member).into_iter().map(move |(path, value)| {
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{key}.{path}")
+            };
+            (path, value)
+        })
+    });
+    below.collect()
+}
+
+fn written(config: &Config) -> BTreeMap<String, Value> {
+    let mut written = leaves(&serde_json::to_value(config).unwrap());
+    // Shown as redacted, though the defaults of these two are no secrets.
+    for (key, secret) in [
+        ("database.url", &config.database.url),
+        ("ephemeral.url", &config.ephemeral.url),
+    ] {
+        written.insert(key.to_owned(), secret.expose_secret().into());
+    }
+    written
+}
+
+/// What the file sets, and by `#` directly before the key only shows.
+fn with_shown_settings(text: &str) -> String {
+    let shown = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
+            setting.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_sets_every_key_to_its_default() {
+    let text = std::fs::read_to_string(example()).unwrap();
+    let set: Value = toml::from_str(&text).unwrap();
+    let mut defaults = written(&Config::default());
+    assert_eq!(
+        defaults.remove("keys.encryption"),
+        Some(Value::Array(Vec::new())),
+        "shown by the example, not set"
+    );
+    assert_eq!(leaves(&set), defaults);
+}
+
+#[test]
+fn the_example_is_accepted_and_changes_nothing() {
+    let config = loaded(&example()).unwrap();
+    assert_eq!(written(&config), written(&Config::default()));
+    assert_eq!(config.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_example_only_shows_is_accepted_too() {
+    let text = with_shown_settings(&std::fs::read_to_string(example()).unwrap());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("auth-server.shown.toml");
+    std::fs::write(&file, text).unwrap();
+    let config = loaded(&file).unwrap();
+    assert_eq!(config.keys.encryption.len(), 1);
+    assert_eq!(config.keys.encryption[0].id, "2026-11");
+    assert_eq!(config.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn every_setting_of_the_example_is_explained() {
+    let text = std::fs::read_to_string(example()).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    for pair in lines.windows(2) {
+        let setting = pair[1].strip_prefix('#').unwrap_or(pair[1]);
+        if setting.starts_with(|c: char| c.is_ascii_lowercase()) && setting.contains(" = ") {
+            assert!(pair[0].starts_with("# "), "{:?} comes unexplained", pair[1]);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The requirements, standard by standard.
+
+mod discovery;
+mod jose;
+mod rfc6749;
+mod rfc6750;
+mod rfc7009;
+mod rfc7523;
+mod rfc7662;
+mod rfc8414;
+mod rfc8707;
+mod rfc8725;
+mod rfc9068;
+mod rfc9207;
+mod rfc9700;
+mod rfc9728;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::check::Check;
+use crate::metadata::Metadata;
+
+/// Every standard that the catalogue holds requirements of, in order of number.
+pub const STANDARDS: &[&Standard] = &[
+    &rfc6749::STANDARD,
+    &rfc6750::STANDARD,
+    &rfc7009::STANDARD,
+    &jose::RFC7515,
+    &jose::RFC7517,
+    &jose::RFC7518,
+    &jose::RFC7519,
+    &rfc7523::STANDARD,
+    &jose::RFC7638,
+    &rfc7662::STANDARD,
+    &rfc8414::STANDARD,
+    &rfc8707::STANDARD,
+    &rfc8725::STANDARD,
+    &rfc9068::STANDARD,
+    &rfc9207::STANDARD,
+    &rfc9700::STANDARD,
+    &rfc9728::STANDARD,
+    &discovery::STANDARD,
+];
+
+/// A standard and what it asks of a server.
+#[derive(Debug)]
+pub struct Standard {
+    /// Its short name, for example `RFC 6749`.
+    pub id: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it asks, in the order of its sections.
+    pub requirements: &'static [Requirement],
+}
+
+/// One thing that a standard asks of a server.
+#[derive(Debug)]
+pub struct Requirement {
+    /// A name that is unique in the catalogue and begins with the standard and the section.
+    pub id: &'static str,
+    /// The section that asks it, without the sign.
+    pub section: &'static str,
+    /// How strongly it asks (RFC 2119).
+    pub level: Level,
+    /// What it asks, in one line.
+    pub statement: &'static str,
+    /// What a server must announce for the requirement to apply to it.
+    pub requires: &'static [Feature],
+    /// The experiments that show whether it holds. None: the requirement is reported as unchecked.
+    pub checks: &'static [Check],
+}
+
+/// How strongly a standard asks (RFC 2119).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// MUST, MUST NOT, REQUIRED, and what a grammar or a format states as a fact.
+    Must,
+    /// SHOULD, SHOULD NOT, RECOMMENDED.
+    Should,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+        })
+    }
+}
+
+/// Something that a server announces in its metadata (RFC 8414 §2).
+#[derive(Clone, Copy, Debug)]
+pub enum Feature {
+    /// The metadata has this member.
+    Member(&'static str),
+    /// This grant type is supported.
+    Grant(&'static str),
+    /// This method of client authentication is supported at the token endpoint.
+    ClientAuthentication(&'static str),
+}
+
+impl Feature {
+    /// Why a requirement of this feature does not apply; `None` when it does.
+    pub(crate) fn absent(&self, metadata: &Metadata) -> Option<String> {
+        match self {
+            Self::Member(name) => (!metadata.has(name)).then(|| format!("metadata has no {name}")),
+            Self::Grant(name) => (!metadata.grants().contains(name))
+                .then(|| format!("grant_types_supported does not list {name}")),
+            Self::ClientAuthentication(name) => (!metadata.client_authentication().contains(name))
+                .then(|| format!("token_endpoint_auth_methods_supported does not list {name}")),
+        }
+    }
+}
+
+/// The standard of that name: `RFC 6749`, `rfc6749`, `6749`, `OIDC Discovery` and `oidc-discovery` all work.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Standard> {
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        let plain = letters.collect::<String>().to_ascii_lowercase();
+        plain
+            .strip_prefix("rfc")
+            .map_or(plain.clone(), str::to_owned)
+    };
+    STANDARDS
+        .iter()
+        .copied()
+        .find(|standard| plain(standard.id) == plain(name))
+}
+
+/// A requirement of level MUST.
+const fn must(
+    id: &'static str,
+    section: &'static str,
+    statement: &'static str,
+    checks: &'static [Check],
+) -> Requirement {
+    Requirement {
+        id,
+        section,
+        level: Level::Must,
+        statement,
+        requires: &[],
+        checks,
+    }
+}
+
+/// A requirement of level SHOULD.
+const fn should(
+    id: &'static str,
+    section: &'static str,
+    statement: &'static str,
+    checks: &'static [Check],
+) -> Requirement {
+    Requirement {
+        level: Level::Should,
+        ..must(id, section, statement, checks)
+    }
+}
+
+impl Requirement {
+    /// The same, for servers that announce all of `requires`.
+    const fn when(self, requires: &'static [Feature]) -> Self {
+        Self { requires, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_requirement_is_complete_and_named_once() {
+        let mut ids = HashSet::new();
+        for standard in STANDARDS {
+            assert!(
+                !standard.title.is_empty() && !standard.requirements.is_empty(),
+                "{}",
+                standard.id
+            );
+            let prefix: String = standard
+                .id
+                .to_lowercase()
+                .chars()
+                .filter(|c| *c != ' ')
+                .collect();
+            for requirement in standard.requirements {
+                let Requirement {
+                    id,
+                    section,
+                    statement,
+                    checks,
+                    ..
+                } = requirement;
+                assert!(ids.insert(id), "{id} stands twice");
+                let expected = format!("{prefix}-{section}-");
+                assert!(
+                    id.starts_with(&expected) && id.len() > expected.len(),
+                    "{id} should begin with {expected}"
+                );
+                let mut parts = section.split('.');
+                assert!(
+                    parts.all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric)),
+                    "{id}: §{section}"
+                );
+                assert!(
+                    statement.ends_with('.') && !statement.contains('\n'),
+                    "{id}: {statement}"
+                );
+                let names: HashSet<_> = checks.iter().map(|check| check.name).collect();
+                assert_eq!(names.len(), checks.len(), "{id} runs a check twice");
+            }
+        }
+    }
+
+    #[test]
+    fn standards_are_found_by_any_of_their_names() {
+        for standard in STANDARDS {
+            assert_eq!(find(standard.id).map(|found| found.id), Some(standard.id));
+        }
+        for name in ["RFC 6749", "6749", "rfc6749", "rfc-6749"] {
+            assert_eq!(find(name).map(|found| found.id), Some("RFC 6749"), "{name}");
+        }
+        assert_eq!(
+            find("oidc-discovery").map(|found| found.id),
+            Some("OIDC Discovery")
+        );
+        for unknown in ["", "rfc", "674", "67490"] {
+            assert!(find(unknown).is_none(), "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The server under test: its metadata, its keys, and the ways to ask it for tokens.
+
+mod given;
+mod probe;
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::answer::Answer;
+use crate::check::{Outcome, Stop};
+use crate::clock::Clock;
+use crate::exchange::Redactor;
+use crate::jws::Jws;
+use crate::metadata::{Metadata, is_loopback, well_known};
+use crate::target::{Authentication, Credentials, Target};
+
+/// Bounds of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The time for one request and its answer.
+    pub request: Duration,
+    /// The time for one check.
+    pub check: Duration,
+    /// How much of an answer is read, in bytes.
+    pub body: usize,
+    /// How many requirements are checked at once.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(10),
+            check: Duration::from_mins(1),
+            body: 1 << 20,
+            concurrency: 4,
+        }
+    }
+}
+
+/// A server under test whose metadata has been read.
+pub struct Subject {
+    target: Target,
+    clock: Clock,
+    limits: Limits,
+    http: reqwest::Client,
+    redactor: Redactor,
+    metadata: Metadata,
+    oauth: Option<Answer>,
+    openid: Option<Answer>,
+    jwks: OnceCell<Result<Answer, Stop>>,
+    token: OnceCell<Result<Token, Stop>>,
+    assertions: AtomicU64,
+}
+
+/// A server that cannot be tested, because no metadata came from it.
+#[derive(Debug)]
+pub struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// An access token and the answer that brought it.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) value: String,
+    pub(crate) answer: Answer,
+}
+
+impl Token {
+    /// The token read as a JWT; a token of another form is no concern of the rules about JWTs.
+    pub(crate) fn jwt(&self) -> Result<Jws, Stop> {
+        Jws::parse(&self.value).ok_or_else(|| Stop::not_applicable("the access token is not a JWT"))
+    }
+}
+
+impl Subject {
+    /// Reads the metadata of the target, from RFC 8414's place or OpenID Connect Discovery's.
+    ///
+    /// # Errors
+    /// When neither place holds a JSON object.
+    pub async fn connect(
+        target: Target,
+        clock: Clock,
+        limits: Limits,
+    ) -> Result<Self, Unreachable> {
+        let unreachable = |what: &str| Unreachable(format!("{}: {what}", target.issuer));
+        let Ok(issuer) = Url::parse(&target.issuer) else {
+            return Err(unreachable("not a URL"));
+        };
+        let mut http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(limits.request)
+            .user_agent(concat!("conformance-tests/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&issuer) {
+            http = http.no_proxy();
+        }
+        let http = http
+            .build()
+            .map_err(|cause| unreachable(&cause.to_string()))?;
+        let (Some(oauth_url), Ok(openid_url)) = (
+            well_known(&target.issuer, "oauth-authorization-server"),
+            Url::parse(&format!(
+                "{}/.well-known/openid-configuration",
+                target.issuer.trim_end_matches('/')
+            )),
+        ) else {
+            return Err(unreachable("not an issuer identifier"));
+        };
+
+        let mut subject = Self {
+            target,
+            clock,
+            limits,
+            http,
+            redactor: Redactor::default(),
+            metadata: Metadata::default(),
+            oauth: None,
+            openid: None,
+            jwks: OnceCell::new(),
+            token: OnceCell::new(),
+            assertions: AtomicU64::new(0),
+        };
+        if let Some(Credentials {
+            authentication:
+                Authentication::ClientSecretBasic(secret) | Authentication::ClientSecretPost(secret),
+            ..
+        }) = &subject.target.credentials
+        {
+            subject.redactor.learn(secret.expose_secret());
+        }
+        let oauth = subject.request(Method::GET, oauth_url).send().await;
+        let openid = subject.request(Method::GET, openid_url).send().await;
+        let document = |answer: &Result<Answer, Stop>| {
+            answer
+                .as_ref()
+                .ok()
+                .filter(|answer| answer.status == 200)
+                .and_then(|answer| answer.json().ok())
+        };
+        let Some(members) = document(&oauth).or_else(|| document(&openid)) else {
+            let cause = match oauth.map_err(|stop| Outcome::from(Err(stop))) {
+                Ok(answer) => format!("no metadata: {}", first_line(&answer.exchange.response)),
+                Err(Outcome::Failed {
+                    exchange: Some(exchange),
+                    ..
+                }) => first_line(&exchange.response).to_owned(),
+                Err(_) => "no answer".to_owned(),
+            };
+            return Err(Unreachable(format!("{}: {cause}", subject.target.issuer)));
+        };
+        subject.metadata = Metadata(members);
+        subject.oauth = oauth.ok();
+        subject.openid = openid.ok();
+        Ok(subject)
+    }
+
+    /// The issuer under test, as the target names it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.target.issuer
+    }
+
+    /// The bounds of the run.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    pub(crate) const fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    pub(crate) const fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Seconds since the epoch, as a `NumericDate` (RFC 7519 §2).
+    pub(crate) fn now(&self) -> i64 {
+        i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// The answer of RFC 8414's place.
+    pub(crate) fn oauth_document(&self) -> Result<&Answer, Stop> {
+        self.oauth
+            .as_ref()
+            .ok_or_else(|| Stop::failed("there was no answer", None))
+    }
+
+    /// The answer of OpenID Connect Discovery's place.
+    pub(crate) fn openid_document(&self) -> Result<&Answer, Stop> {
+        let served = self.openid.as_ref().filter(|answer| answer.status != 404);
+        served.ok_or_else(|| Stop::not_applicable("no openid-configuration is served"))
+    }
+
+    /// The document that the metadata was taken from.
+    pub(crate) fn document(&self) -> Result<&Answer, Stop> {
+        match self
+            .oauth
+            .as_ref()
+            .filter(|answer| answer.status == 200 && answer.json().is_ok())
+        {
+            Some(answer) => Ok(answer),
+            None => self.openid_document(),
+        }
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,214 @@
+//! What is tested, and what the tests are given to work with.
+
+use std::fmt;
+
+use jsonwebtoken::{Algorithm, EncodingKey};
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// The server under test and what was prepared for the tests.
+#[derive(Debug)]
+pub struct Target {
+    /// The issuer identifier, as the server states it (RFC 8414 §2).
+    pub issuer: String,
+    /// A confidential client with the `client_credentials` grant. Without one, what needs tokens stays unchecked.
+    pub credentials: Option<Credentials>,
+    /// The `client_id` of a public client.
+    pub public_client: Option<String>,
+    /// The resources that the confidential client may ask for (RFC 8707 §2), as registered.
+    pub resources: Vec<String>,
+    /// A protected resource that takes GET and a bearer token for one of `resources` of its own origin.
+    pub api: Option<Url>,
+}
+
+/// A confidential client.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Its `client_id`.
+    pub client_id: String,
+    /// How it authenticates.
+    pub authentication: Authentication,
+}
+
+/// The method that a client is registered with, and what it needs for it.
+pub enum Authentication {
+    /// `client_secret_basic` (RFC 6749 §2.3.1).
+    ClientSecretBasic(SecretString),
+    /// `client_secret_post` (RFC 6749 §2.3.1).
+    ClientSecretPost(SecretString),
+    /// `private_key_jwt` (RFC 7523 §2.2).
+    PrivateKeyJwt(AssertionKey),
+}
+
+impl Authentication {
+    /// The method's registered name.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic(_) => "client_secret_basic",
+            Self::ClientSecretPost(_) => "client_secret_post",
+            Self::PrivateKeyJwt(_) => "private_key_jwt",
+        }
+    }
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method())
+    }
+}
+
+/// The private key of a client that authenticates with `private_key_jwt`.
+pub struct AssertionKey {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) key: EncodingKey,
+}
+
+impl AssertionKey {
+    /// Reads a private key in PEM: RSA for `RS…` and `PS…`, EC for `ES…`, Ed25519 for `EdDSA`.
+    ///
+    /// # Errors
+    /// When `algorithm` is none of these, or the key is not of its kind.
+    pub fn from_pem(algorithm: &str, kid: Option<String>, pem: &[u8]) -> Result<Self, InvalidKey> {
+        let read = match algorithm.get(..2) {
+            Some("RS" | "PS") => EncodingKey::from_rsa_pem,
+            Some("ES") => EncodingKey::from_ec_pem,
+            Some("Ed") => EncodingKey::from_ed_pem,
+            _ => return Err(InvalidKey),
+        };
+        Ok(Self {
+            algorithm: algorithm.parse().map_err(|_| InvalidKey)?,
+            kid,
+            key: read(pem).map_err(|_| InvalidKey)?,
+        })
+    }
+}
+
+impl fmt::Debug for AssertionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssertionKey({:?})", self.algorithm)
+    }
+}
+
+/// A private key that cannot be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidKey;
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a private key in PEM for that algorithm")
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+/// A demo file that cannot be read; the text says where.
+#[derive(Debug)]
+pub struct InvalidDemo(String);
+
+impl fmt::Display for InvalidDemo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a demo file: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidDemo {}
+
+#[derive(Deserialize)]
+struct Demo {
+    issuer: String,
+    api: Option<Url>,
+    #[serde(default)]
+    resources: Vec<String>,
+    service: Option<Service>,
+    app: Option<App>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    client_id: String,
+    client_secret: SecretString,
+}
+
+#[derive(Deserialize)]
+struct App {
+    client_id: String,
+}
+
+impl Target {
+    /// Reads the file in which a server in development mode says what it has prepared. Unknown members are ignored.
+    ///
+    /// # Errors
+    /// When it is not JSON of that form.
+    pub fn from_demo(json: &[u8]) -> Result<Self, InvalidDemo> {
+        let demo: Demo =
+            serde_json::from_slice(json).map_err(|cause| InvalidDemo(cause.to_string()))?;
+        let user = |api: Url| {
+            api.join("api/v1/users/me")
+                .map_err(|cause| InvalidDemo(cause.to_string()))
+        };
+        Ok(Self {
+            issuer: demo.issuer,
+            credentials: demo.service.map(|service| Credentials {
+                client_id: service.client_id,
+                authentication: Authentication::ClientSecretBasic(service.client_secret),
+            }),
+            public_client: demo.app.map(|app| app.client_id),
+            resources: demo.resources,
+            api: demo.api.map(user).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_file_is_a_whole_target() {
+        let target = Target::from_demo(
+            br#"{"issuer":"http://localhost:8000","api":"http://localhost:8080",
+                 "resources":["http://localhost:8080","http://localhost:8080/second"],
+                 "service":{"client_id":"svc","client_secret":"hush-hush"},"app":{"client_id":"app"},
+                 "person":{"email":"a@b.example","password":"p"},"later":1}"#,
+        )
+        .unwrap();
+        assert_eq!(target.issuer, "http://localhost:8000");
+        assert_eq!(
+            target.api.as_ref().unwrap().as_str(),
+            "http://localhost:8080/api/v1/users/me"
+        );
+        assert_eq!(target.resources.len(), 2);
+        assert_eq!(target.public_client.as_deref(), Some("app"));
+        let shown = format!("{target:?}");
+        assert!(
+            shown.contains("client_secret_basic") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_refused() {
+        for json in [
+            "",
+            "[]",
+            "{}",
+            r#"{"issuer":1}"#,
+            r#"{"issuer":"x","api":"not a url"}"#,
+        ] {
+            assert!(Target::from_demo(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_key_must_fit_its_algorithm() {
+        for algorithm in ["none", "HS256", "ES256", "RS256", "EdDSA", ""] {
+            assert!(
+                AssertionKey::from_pem(algorithm, None, b"no key").is_err(),
+                "{algorithm}"
+            );
+        }
+    }
+}

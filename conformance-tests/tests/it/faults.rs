@@ -1,0 +1,274 @@
+//! Broken behaviour, row by row, and the requirements that must fail of it.
+
+use serde_json::{Value, json};
+
+use crate::server::Fault::{Keys, Metadata, OpenId, Resource, Rule, Target, Token, Wire as On};
+use crate::server::Rule as R;
+use crate::server::Who::{Basic, Key, Post};
+use crate::server::{Fault, Members, Who, Wire};
+
+type Row = (&'static str, Who, Fault, &'static [&'static str]);
+
+pub(crate) fn faults() -> Vec<Row> {
+    [
+        token_endpoint(),
+        tokens(),
+        revocation(),
+        introspection(),
+        assertions(),
+        keys(),
+        metadata(),
+        resource(),
+    ]
+    .concat()
+}
+
+fn set(members: &mut Members, name: &str, value: Value) {
+    members.insert(name.into(), value);
+}
+
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
+const PROTECTED: &str = "/.well-known/oauth-protected-resource/api";
+const UNREACHABLE: &str = "http://as.invalid/";
+
+fn to_stranger(wire: &mut Wire) {
+    *wire = Wire::new(303).with(
+        "location",
+        "https://stranger.example/callback?error=invalid_request",
+    );
+}
+
+#[rustfmt::skip]
+fn token_endpoint() -> Vec<Row> {
+    vec![
+        ("two methods at once", Basic, Rule(R::TwoMethods), &["rfc6749-2.3-one-method"]),
+        ("Basic is not announced", Basic,
+            Metadata(|m| set(m, "token_endpoint_auth_methods_supported", json!(["client_secret_post"]))), &["rfc6749-2.3.1-basic"]),
+        ("Basic is not decoded", Basic, Rule(R::RawBasic), &["rfc6749-2.3.1-basic-encoding"]),
+        ("the body carries no secret", Post, Rule(R::NoSecretInBody), &["rfc6749-2.3.1-body"]),
+        ("authorize refuses GET", Basic, On("/authorize", |w| w.restatus(400, 405)), &["rfc6749-3.1-get"]),
+        ("authorize redirects to strangers", Basic, On("/authorize", to_stranger),
+            &["rfc6749-3.1.2.4-unknown-client", "rfc9700-4.11.2-no-open-redirector"]),
+        ("GET at the token endpoint", Basic, Rule(R::GetIsFine), &["rfc6749-3.2-post-only"]),
+        ("empty is present", Basic, Rule(R::EmptyIsPresent), &["rfc6749-3.2-empty-is-absent"]),
+        ("unknown parameters are refused", Basic, Rule(R::RefuseUnknownParameters), &["rfc6749-3.2-unknown-ignored"]),
+        ("the last duplicate wins", Basic, Rule(R::LastDuplicateWins), &["rfc6749-3.2-no-duplicates"]),
+        ("authentication is optional", Basic, Rule(R::AuthenticationIsOptional),
+            &["rfc6749-3.2.1-client-authentication", "rfc7009-2.1-client-authentication", "rfc7662-2.1-authorization"]),
+        ("scope is dropped in silence", Basic, Rule(R::SilentScope), &["rfc6749-3.3-scope-reported"]),
+        ("scope is required", Basic, Rule(R::ScopeIsRequired), &["rfc6749-3.3-default-scope"]),
+        ("a public client gets tokens of its own", Basic, Rule(R::PublicClientCredentials), &["rfc6749-4.4-confidential-only"]),
+        ("the query is read", Basic, Rule(R::QueryIsRead), &["rfc6749-4.4.2-parameters-in-body"]),
+        ("a refresh token comes along", Basic, On("/token", |w| w.edit(200, |m| set(m, "refresh_token", json!("r")))),
+            &["rfc6749-4.4.3-no-refresh-token"]),
+        ("no token_type", Basic, On("/token", |w| w.edit(200, |m| drop(m.remove("token_type")))), &["rfc6749-5.1-fields"]),
+        ("tokens as HTML", Basic, On("/token", |w| w.set("content-type", "text/html")), &["rfc6749-5.1-json", "rfc6749-5.2-form"]),
+        ("tokens may be cached", Basic, On("/token", |w| w.set("cache-control", "private")), &["rfc6749-5.1-no-store"]),
+        ("no Pragma", Basic, On("/token", |w| w.remove("pragma")), &["rfc6749-5.1-pragma"]),
+        ("expires_in as text", Basic, On("/token", |w| w.edit(200, |m| set(m, "expires_in", json!("300")))), &["rfc6749-5.1-expires-in"]),
+        ("invalid_request by another name", Basic, On("/token", |w| w.replace("invalid_request", "bad_request")),
+            &["rfc6749-5.2-invalid-request"]),
+        ("invalid_client by another name", Basic, On("/token", |w| w.replace("invalid_client", "bad_client")),
+            &["rfc6749-5.2-invalid-client"]),
+        ("no challenge", Basic, On("/token", |w| w.remove("www-authenticate")), &["rfc6749-5.2-challenge"]),
+        ("invalid_grant by another name", Basic, On("/token", |w| w.replace("invalid_grant", "bad_grant")),
+            &["rfc6749-5.2-invalid-grant"]),
+        ("an unknown grant is a server error", Basic,
+            On("/token", |w| if w.body.contains("unsupported_grant_type") { w.status = 500 }), &["rfc6749-5.2-unsupported-grant-type"]),
+        ("invalid_scope by another name", Basic, On("/token", |w| w.replace("invalid_scope", "bad_scope")),
+            &["rfc6749-5.2-invalid-scope"]),
+        ("a description beyond ASCII", Basic, On("/token", |w| w.replace("The request", "La requ\u{ea}te")), &["rfc6749-5.2-form"]),
+        ("the same token again", Basic, Rule(R::SameTokenAgain), &["rfc6749-10.10-guessing", "rfc7519-4.1.7-jti"]),
+        ("any resource will do", Basic, Rule(R::AnyResource),
+            &["rfc8707-2-absolute", "rfc8707-2-no-fragment", "rfc8707-2-invalid-target"]),
+        ("no resource is known", Basic, Rule(R::NoResources), &["rfc8707-2.2-token-endpoint"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn tokens() -> Vec<Row> {
+    vec![
+        ("padding", Basic, Rule(R::PaddedToken), &["rfc7515-2-no-padding"]),
+        ("no alg", Basic, Token(|h, _| drop(h.remove("alg"))), &["rfc7515-4.1.1-alg", "rfc7515-5.2-signature", "rfc9068-2.1-signed"]),
+        ("alg none", Basic, Token(|h, _| set(h, "alg", json!("none"))), &["rfc8725-3.2-no-none", "rfc9068-2.1-signed"]),
+        ("a claim twice", Basic, Rule(R::RepeatedClaim), &["rfc7519-4-unique-names"]),
+        ("exp as text", Basic, Token(|_, c| set(c, "exp", json!("soon"))), &["rfc7519-4.1-types"]),
+        ("exp in the past", Basic, Token(|_, c| set(c, "exp", json!(1))), &["rfc7519-4.1.4-exp"]),
+        ("nbf in the future", Basic, Token(|_, c| set(c, "nbf", json!(99_999_999_999_u64))), &["rfc7519-4.1.5-nbf"]),
+        ("one jti for all", Basic, Token(|_, c| set(c, "jti", json!("1"))), &["rfc7519-4.1.7-jti"]),
+        ("another iss", Basic, Token(|_, c| set(c, "iss", json!("https://other.example"))), &["rfc8725-3.8-issuer"]),
+        ("no aud", Basic, Token(|_, c| drop(c.remove("aud"))),
+            &["rfc8725-3.9-audience", "rfc9068-2.2-claims", "rfc9068-3-default-audience"]),
+        ("one aud for all", Basic, Token(|_, c| set(c, "aud", json!("https://other.example"))),
+            &["rfc8707-2-audience", "rfc9068-3-audience"]),
+        ("two aud", Basic, Token(|_, c| set(c, "aud", json!(["https://a.example", "https://b.example"]))), &["rfc9700-2.3-audience"]),
+        ("typ JWT", Basic, Token(|h, _| set(h, "typ", json!("JWT"))), &["rfc8725-3.11-typ", "rfc9068-2.1-typ"]),
+        ("no jti", Basic, Token(|_, c| drop(c.remove("jti"))), &["rfc9068-2.2-claims"]),
+        ("another client_id", Basic, Token(|_, c| set(c, "client_id", json!("other"))), &["rfc9068-2.2-client-id"]),
+        ("another sub", Basic, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-subject"]),
+        ("no scope", Basic, Token(|_, c| drop(c.remove("scope"))), &["rfc9068-2.2.3-scope"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn revocation() -> Vec<Row> {
+    vec![
+        ("revocation is down", Basic, On("/revoke", |w| w.restatus(200, 503)), &["rfc7009-2-access-tokens", "rfc7009-2.2-success"]),
+        ("no token is fine", Basic, On("/revoke", |w| w.restatus(400, 200)), &["rfc7009-2.1-token-required"]),
+        ("anyone may revoke", Basic, Rule(R::RevocationIsForAll), &["rfc7009-2.1-own-tokens"]),
+        ("revocation does nothing", Basic, Rule(R::RevocationDoesNothing), &["rfc7009-2.1-immediate", "rfc7662-4-revocation"]),
+        ("the hint is law", Basic, Rule(R::HintIsLaw), &["rfc7009-2.1-wrong-hint", "rfc7662-2.1-wrong-hint"]),
+        ("unknown tokens are errors", Basic, Rule(R::UnknownTokenFails), &["rfc7009-2.2-invalid-token", "rfc7662-2.2-inactive"]),
+        ("unknown hints are errors", Basic, Rule(R::UnknownHintFails), &["rfc7009-2.2-unknown-hint"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn introspection() -> Vec<Row> {
+    vec![
+        ("no token is fine", Basic, On("/introspect", |w| w.restatus(400, 200)), &["rfc7662-2.1-token-required"]),
+        ("introspection as text", Basic, On("/introspect", |w| w.set("content-type", "text/plain")), &["rfc7662-2.2-json"]),
+        ("nothing is active", Basic, On("/introspect", |w| w.replace("\"active\":true", "\"active\":false")), &["rfc7662-2.2-active"]),
+        ("exp as text", Basic, On("/introspect", |w| w.edit(200, |m| set(m, "exp", json!("soon")))), &["rfc7662-2.2-types"]),
+        ("another sub", Basic, On("/introspect", |w| w.edit(200, |m| set(m, "sub", json!("other")))),
+            &["rfc7662-2.2-same-token", "rfc7662-2.2-inactive-is-silent"]),
+        ("a wrong secret is a bad request", Basic, On("/introspect", |w| w.restatus(401, 400)), &["rfc7662-2.3-invalid-credentials"]),
+        ("signatures are not looked at", Basic, Rule(R::AnySignature), &["rfc7662-4-signature", "rfc9068-4-signature"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn assertions() -> Vec<Row> {
+    vec![
+        ("assertions do not work", Key, Rule(R::NoAssertions), &["rfc7523-2.2-assertion"]),
+        ("any assertion type", Key, Rule(R::AnyAssertionType), &["rfc7523-2.2-type"]),
+        ("any iss", Key, Rule(R::AnyAssertionIssuer), &["rfc7523-3-issuer"]),
+        ("any sub", Key, Rule(R::AnyAssertionSubject), &["rfc7523-3-subject"]),
+        ("any aud", Key, Rule(R::AnyAssertionAudience), &["rfc7523-3-audience"]),
+        ("any exp", Key, Rule(R::AnyAssertionExpiry), &["rfc7523-3-expiry"]),
+        ("any nbf", Key, Rule(R::AnyAssertionNotBefore), &["rfc7523-3-not-before"]),
+        ("any signature", Key, Rule(R::AnySignature), &["rfc7523-3-signature"]),
+        ("crit is ignored", Key, Rule(R::IgnoreCrit), &["rfc7515-4.1.11-crit"]),
+        ("invalid_client by another name", Key, On("/token", |w| w.replace("invalid_client", "invalid_grant")),
+            &["rfc7523-3-well-formed", "rfc7523-3.2-invalid-client"]),
+    ]
+}
+
+fn rsa(modulus: &str) -> Value {
+    json!({"kty": "RSA", "kid": "r1", "use": "sig", "alg": "RS256", "n": modulus, "e": "AQAB"})
+}
+
+fn bare_rsa(keys: &mut Vec<Value>) {
+    let mut key = rsa(&"q".repeat(342));
+    key.as_object_mut().unwrap().remove("alg");
+    keys.push(key);
+}
+
+#[rustfmt::skip]
+fn keys() -> Vec<Row> {
+    vec![
+        ("another key is published", Basic, Keys(|k| k[0] = crate::server::other_key()), &["rfc7515-5.2-signature", "rfc9068-2.1-signed"]),
+        ("no kty", Basic, Keys(|k| drop(k[0].as_object_mut().unwrap().remove("kty"))), &["rfc7517-4.1-kty"]),
+        ("use and key_ops", Basic, Keys(|k| k[0]["key_ops"] = json!(["verify"])), &["rfc7517-4.3-use-or-key-ops"]),
+        ("one kid for two keys", Basic, Keys(|k| k.push(crate::server::other_key())), &["rfc7517-4.5-kid-distinct"]),
+        ("keys is no array", Basic, On("/jwks", |w| w.edit(200, |m| set(m, "keys", json!({})))), &["rfc7517-5-keys"]),
+        ("a private key is published", Basic, Keys(|k| k[0]["d"] = json!("AQ")), &["rfc7517-9.2-no-private-members"]),
+        ("a shared key is published", Basic, Keys(|k| k.push(json!({"kty": "oct", "k": "AQ"}))), &["rfc7517-9.2-no-private-members"]),
+        ("alg of another type", Basic, Keys(|k| k[0]["alg"] = json!("RS256")), &["rfc7518-3.1-alg-fits-key"]),
+        ("a short RSA key", Basic, Keys(|k| k.push(rsa(&"q".repeat(171)))), &["rfc7518-3.3-rsa-size"]),
+        ("a cut coordinate", Basic, Keys(|k| k[0]["x"] = json!("AQ")), &["rfc7518-6.2.1-ec-coordinates"]),
+        ("a modulus with a leading zero", Basic, Keys(|k| k.push(rsa(&"A".repeat(342)))), &["rfc7518-6.3.1-rsa-members"]),
+        ("no y", Basic, Keys(|k| drop(k[0].as_object_mut().unwrap().remove("y"))), &["rfc7638-3.2-members"]),
+        ("a key for any algorithm", Basic, Keys(bare_rsa), &["rfc8725-3.1-one-algorithm"]),
+        ("keys for two uses, one without use", Basic,
+            Keys(|k| { let mut enc = rsa("qqqq"); enc["use"] = json!("enc"); k.push(enc); k[0].as_object_mut().unwrap().remove("use"); }),
+            &["rfc8414-2-use"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn metadata() -> Vec<Row> {
+    vec![
+        ("endpoints in the open", Basic,
+            Metadata(|m| for name in ["token_endpoint", "revocation_endpoint", "introspection_endpoint"] { set(m, name, json!(UNREACHABLE)) }),
+            &["rfc6749-3.2-tls", "rfc7009-2-tls", "rfc7662-2-tls", "rfc8414-2-endpoints-protected"]),
+        ("endpoints with fragments", Basic,
+            Metadata(|m| for name in ["token_endpoint", "authorization_endpoint"] {
+                let url = format!("{}#fragment", m[name].as_str().unwrap());
+                set(m, name, json!(url));
+            }),
+            &["rfc6749-3.1-fragment", "rfc6749-3.2-fragment"]),
+        ("issuer with a query", Basic, Metadata(|m| set(m, "issuer", json!("https://as.example?q"))),
+            &["rfc8414-2-issuer", "rfc8414-3.3-issuer-identical", "oidcdiscovery-4.3-issuer-identical"]),
+        ("no authorization_endpoint", Basic, Metadata(|m| drop(m.remove("authorization_endpoint"))),
+            &["rfc8414-2-authorization-endpoint", "rfc9207-3-flag"]),
+        ("no token_endpoint", Basic, Metadata(|m| drop(m.remove("token_endpoint"))), &["rfc8414-2-token-endpoint"]),
+        ("no response types", Basic, Metadata(|m| drop(m.remove("response_types_supported"))), &["rfc8414-2-response-types"]),
+        ("a list as text", Basic, Metadata(|m| set(m, "scopes_supported", json!("openid read"))), &["rfc8414-2-types"]),
+        ("no algorithms for assertions", Basic, Metadata(|m| drop(m.remove("token_endpoint_auth_signing_alg_values_supported"))),
+            &["rfc8414-2-signing-algorithms"]),
+        ("none for assertions", Basic,
+            Metadata(|m| set(m, "token_endpoint_auth_signing_alg_values_supported", json!(["ES256", "none"]))),
+            &["rfc8414-2-no-none", "rfc8725-3.2-no-none"]),
+        ("a statement that nobody signed", Basic,
+            Metadata(|m| { let text = format!("{}AA", m["signed_metadata"].as_str().unwrap()); set(m, "signed_metadata", json!(text)); }),
+            &["rfc8414-2.1-signed"]),
+        ("a statement within itself", Basic, Rule(R::NestedStatement), &["rfc8414-2.1-not-nested"]),
+        ("no document", Basic, On(OAUTH, |w| w.status = 404), &["rfc8414-3-path", "rfc9700-2.6-metadata"]),
+        ("the document as text", Basic, On(OAUTH, |w| w.set("content-type", "text/plain")), &["rfc8414-3.2-json"]),
+        ("an empty list", Basic, Metadata(|m| set(m, "ui_locales_supported", json!([]))),
+            &["rfc8414-3.2-no-empty-lists", "oidcdiscovery-4.2-no-empty-lists"]),
+        ("no subject types", Basic, OpenId(|m| drop(m.remove("subject_types_supported"))), &["oidcdiscovery-3-required"]),
+        ("no RS256", Basic, Metadata(|m| set(m, "id_token_signing_alg_values_supported", json!(["ES256"]))),
+            &["oidcdiscovery-3-rs256", "rfc9068-2.1-rs256"]),
+        ("no openid", Basic, Metadata(|m| set(m, "scopes_supported", json!(["read"]))), &["oidcdiscovery-3-scopes"]),
+        ("the configuration as text", Basic, On(OPENID, |w| w.set("content-type", "text/plain")), &["oidcdiscovery-4.2-json"]),
+        ("the flag as text", Basic, Metadata(|m| set(m, "authorization_response_iss_parameter_supported", json!("true"))), &["rfc9207-3-flag"]),
+        ("no S256", Basic, Metadata(|m| set(m, "code_challenge_methods_supported", json!(["plain"]))), &["rfc9700-2.1.1-pkce"]),
+        ("implicit", Basic, Metadata(|m| set(m, "response_types_supported", json!(["code", "id_token token"]))),
+            &["rfc9700-2.1.2-no-implicit"]),
+        ("nothing binds tokens", Basic, Metadata(|m| drop(m.remove("dpop_signing_alg_values_supported"))),
+            &["rfc9700-2.2.1-sender-constrained"]),
+        ("the password grant", Basic, Metadata(|m| set(m, "grant_types_supported", json!(["password"]))), &["rfc9700-2.4-no-password-grant"]),
+        ("secrets only", Basic, Metadata(|m| set(m, "token_endpoint_auth_methods_supported", json!(["client_secret_basic"]))),
+            &["rfc9700-2.5-asymmetric"]),
+        ("CORS at authorize", Basic, On("/authorize", |w| w.set("access-control-allow-origin", "*")),
+            &["rfc9700-2.6-no-cors-at-authorize"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn resource() -> Vec<Row> {
+    vec![
+        ("no token is taken", Basic, On("/api/me", |w| w.restatus(200, 401)), &["rfc6750-2.1-header"]),
+        ("Bearer in this case only", Basic, Rule(R::ApiCaseMatters), &["rfc6750-2.1-scheme-case"]),
+        ("anything with a token in it", Basic, Rule(R::ApiIsLax), &["rfc6750-2.1-syntax"]),
+        ("a token in the query", Basic, Rule(R::ApiTakesQuery), &["rfc6750-2.3-no-query"]),
+        ("no challenge", Basic, On("/api/me", |w| w.remove("www-authenticate")), &["rfc6750-3-challenge"]),
+        ("a bare challenge", Basic, On("/api/me", |w| w.set("www-authenticate", "Bearer")), &["rfc6750-3-scheme", "rfc9728-5.1-challenge"]),
+        ("a parameter twice", Basic, On("/api/me", |w| w.set("www-authenticate", r#"Bearer realm="a", realm="b""#)),
+            &["rfc6750-3-parameters-once"]),
+        ("a backslash in the error", Basic, On("/api/me", |w| w.set("www-authenticate", r#"Bearer error="a\\b""#)), &["rfc6750-3-characters"]),
+        ("an error without a token", Basic, On("/api/me", |w| w.set("www-authenticate", r#"Bearer error="invalid_token""#)),
+            &["rfc6750-3.1-no-code-without-token"]),
+        ("invalid_token by another name", Basic, On("/api/me", |w| w.replace("invalid_token", "bad_token")), &["rfc6750-3.1-invalid-token"]),
+        ("a malformed request is unauthorized", Basic, On("/api/me", |w| w.restatus(400, 401)), &["rfc6750-3.1-invalid-request"]),
+        ("an API in the open", Basic, Target(|t| t.api = Some(UNREACHABLE.parse().unwrap())), &["rfc6750-5.3-tls"]),
+        ("a public key as a secret", Basic, Rule(R::ApiConfusesKeys), &["rfc8725-3.1-verified"]),
+        ("keys that the token brings", Basic, Rule(R::ApiTrustsEmbeddedKeys), &["rfc8725-3.10-claims-not-trusted"]),
+        ("any typ", Basic, Rule(R::ApiAnyType), &["rfc9068-4-typ"]),
+        ("any audience", Basic, Rule(R::ApiAnyAudience), &["rfc9068-4-audience"]),
+        ("alg none", Basic, Rule(R::ApiTakesNone), &["rfc9068-4-none"]),
+        ("resource with a fragment", Basic, Resource(|m| set(m, "resource", json!("https://a.example/#f"))),
+            &["rfc9728-2-resource", "rfc9728-3.3-resource-identical"]),
+        ("another authorization server", Basic, Resource(|m| set(m, "authorization_servers", json!(["https://a.example"]))),
+            &["rfc9728-2-authorization-servers"]),
+        ("a made-up bearer method", Basic, Resource(|m| set(m, "bearer_methods_supported", json!(["cookie"]))),
+            &["rfc9728-2-bearer-methods"]),
+        ("none is listed", Basic, Resource(|m| set(m, "resource_signing_alg_values_supported", json!(["none"]))), &["rfc9728-2-no-none"]),
+        ("an empty list", Basic, Resource(|m| set(m, "scopes_supported", json!([]))), &["rfc9728-3.2-no-empty-lists"]),
+        ("no document", Basic, On(PROTECTED, |w| w.status = 404), &["rfc9728-3-path"]),
+        ("the document as text", Basic, On(PROTECTED, |w| w.set("content-type", "text/plain")), &["rfc9728-3.2-json"]),
+    ]
+}

@@ -1,0 +1,372 @@
+//! A small authorization server with a protected resource that obeys the catalogue, and breaks one rule when told to.
+
+mod api;
+mod clients;
+mod jwt;
+mod token;
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use conformance_tests::{AssertionKey, Authentication, Credentials, Target};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+pub(crate) type Members = Map<String, Value>;
+
+/// What the server does wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It breaks a rule of its own logic.
+    Rule(Rule),
+    /// Its metadata, in both places, is not what it should be.
+    Metadata(fn(&mut Members)),
+    /// The same for the OpenID configuration alone.
+    OpenId(fn(&mut Members)),
+    /// The same for the metadata of the protected resource.
+    Resource(fn(&mut Members)),
+    /// Its published keys are not what they should be.
+    Keys(fn(&mut Vec<Value>)),
+    /// Its access tokens are not what they should be: header and claims.
+    Token(fn(&mut Members, &mut Members)),
+    /// What it sends from a path is not what it should be.
+    Wire(&'static str, fn(&mut Wire)),
+    /// It is the target that is not what it should be.
+    Target(fn(&mut Target)),
+}
+
+/// Rules of the server's logic that can be broken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rule {
+    AnyAssertionAudience,
+    AnyAssertionExpiry,
+    AnyAssertionIssuer,
+    AnyAssertionNotBefore,
+    AnyAssertionSubject,
+    AnyAssertionType,
+    AnyResource,
+    AnySignature,
+    ApiAnyAudience,
+    ApiAnyType,
+    ApiCaseMatters,
+    ApiConfusesKeys,
+    ApiIsLax,
+    ApiTakesNone,
+    ApiTakesQuery,
+    ApiTrustsEmbeddedKeys,
+    AuthenticationIsOptional,
+    EmptyIsPresent,
+    GetIsFine,
+    HintIsLaw,
+    IgnoreCrit,
+    LastDuplicateWins,
+    NestedStatement,
+    NoAssertions,
+    NoResources,
+    NoSecretInBody,
+    PaddedToken,
+    PublicClientCredentials,
+    QueryIsRead,
+    RawBasic,
+    RefuseUnknownParameters,
+    RepeatedClaim,
+    RevocationDoesNothing,
+    RevocationIsForAll,
+    SameTokenAgain,
+    ScopeIsRequired,
+    SilentScope,
+    TwoMethods,
+    UnknownHintFails,
+    UnknownTokenFails,
+}
+
+/// A response before it is sent.
+pub(crate) struct Wire {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+impl Wire {
+    pub(crate) fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type", "application/json".into())],
+            body: body.to_string(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.headers.retain(|(given, _)| *given != name);
+        self.headers.push((name, value.into()));
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.headers.retain(|(given, _)| *given != name);
+    }
+
+    pub(crate) fn replace(&mut self, from: &str, to: &str) {
+        self.body = self.body.replace(from, to);
+        for (_, value) in &mut self.headers {
+            *value = value.replace(from, to);
+        }
+    }
+
+    /// Changes members of a JSON body of that status.
+    pub(crate) fn edit(&mut self, status: u16, edit: fn(&mut Members)) {
+        if self.status == status {
+            let mut members: Members = serde_json::from_str(&self.body).unwrap();
+            edit(&mut members);
+            self.body = Value::Object(members).to_string();
+        }
+    }
+
+    pub(crate) fn restatus(&mut self, from: u16, to: u16) {
+        if self.status == from {
+            self.status = to;
+        }
+    }
+}
+
+/// A request, taken apart.
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) media_type: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) form: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut named = self
+            .form
+            .iter()
+            .filter(|(given, value)| given == name && !value.is_empty());
+        named.next_back().map(|(_, value)| value.as_str())
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) issuer: String,
+    pub(crate) fault: Fault,
+    pub(crate) counter: AtomicU64,
+    pub(crate) revoked: Mutex<HashSet<String>>,
+    pub(crate) last: Mutex<Option<String>>,
+}
+
+/// Which client the tests are given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Who {
+    Basic,
+    Post,
+    Key,
+}
+
+impl Server {
+    /// Starts a server with that fault and says how to test it.
+    pub(crate) async fn start(fault: Fault, who: Who) -> Target {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let server = Arc::new(Self {
+            issuer: issuer.clone(),
+            fault,
+            counter: AtomicU64::new(0),
+            revoked: Mutex::default(),
+            last: Mutex::default(),
+        });
+        let app = Router::new().fallback(handle).with_state(server);
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+        let (client_id, authentication) = match who {
+            Who::Basic => (
+                "svc",
+                Authentication::ClientSecretBasic(clients::SECRET.into()),
+            ),
+            Who::Post => (
+                "poster",
+                Authentication::ClientSecretPost(clients::SECRET.into()),
+            ),
+            Who::Key => {
+                let key = AssertionKey::from_pem(
+                    "ES256",
+                    Some("c1".into()),
+                    jwt::client_pem().as_bytes(),
+                )
+                .unwrap();
+                ("signer", Authentication::PrivateKeyJwt(key))
+            }
+        };
+        let mut target = Target {
+            resources: vec![format!("{issuer}/api"), format!("{issuer}/second")],
+            api: Some(format!("{issuer}/api/me").parse().unwrap()),
+            credentials: Some(Credentials {
+                client_id: client_id.into(),
+                authentication,
+            }),
+            public_client: Some("app".into()),
+            issuer,
+        };
+        if let Fault::Target(edit) = fault {
+            edit(&mut target);
+        }
+        target
+    }
+
+    pub(crate) fn breaks(&self, rule: Rule) -> bool {
+        matches!(self.fault, Fault::Rule(broken) if broken == rule)
+    }
+
+    pub(crate) fn resources(&self) -> [String; 2] {
+        [
+            format!("{}/api", self.issuer),
+            format!("{}/second", self.issuer),
+        ]
+    }
+
+    fn answer(&self, asked: &Asked) -> Wire {
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", "/.well-known/oauth-authorization-server") => {
+                Wire::json(200, &self.metadata().into())
+            }
+            ("GET", "/.well-known/openid-configuration") => {
+                let mut metadata = self.metadata();
+                if let Fault::OpenId(edit) = self.fault {
+                    edit(&mut metadata);
+                }
+                Wire::json(200, &metadata.into())
+            }
+            ("GET", "/.well-known/oauth-protected-resource/api") => self.resource_metadata(),
+            ("GET", "/jwks") => self.jwks(),
+            ("GET", "/authorize") => Wire::new(400).with("content-type", "text/html"),
+            ("GET", "/token") if self.breaks(Rule::GetIsFine) => self.issue("svc", None, "read"),
+            ("POST", "/token") => self.token(asked),
+            ("POST", "/revoke") => self.revoke(asked),
+            ("POST", "/introspect") => self.introspect(asked),
+            ("GET", "/api/me") => self.me(asked),
+            (_, "/token" | "/revoke" | "/introspect") => Wire::new(405),
+            _ => Wire::new(404),
+        }
+    }
+
+    fn metadata(&self) -> Members {
+        let issuer = &self.issuer;
+        let mut metadata = members(json!({
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "introspection_endpoint": format!("{issuer}/introspect"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "response_types_supported": ["code"],
+            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "scopes_supported": ["openid", "read"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+            "code_challenge_methods_supported": ["S256"],
+            "dpop_signing_alg_values_supported": ["ES256"],
+            "authorization_response_iss_parameter_supported": true,
+        }));
+        let mut statement = metadata.clone();
+        statement.insert("iss".into(), issuer.as_str().into());
+        if self.breaks(Rule::NestedStatement) {
+            statement.insert("signed_metadata".into(), "x".into());
+        }
+        let header = members(json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}));
+        metadata.insert(
+            "signed_metadata".into(),
+            jwt::sign(&header, &Value::Object(statement).to_string()).into(),
+        );
+        if let Fault::Metadata(edit) = self.fault {
+            edit(&mut metadata);
+        }
+        metadata
+    }
+
+    fn resource_metadata(&self) -> Wire {
+        let [api, _] = self.resources();
+        let mut metadata = members(json!({
+            "resource": api,
+            "authorization_servers": [self.issuer],
+            "bearer_methods_supported": ["header"],
+            "resource_signing_alg_values_supported": ["ES256"],
+        }));
+        if let Fault::Resource(edit) = self.fault {
+            edit(&mut metadata);
+        }
+        Wire::json(200, &metadata.into())
+    }
+
+    fn jwks(&self) -> Wire {
+        let mut keys = vec![jwt::public_key()];
+        if let Fault::Keys(edit) = self.fault {
+            edit(&mut keys);
+        }
+        Wire::json(200, &json!({ "keys": keys }))
+    }
+}
+
+pub(crate) use clients::SECRET;
+
+/// A key under the name of the server's own.
+pub(crate) fn other_key() -> Value {
+    jwt::key_of(9)
+}
+
+pub(crate) fn members(value: Value) -> Members {
+    serde_json::from_value(value).unwrap()
+}
+
+async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let text = |name: &str| {
+        head.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect();
+    let asked = Asked {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        authorization: text("authorization"),
+        media_type: text("content-type").unwrap_or_default(),
+        query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
+        form: pairs(&body),
+    };
+    let mut wire = server.answer(&asked);
+    if let Fault::Wire(path, edit) = server.fault
+        && path == asked.path
+    {
+        edit(&mut wire);
+    }
+    let mut response = Response::builder().status(wire.status);
+    for (name, value) in wire.headers {
+        response = response.header(name, value);
+    }
+    response.body(Body::from(wire.body)).unwrap()
+}
