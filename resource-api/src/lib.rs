@@ -1,1 +1,18 @@
-//! Multi-tenant resource API that trusts only access tokens.
+//! The resource API: a backend that trusts only access tokens, apart from whoever issues them.
+//!
+//! [`Server::build`] makes a server of a [`Config`]; several may live in one process.
+
+mod answer;
+mod caller;
+pub mod config;
+mod docs;
+mod problem;
+mod routes;
+mod server;
+mod store;
+mod users;
+
+pub use config::Config;
+pub use docs::openapi;
+pub use server::{Bound, Server, StartError};
+pub use store::MIGRATIONS;

@@ -1,3 +1,22 @@
-//! Multi-tenant resource API that trusts only access tokens.
+//! The resource API as a program.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Faster than the system's, and frees memory sooner after a burst.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match cli::run(cli::Arguments::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("resource-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What an operator decides. `deploy/config/resource-api.example.toml` says it at length.
+
+mod check;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use shared_protocol::bearer::{self, IntrospectionCredentials, TrustedIssuer};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::issuer::Issuer;
+use shared_protocol::resource::ResourceId;
+use shared_server::config::{Period, Secret};
+use shared_server::db::DatabaseConfig;
+use shared_server::telemetry::LogSettings;
+use shared_server::web::Limits;
+
+/// The whole configuration. The default suits development beside an authorization server on this machine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How it runs and listens.
+    pub server: ServerSettings,
+    /// What this API is to those who issue tokens.
+    pub resource: Resource,
+    /// Whose tokens are accepted, each issuer once.
+    pub issuers: Vec<IssuerSettings>,
+    /// What is remembered of tokens.
+    pub tokens: Tokens,
+    /// This API's own database.
+    pub database: DatabaseConfig,
+    /// The log.
+    pub log: LogSettings,
+    /// How much one client may ask.
+    pub limits: Limits,
+}
+
+/// How the server runs and listens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// What is allowed.
+    pub mode: Mode,
+    /// Addresses of the API; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for operators, with metrics and health in detail; none turns them off.
+    pub operations_listen: Vec<SocketAddr>,
+}
+
+/// What is allowed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Plain http on this machine.
+    Development,
+    /// Nothing but https.
+    Production,
+}
+
+/// What this API is to those who issue tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resource {
+    /// What `aud` of an access token must name (RFC 9068 §4), and the base of our public address (RFC 9728 §1.2).
+    pub identifier: ResourceId,
+}
+
+/// An issuer whose tokens are accepted.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerSettings {
+    /// Its identifier, character by character as it stands in `iss`.
+    pub issuer: Issuer,
+    /// How its tokens are verified.
+    #[serde(default)]
+    pub policy: Policy,
+    /// What we introspect with; the policy `introspect` needs it.
+    #[serde(default)]
+    pub introspection: Option<Introspection>,
+}
+
+/// How tokens are verified.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Offline, with the issuer's published keys.
+    #[default]
+    Jwks,
+    /// By asking the issuer (RFC 7662).
+    Introspect,
+}
+
+/// The client that this API is at an issuer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Introspection {
+    /// Its `client_id`.
+    pub client_id: ClientId,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+/// What is remembered of tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// How many verified tokens are remembered, and how many introspection answers for each issuer.
+    pub remembered: u64,
+    /// How long an introspection answer is believed; at most 5 s.
+    pub introspection_cache: Period,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let issuer = IssuerSettings {
+            issuer: "http://localhost:8000".parse().expect("a loopback URL"),
+            policy: Policy::Jwks,
+            introspection: None,
+        };
+        Self {
+            server: ServerSettings::default(),
+            resource: Resource::default(),
+            issuers: vec![issuer],
+            tokens: Tokens::default(),
+            database: DatabaseConfig::at("sqlite:data/resource-api.db"),
+            log: LogSettings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            mode: Mode::Development,
+            listen: vec![local(8080)],
+            operations_listen: vec![local(9091)],
+        }
+    }
+}
+
+impl Default for Resource {
+    fn default() -> Self {
+        let identifier = "http://localhost:8080".parse().expect("an absolute URI");
+        Self { identifier }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            remembered: 10_000,
+            introspection_cache: Period::from_secs(2),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn trusted_issuers(&self) -> Vec<TrustedIssuer> {
+        let trusted = |settings: &IssuerSettings| TrustedIssuer {
+            issuer: settings.issuer.clone(),
+            policy: match settings.policy {
+                Policy::Jwks => bearer::Policy::Jwks,
+                Policy::Introspect => bearer::Policy::Introspect,
+            },
+            introspection: settings
+                .introspection
+                .as_ref()
+                .map(|us| IntrospectionCredentials {
+                    client_id: us.client_id.clone(),
+                    client_secret: us.client_secret.clone().into_inner(),
+                }),
+        };
+        self.issuers.iter().map(trusted).collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! Every refusal of this API on the wire (RFC 9457), but for those that the layers around all routes make themselves.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use shared_protocol::bearer::BearerError;
+use shared_server::db::DbError;
+use shared_server::web::Problem;
+
+/// The fault is ours, and the client can do nothing about it.
+pub(crate) fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "The server failed to answer",
+    )
+}
+
+/// What the database could not do: 503 where it may soon be able to.
+pub(crate) fn of_database(error: DbError) -> Problem {
+    match error {
+        DbError::Unavailable(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database-unavailable",
+            "The database cannot be reached",
+        )
+        .header(header::RETRY_AFTER, HeaderValue::from_static("2"))
+        .because(error),
+        DbError::Duplicate(_)
+        | DbError::Settings(_)
+        | DbError::Migration(_)
+        | DbError::Query(_) => internal().because(error),
+    }
+}
+
+/// The token speaks neither for a client nor for a person who signed in.
+pub(crate) fn no_person() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "no-person",
+        "The token speaks for nobody this API knows",
+    )
+    .detail("a person's token has `auth_time`; a client's has its `client_id` as `sub`")
+}
+
+/// A layer: gives the guard's refusals, which have no body, a problem of their own. Status and headers, the challenge among
+/// them, stay.
+pub(crate) async fn describe_refusal(mut response: Response) -> Response {
+    let Some(error) = response.extensions_mut().remove::<Arc<BearerError>>() else {
+        return response;
+    };
+    let (slug, title) = match &*error {
+        BearerError::NoToken => ("token-required", "An access token is required"),
+        BearerError::Repeated | BearerError::Malformed => (
+            "invalid-authorization",
+            "The Authorization header cannot be read",
+        ),
+        BearerError::InvalidToken(_) => ("invalid-token", "The access token is not accepted"),
+        BearerError::InsufficientScope { .. } => {
+            ("insufficient-scope", "The access token lacks scope")
+        }
+        BearerError::Unavailable(_) => (
+            "issuer-unavailable",
+            "The issuer of the token cannot be reached",
+        ),
+    };
+    let problem = Problem::new(response.status(), slug, title).detail(error.description());
+    let problem = match &*error {
+        BearerError::InsufficientScope { needed } => problem.with("scope", needed.to_string()),
+        BearerError::NoToken
+        | BearerError::Repeated
+        | BearerError::Malformed
+        | BearerError::InvalidToken(_)
+        | BearerError::Unavailable(_) => problem,
+    };
+    let mut described = problem.because(error).into_response();
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
+            described.headers_mut().append(name, value.clone());
+        }
+    }
+    described
+}

@@ -1,0 +1,196 @@
+//! The server as a value: built, bound, served.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use prometheus::Registry;
+use shared_protocol::bearer::{Guard, GuardSettings, InvalidGuard};
+use shared_protocol::outbound::{FetchError, Fetcher, FetcherSettings, Origin};
+use shared_protocol::random::Random;
+use shared_protocol::time::Clock;
+use shared_server::config::ConfigError;
+use shared_server::db::{DbError, Store};
+use shared_server::telemetry::{HttpMetrics, metrics_router};
+use shared_server::web::{
+    self, BindError, Health, Limits, Listener, Observed, Shutdown, layers, not_found,
+};
+
+use crate::Config;
+use crate::routes::{self, Api};
+use crate::store::MIGRATIONS;
+use crate::users::People;
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself, or its mode.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The schema is not this program's, and `database.migrate_at_start` is off.
+    #[error("the database lacks {} migrations; run `resource-api migrate`", .0.len())]
+    Unmigrated(Vec<String>),
+    /// No token could be accepted.
+    #[error(transparent)]
+    Guard(#[from] InvalidGuard),
+    /// Nothing could be fetched.
+    #[error("the client for outgoing requests cannot be made")]
+    Fetcher(#[from] FetchError),
+    /// Nothing could be measured.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A server that is not listening yet.
+pub struct Server {
+    listen: Vec<SocketAddr>,
+    operations_listen: Vec<SocketAddr>,
+    api: Api,
+    observed: Observed,
+    registry: Registry,
+}
+
+/// A server that has its addresses.
+pub struct Bound {
+    server: Server,
+    listener: Listener,
+    operations: Listener,
+}
+
+impl Server {
+    /// Makes a server: opens the database, migrates it if configured to, and asks nobody else, so an issuer may still be
+    /// down.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to mend.
+    pub async fn build(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let mistakes = config.check();
+        if !mistakes.is_empty() {
+            return Err(ConfigError { mistakes }.into());
+        }
+        let store = Store::connect(&config.database.settings()).await?;
+        if config.database.migrate_at_start {
+            store.migrate(&MIGRATIONS).await?;
+        } else {
+            let pending = store.pending(&MIGRATIONS).await?;
+            if !pending.is_empty() {
+                return Err(StartError::Unmigrated(pending));
+            }
+        }
+        let registry = Registry::new();
+        Ok(Self {
+            api: Api {
+                guard: guard(&config, Arc::clone(&clock))?,
+                people: People {
+                    store,
+                    random: Arc::clone(&random),
+                },
+            },
+            observed: Observed {
+                clock,
+                random,
+                metrics: HttpMetrics::register(&registry)?,
+                limits: config.limits,
+            },
+            registry,
+            listen: config.server.listen,
+            operations_listen: config.server.operations_listen,
+        })
+    }
+
+    /// Takes the addresses, for the API and for operators.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub async fn bind(self) -> Result<Bound, BindError> {
+        Ok(Bound {
+            listener: Listener::bind(&self.listen).await?,
+            operations: Listener::bind(&self.operations_listen).await?,
+            server: self,
+        })
+    }
+
+    fn health(&self, shutdown: &Shutdown) -> Health {
+        let store = self.api.people.store.clone();
+        let guard = self.api.guard.clone();
+        Health::new(shutdown.clone())
+            .check("db", move || {
+                let store = store.clone();
+                async move { store.ping().await }
+            })
+            .check("issuers", move || {
+                let guard = guard.clone();
+                async move { guard.ready().await }
+            })
+    }
+}
+
+impl Bound {
+    /// Where the API listens, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listener.addresses()
+    }
+
+    /// Where operators find metrics and health; empty if nowhere.
+    #[must_use]
+    pub fn operations_addresses(&self) -> Vec<SocketAddr> {
+        self.operations.addresses()
+    }
+
+    /// Serves until `shutdown` triggers and requests in flight have finished.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let server = self.server;
+        let health = server.health(&shutdown);
+        let app = routes::router(server.api.clone(), &health, &shutdown);
+        let app = layers(app, &server.observed);
+        let limits = &server.observed.limits;
+        let operators = operators(&health, server.registry.clone());
+        tokio::join!(
+            web::serve(self.listener, app, limits, shutdown.clone()),
+            operate(self.operations, operators, limits, shutdown.clone()),
+        );
+    }
+}
+
+/// For operators: what strangers must not see. Neither logged nor counted, for scrapers come often.
+fn operators(health: &Health, registry: Registry) -> Router {
+    metrics_router(registry)
+        .merge(health.operators_router())
+        .merge(health.router())
+        .fallback(not_found)
+}
+
+async fn operate(listener: Listener, app: Router, limits: &Limits, shutdown: Shutdown) {
+    if !listener.addresses().is_empty() {
+        web::serve(listener, app, limits, shutdown).await;
+    }
+}
+
+fn guard(config: &Config, clock: Arc<dyn Clock>) -> Result<Guard, StartError> {
+    let origins = config
+        .issuers
+        .iter()
+        .map(|trusted| Origin::try_from(trusted.issuer.url()));
+    let fetcher = Fetcher::new(FetcherSettings {
+        // The operator named them, so they may stand in a private network.
+        allowed: origins.collect::<Result<_, _>>()?,
+        user_agent: concat!("resource-api/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..FetcherSettings::default()
+    })?;
+    Ok(Guard::new(GuardSettings {
+        resource: config.resource.identifier.clone(),
+        issuers: config.trusted_issuers(),
+        fetcher,
+        clock,
+        remembered: config.tokens.remembered,
+        introspection_cache: config.tokens.introspection_cache.duration(),
+    })?)
+}

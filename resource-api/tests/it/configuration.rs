@@ -1,0 +1,132 @@
+//! The settings, and the example that documents them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use resource_api::Config;
+use resource_api::config::{Mode, Policy};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use shared_server::config::{Sources, load};
+
+const EXAMPLE: &str = include_str!("../../../deploy/config/resource-api.example.toml");
+
+fn example_file() -> &'static Path {
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/config/resource-api.example.toml"
+    ))
+}
+
+fn loaded(file: &Path) -> Config {
+    let sources = Sources {
+        file: Some(file),
+        env_prefix: "API_",
+        env: Vec::new(),
+        overrides: Value::Null,
+    };
+    load(&Config::default(), &sources).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let example = loaded(example_file());
+    let written = |config: &Config| serde_json::to_value(config).unwrap();
+    assert_eq!(written(&example), written(&Config::default()));
+    let url = |config: &Config| config.database.url.expose_secret().to_owned();
+    assert_eq!(url(&example), url(&Config::default()));
+    assert_eq!(example.check(), []);
+}
+
+#[test]
+fn the_example_documents_every_key() {
+    // `#key` is a setting that has no default; `# Text` says something.
+    let uncommented: Vec<&str> = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting,
+            Some(_) | None => line,
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("example.toml");
+    std::fs::write(&file, uncommented.join("\n")).unwrap();
+    let config = loaded(&file);
+    assert!(config.issuers[0].introspection.is_some());
+
+    let documented: toml::Value = toml::from_str(&uncommented.join("\n")).unwrap();
+    let documented = keys(&serde_json::to_value(documented).unwrap(), "");
+    assert_eq!(documented, keys(&serde_json::to_value(config).unwrap(), ""));
+
+    // Each of them stands below a line that says what it is.
+    for pair in EXAMPLE.lines().collect::<Vec<_>>().windows(2) {
+        let setting = pair[1].contains(" = ") && !pair[1].starts_with("# ");
+        let introduced = pair[0].starts_with('#');
+        assert!(!setting || introduced, "{}", pair[1]);
+    }
+}
+
+/// The path of every leaf, in order.
+fn keys(value: &Value, path: &str) -> Vec<String> {
+    let mut found: Vec<String> = match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| keys(value, &format!("{path}.{name}")))
+            .collect(),
+        Value::Array(values) if values.iter().any(Value::is_object) => {
+            values.iter().flat_map(|value| keys(value, path)).collect()
+        }
+        Value::Array(_) | Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {
+            vec![path.to_owned()]
+        }
+    };
+    found.sort();
+    found
+}
+
+/// One edit of the defaults that makes them unusable.
+type Edit = fn(&mut Config);
+
+#[test]
+fn contradictions_name_their_key() {
+    let cases: [(&str, Edit); 14] = [
+        ("server.listen", |c| c.server.listen.clear()),
+        ("resource.identifier", |c| {
+            c.resource.identifier = "urn:example:api".parse().unwrap();
+        }),
+        ("issuers", |c| c.issuers.clear()),
+        ("issuers.1.issuer", |c| {
+            let twice = c.issuers[0].clone();
+            c.issuers.push(twice);
+        }),
+        ("issuers.0.introspection", |c| {
+            c.issuers[0].policy = Policy::Introspect;
+        }),
+        ("tokens.introspection_cache", |c| {
+            c.tokens.introspection_cache = "6s".parse().unwrap();
+        }),
+        ("database.pool_size", |c| c.database.pool_size = 0),
+        ("database.wait_timeout", |c| {
+            c.database.wait_timeout = "0s".parse().unwrap();
+        }),
+        ("database.statement_timeout", |c| {
+            c.database.statement_timeout = "0s".parse().unwrap();
+        }),
+        ("limits.request", |c| c.limits.request = Duration::ZERO),
+        ("limits.header_read", |c| {
+            c.limits.header_read = Duration::ZERO;
+        }),
+        ("limits.header_bytes", |c| c.limits.header_bytes = 8191),
+        ("limits.connections", |c| c.limits.connections = 0),
+        ("resource.identifier", |c| {
+            c.server.mode = Mode::Production;
+            c.issuers[0].issuer = "https://login.example".parse().unwrap();
+        }),
+    ];
+    for (key, edit) in cases {
+        let mut config = Config::default();
+        edit(&mut config);
+        let keys: Vec<String> = config.check().into_iter().map(|m| m.key).collect();
+        assert_eq!(keys, [key]);
+    }
+}
