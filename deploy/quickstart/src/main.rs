@@ -1,3 +1,32 @@
-//! Both servers in one process on embedded stores.
+//! Both servers in one process on embedded stores: for a first look, for development, for tests.
 
-fn main() {}
+mod demo;
+mod flags;
+mod folder;
+mod guide;
+mod ready;
+mod seed;
+mod servers;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::flags::Flags;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    match servers::run(Flags::parse(), environment.collect()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quickstart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

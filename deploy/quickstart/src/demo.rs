@@ -1,0 +1,111 @@
+//! `demo.json`: the credentials that every start prints, and scripts read.
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::issuer::Issuer;
+use shared_protocol::random::{Random, alphanumeric};
+use shared_protocol::resource::ResourceId;
+
+use crate::flags::Flags;
+use crate::folder::Folder;
+
+const FILE: &str = "demo.json";
+
+/// What was seeded.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Demo {
+    /// The issuer.
+    pub(crate) issuer: Issuer,
+    /// The API's identifier, which is its address too.
+    pub(crate) api: ResourceId,
+    /// All resource servers, the API first.
+    pub(crate) resources: Vec<ResourceId>,
+    /// The confidential client.
+    pub(crate) service: Service,
+    /// The public client.
+    pub(crate) app: App,
+    /// Who signs in.
+    pub(crate) person: Person,
+}
+
+/// A confidential client.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Service {
+    pub(crate) client_id: ClientId,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) client_secret: SecretString,
+}
+
+/// A public client.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct App {
+    pub(crate) client_id: ClientId,
+}
+
+/// A person.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Person {
+    pub(crate) email: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) password: SecretString,
+}
+
+/// Into the file of mode 0600, whose purpose this is.
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
+impl Demo {
+    /// What an earlier start left; `None` if there was none, or if it cannot be read, which is logged.
+    ///
+    /// # Errors
+    /// A file that is there and cannot be opened.
+    pub(crate) fn read(folder: &Folder) -> anyhow::Result<Option<Self>> {
+        let named = || folder.file(FILE).display().to_string();
+        let Some(content) = folder.read(FILE).with_context(named)? else {
+            return Ok(None);
+        };
+        match serde_json::from_slice(&content) {
+            Ok(demo) => Ok(Some(demo)),
+            Err(error) => {
+                // Where, and not what: a message of serde could quote a secret.
+                tracing::warn!(
+                    file = named(),
+                    line = error.line(),
+                    "the file of demo credentials cannot be read; new ones are made"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps it for the next start.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn write(&self, folder: &Folder) -> anyhow::Result<()> {
+        let mut content = serde_json::to_vec_pretty(self)?;
+        content.push(b'\n');
+        folder
+            .write(FILE, &content)
+            .with_context(|| folder.file(FILE).display().to_string())
+    }
+}
+
+impl Person {
+    /// As the flags say, else as it was, else made up.
+    pub(crate) fn new(flags: &Flags, before: Option<&Self>, random: &dyn Random) -> Self {
+        let email = flags.demo_email.clone();
+        let password = flags.demo_password.clone();
+        Self {
+            email: email
+                .or_else(|| before.map(|person| person.email.clone()))
+                .unwrap_or_else(|| "demo@example.com".into()),
+            password: password
+                .or_else(|| before.map(|person| person.password.clone()))
+                .unwrap_or_else(|| alphanumeric(16, random).into()),
+        }
+    }
+}

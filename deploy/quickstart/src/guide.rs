@@ -1,0 +1,72 @@
+//! What is printed once both servers answer.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use crate::demo::Demo;
+
+/// Prints credentials, addresses, three lines to paste, and `ready`.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn print(demo: &Demo, folder: &Path) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text(demo, folder).as_bytes())?;
+    out.flush()
+}
+
+fn text(demo: &Demo, folder: &Path) -> String {
+    let Demo {
+        issuer,
+        api,
+        resources,
+        service,
+        app,
+        person,
+    } = demo;
+    let api_base = api.as_str().trim_end_matches('/');
+    let second = resources.get(1).unwrap_or(api);
+    let metadata = issuer.endpoint("/.well-known/openid-configuration");
+    let credentials = format!(
+        "{}:{}",
+        service.client_id,
+        service.client_secret.expose_secret()
+    );
+    let token = issuer.endpoint(auth_server::routes::TOKEN);
+    let introspect = issuer.endpoint(auth_server::routes::INTROSPECT);
+    format!(
+        r#"
+Development mode: plain http, for this machine alone, with the keys beside the database. Not for production.
+
+Authorization server  {issuer}
+  metadata            {metadata}
+Resource API          {api}
+  description         {api_base}/docs
+  second resource     {second}
+
+Service client        client_id {client_id}
+                      client_secret {secret}
+                      client_credentials on both resources, introspection for both
+App client            client_id {app}
+                      public and native, redirects to 127.0.0.1 and localhost at /callback on any port
+Person                {email}
+                      password {password} (for the sign-in pages, which are not served yet)
+
+All of it is kept in {folder}. In another terminal, get a token, call the API with it, introspect it:
+
+TOKEN=$(curl -sS -u '{credentials}' -d grant_type=client_credentials --data-urlencode 'resource={api}' '{token}' | sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
+curl -sS -w '\n' -H "Authorization: Bearer $TOKEN" '{api_base}/api/v1/users/me'
+curl -sS -w '\n' -u '{credentials}' -d "token=$TOKEN" '{introspect}'
+
+ready
+"#,
+        client_id = service.client_id,
+        secret = service.client_secret.expose_secret(),
+        app = app.client_id,
+        email = person.email,
+        password = person.password.expose_secret(),
+        folder = folder.join("demo.json").display(),
+    )
+}

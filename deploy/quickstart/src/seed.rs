@@ -1,0 +1,290 @@
+//! Resource servers and clients to try things with. What is kept in `demo.json` decides, and the database is made to fit it, so
+//! that a start that was cut off is made good by the next one.
+
+use std::time::Duration;
+
+use auth_server::clients::secret::ClientSecret;
+use auth_server::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
+use auth_server::resource_servers::ResourceServer;
+use auth_server::server::{Records, World};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::random::{Random, alphanumeric};
+use shared_protocol::resource::ResourceId;
+use shared_protocol::scope::ScopeToken;
+
+use crate::demo::{App, Demo, Person, Service};
+use crate::flags::Flags;
+use crate::folder::Folder;
+use crate::settings::Settings;
+
+const API_SCOPES: [(&str, &str); 2] = [
+    ("profile:read", "Read your profile"),
+    ("profile:write", "Change your profile"),
+];
+const SECOND_SCOPES: [(&str, &str); 1] = [("reports:read", "Read your reports")];
+const PEOPLE_SCOPES: [&str; 6] = [
+    "openid",
+    "profile",
+    "email",
+    "address",
+    "phone",
+    "offline_access",
+];
+/// RFC 8252 §7.3: at any port.
+const APP_REDIRECTS: [&str; 2] = ["http://127.0.0.1/callback", "http://localhost/callback"];
+const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
+
+/// Where to seed, and with what.
+pub(crate) struct Seed<'a> {
+    pub(crate) records: &'a Records,
+    pub(crate) settings: &'a Settings,
+    pub(crate) folder: &'a Folder,
+    pub(crate) world: &'a World,
+}
+
+impl Seed<'_> {
+    /// Makes what is missing, keeps what is there, and moves what the ports changed.
+    ///
+    /// # Errors
+    /// A file or a database that cannot be used.
+    pub(crate) async fn sow(&self, flags: &Flags) -> anyhow::Result<Demo> {
+        let before = Demo::read(self.folder)?;
+        let mut demo = self.demo(flags, before.as_ref())?;
+        if let Some(before) = &before {
+            self.leave(before, &demo).await?;
+        }
+        // Before the rows, or a start that is cut off would leave clients that nobody can name.
+        demo.write(self.folder)?;
+        self.fit_service(&mut demo, before.is_some()).await?;
+        let app = app_metadata(&demo.api)?;
+        if self.fit(&demo.app.client_id, app, None).await? == Fitted::Made && before.is_some() {
+            warn_missing(&demo.app.client_id);
+        }
+        self.fit_resource_servers(&demo).await?;
+        Ok(demo)
+    }
+
+    fn demo(&self, flags: &Flags, before: Option<&Demo>) -> anyhow::Result<Demo> {
+        let random = &*self.world.random;
+        let api = self.settings.api.resource.identifier.clone();
+        let second = format!("{}/second", api.as_str().trim_end_matches('/')).parse()?;
+        let (service, app) = match before {
+            Some(before) => (before.service.clone(), before.app.clone()),
+            None => (
+                Service {
+                    client_id: new_client_id(random)?,
+                    client_secret: ClientSecret::generate(random).expose().into(),
+                },
+                App {
+                    client_id: new_client_id(random)?,
+                },
+            ),
+        };
+        Ok(Demo {
+            issuer: self.settings.auth.issuer.clone(),
+            resources: vec![api.clone(), second],
+            api,
+            service,
+            app,
+            person: Person::new(flags, before.map(|before| &before.person), random),
+        })
+    }
+
+    /// Forgets the resource servers of an earlier start whose identifiers are others now.
+    async fn leave(&self, before: &Demo, now: &Demo) -> anyhow::Result<()> {
+        let servers = &self.records.resource_servers;
+        let left = before
+            .resources
+            .iter()
+            .filter(|old| !now.resources.contains(old))
+            .filter_map(|old| servers.find(old))
+            // One that somebody made theirs meanwhile is theirs.
+            .filter(|server| {
+                server.introspection_client_id.as_ref() == Some(&before.service.client_id)
+            });
+        for server in left {
+            servers
+                .delete(&server.identifier, self.world.clock.now())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn fit_service(&self, demo: &mut Demo, known: bool) -> anyhow::Result<()> {
+        let Service {
+            client_id,
+            client_secret,
+        } = demo.service.clone();
+        let metadata = service_metadata(&demo.api)?;
+        match self.fit(&client_id, metadata, Some(&client_secret)).await? {
+            Fitted::Made if known => warn_missing(&client_id),
+            Fitted::Made | Fitted::Found => {}
+            Fitted::OtherSecret => {
+                // The old one may have been ended on purpose, so it is not put in force again.
+                let secret = ClientSecret::generate(&*self.world.random);
+                let now = self.world.clock.now();
+                self.records
+                    .clients
+                    .rotate_secret(&client_id, &secret, Duration::ZERO, now)
+                    .await?;
+                demo.service.client_secret = secret.expose().into();
+                demo.write(self.folder)?;
+                tracing::warn!(
+                    client_id = client_id.as_str(),
+                    "the secret in demo.json was not the client's; it has a new one"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the database have this client.
+    async fn fit(
+        &self,
+        id: &ClientId,
+        metadata: ClientMetadata,
+        secret: Option<&SecretString>,
+    ) -> anyhow::Result<Fitted> {
+        let (clients, now) = (&self.records.clients, self.world.clock.now());
+        let secret =
+            secret.map(|secret| ClientSecret::presented(secret.expose_secret().to_owned()));
+        let found = clients.find(id).await?;
+        let same = found
+            .as_ref()
+            .is_some_and(|found| is_same(&found.metadata, &metadata));
+        if !same {
+            let new = secret.as_ref().filter(|_| found.is_none());
+            let client = Client::new(id.clone(), metadata, Vec::new())?;
+            clients.put(&client, new, now).await?;
+        }
+        Ok(match (found, secret.map(|secret| secret.digest())) {
+            (None, _) => Fitted::Made,
+            (Some(found), Some(digest))
+                if !found
+                    .live_secrets(now)
+                    .any(|live| live.matches(&digest).into()) =>
+            {
+                Fitted::OtherSecret
+            }
+            (Some(_), _) => Fitted::Found,
+        })
+    }
+
+    async fn fit_resource_servers(&self, demo: &Demo) -> anyhow::Result<()> {
+        let [api, second] = demo.resources.as_slice() else {
+            anyhow::bail!("there are two resource servers");
+        };
+        for server in [
+            self.resource_server(api, "Resource API", &API_SCOPES, demo)?,
+            self.resource_server(second, "Second resource", &SECOND_SCOPES, demo)?,
+        ] {
+            let servers = &self.records.resource_servers;
+            let found = servers.find(&server.identifier);
+            if !found.is_some_and(|found| is_same(&*found, &server)) {
+                servers.put(&server, self.world.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_server(
+        &self,
+        identifier: &ResourceId,
+        name: &str,
+        scopes: &[(&str, &str)],
+        demo: &Demo,
+    ) -> anyhow::Result<ResourceServer> {
+        let scope = |(name, told): &(&str, &str)| Ok((name.parse()?, (*told).to_owned()));
+        Ok(ResourceServer {
+            identifier: identifier.clone(),
+            name: name.to_owned(),
+            alg: *self
+                .settings
+                .auth
+                .keys
+                .algorithms
+                .first()
+                .ok_or_else(|| anyhow::anyhow!("keys.algorithms is empty"))?,
+            lifetime: TOKEN_LIFETIME,
+            introspection_client_id: Some(demo.service.client_id.clone()),
+            scopes: scopes
+                .iter()
+                .map(scope)
+                .collect::<anyhow::Result<Vec<(ScopeToken, String)>>>()?,
+        })
+    }
+}
+
+/// What the database said of a client.
+#[derive(Debug, Eq, PartialEq)]
+enum Fitted {
+    /// It did not have it.
+    Made,
+    /// It had it.
+    Found,
+    /// It had it, and the secret is another one.
+    OtherSecret,
+}
+
+fn warn_missing(id: &ClientId) {
+    tracing::warn!(
+        client_id = id.as_str(),
+        "the database did not have this client of demo.json; it is registered again"
+    );
+}
+
+fn new_client_id(random: &dyn Random) -> anyhow::Result<ClientId> {
+    Ok(alphanumeric(22, random).parse()?)
+}
+
+fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
+    matches!(
+        (serde_json::to_value(one), serde_json::to_value(other)),
+        (Ok(one), Ok(other)) if one == other
+    )
+}
+
+fn resource_scopes() -> impl Iterator<Item = &'static str> {
+    API_SCOPES
+        .iter()
+        .chain(&SECOND_SCOPES)
+        .map(|(name, _)| *name)
+}
+
+fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+    Ok(ClientMetadata {
+        client_name: Some("Demo service".into()),
+        token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+        token_endpoint_auth_signing_alg: None,
+        grant_types: [GrantType::ClientCredentials].into(),
+        application_type: ApplicationType::Web,
+        redirect_uris: Vec::new(),
+        scope: resource_scopes()
+            .map(str::parse::<ScopeToken>)
+            .collect::<Result<_, _>>()?,
+        default_resource: Some(default.clone()),
+        jwks: None,
+    })
+}
+
+fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+    Ok(ClientMetadata {
+        client_name: Some("Demo app".into()),
+        token_endpoint_auth_method: AuthMethod::None,
+        token_endpoint_auth_signing_alg: None,
+        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+        application_type: ApplicationType::Native,
+        redirect_uris: APP_REDIRECTS
+            .iter()
+            .map(|uri| uri.parse())
+            .collect::<Result<_, _>>()?,
+        scope: resource_scopes()
+            .chain(PEOPLE_SCOPES)
+            .map(str::parse::<ScopeToken>)
+            .collect::<Result<_, _>>()?,
+        default_resource: Some(default.clone()),
+        jwks: None,
+    })
+}

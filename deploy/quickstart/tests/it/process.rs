@@ -1,0 +1,223 @@
+//! A running quickstart on a data folder and ports of its own.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TO_READY: Duration = Duration::from_secs(30);
+const TO_STOP: Duration = Duration::from_secs(30);
+
+/// A folder and two ports, for one quickstart after another.
+pub(crate) struct Place {
+    folder: TempDir,
+    pub(crate) auth_port: u16,
+    pub(crate) api_port: u16,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            auth_port: free_port(),
+            api_port: free_port(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn demo(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.data().join("demo.json")).unwrap()).unwrap()
+    }
+
+    pub(crate) fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
+        command
+            .env_clear()
+            .args(["--auth-port", &self.auth_port.to_string()])
+            .args(["--api-port", &self.api_port.to_string()])
+            .arg("--data")
+            .arg(self.data())
+            .args(more);
+        command
+    }
+
+    /// Starts one and waits for `ready`.
+    pub(crate) fn start(&self, more: &[&str]) -> Running {
+        let log = self.file("stderr");
+        let mut child = self
+            .command(more)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        // Ends with the output of the child.
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut running = Running {
+            child,
+            printed: Vec::new(),
+            log,
+        };
+        let deadline = Instant::now() + TO_READY;
+        while running.printed.last().map(String::as_str) != Some("ready") {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match lines.recv_timeout(left) {
+                Ok(line) => running.printed.push(line),
+                Err(error) => panic!("not ready: {error}: {}", running.log()),
+            }
+        }
+        running
+    }
+
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.api_port)
+    }
+
+    pub(crate) fn auth(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.auth_port)
+    }
+
+    /// The credentials of the service client.
+    pub(crate) fn service(&self) -> Credentials {
+        let service = &self.demo()["service"];
+        let text = |name: &str| service[name].as_str().unwrap().to_owned();
+        Credentials {
+            id: text("client_id"),
+            secret: text("client_secret"),
+        }
+    }
+
+    /// Asks for a token for `resource`.
+    pub(crate) async fn token_response(&self, client: &Credentials, resource: &str) -> Response {
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        send(
+            client
+                .on(http().post(self.auth("/oauth/token")))
+                .form(&form),
+        )
+        .await
+    }
+
+    /// A token for `resource`.
+    pub(crate) async fn token(&self, client: &Credentials, resource: &str) -> String {
+        let response = self.token_response(client, resource).await;
+        assert_eq!(response.status(), 200);
+        let body: Value = response.json().await.unwrap();
+        body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Calls the API, with this token if there is one.
+    pub(crate) async fn me(&self, token: Option<&str>) -> Response {
+        let request = http().get(self.api("/api/v1/users/me"));
+        send(match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+        .await
+    }
+}
+
+/// A confidential client.
+pub(crate) struct Credentials {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+impl Credentials {
+    pub(crate) fn on(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(&self.id, Some(&self.secret))
+    }
+}
+
+/// A client without the proxies of the environment.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) async fn send(request: RequestBuilder) -> Response {
+    request.send().await.unwrap()
+}
+
+/// A quickstart that said `ready`; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    /// The lines that it printed until then.
+    pub(crate) printed: Vec<String>,
+    log: PathBuf,
+}
+
+impl Running {
+    /// The lines that are meant to be pasted.
+    pub(crate) fn pasted(&self) -> Vec<&str> {
+        self.printed
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.starts_with("TOKEN=") || line.starts_with("curl"))
+            .collect()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// Sends the signal and waits for the end.
+    pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+        let deadline = Instant::now() + TO_STOP;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "does not stop: {}", self.log());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already after `stop`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Below the ports that systems give to outgoing connections, so that none of those takes it meanwhile.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Both servers against each other: every kind of token at the API, every kind of client at introspection.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use auth_server::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
+use auth_server::config::Config;
+use auth_server::resource_servers::ResourceServer;
+use auth_server::server::{Records, World};
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+use shared_protocol::random::SystemRandom;
+use shared_protocol::time::SystemClock;
+
+use crate::process::{Credentials, Place, http, send};
+
+/// The rows of the running authorization server, as its command line has them.
+struct Operator {
+    records: Records,
+    world: World,
+}
+
+impl Operator {
+    async fn at(place: &Place) -> Self {
+        let mut config = Config::default();
+        config.database.url =
+            format!("sqlite:{}", place.data().join("auth-server.db").display()).into();
+        let world = World {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        };
+        let records = Records::open(&config, &world).await.unwrap();
+        Self { records, world }
+    }
+
+    /// A service that may read profiles.
+    async fn register_service(&self) -> Credentials {
+        let metadata = ClientMetadata {
+            client_name: None,
+            token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
+            token_endpoint_auth_signing_alg: None,
+            grant_types: BTreeSet::from([GrantType::ClientCredentials]),
+            application_type: ApplicationType::Web,
+            redirect_uris: Vec::new(),
+            scope: "profile:read".parse().unwrap(),
+            default_resource: None,
+            jwks: None,
+        };
+        let registered = self.records.register_client(metadata, &self.world);
+        let (id, secret) = registered.await.unwrap();
+        Credentials {
+            id: id.to_string(),
+            secret: secret.unwrap().expose().to_owned(),
+        }
+    }
+
+    /// Another resource server, for which `client` introspects.
+    async fn register_resource(&self, identifier: &str, client: &Credentials) {
+        let template = self.records.resource_servers.all().remove(0);
+        let server = ResourceServer {
+            identifier: identifier.parse().unwrap(),
+            introspection_client_id: Some(client.id.parse().unwrap()),
+            ..(*template).clone()
+        };
+        let now = self.world.clock.now();
+        self.records
+            .resource_servers
+            .put(&server, now)
+            .await
+            .unwrap();
+    }
+}
+
+fn challenge(response: &Response) -> &str {
+    response.headers()[WWW_AUTHENTICATE].to_str().unwrap()
+}
+
+async fn introspect(place: &Place, client: &Credentials, token: &str) -> Value {
+    let request = client.on(http().post(place.auth("/oauth/introspect")));
+    let response = send(request.form(&[("token", token)])).await;
+    assert_eq!(response.status(), 200);
+    is_json(&response);
+    response.json().await.unwrap()
+}
+
+/// Said once: of two media types a client may believe either.
+fn is_json(response: &Response) {
+    let types = response.headers().get_all(CONTENT_TYPE);
+    let types: Vec<_> = types.iter().collect();
+    assert_eq!(types, ["application/json"]);
+}
+
+#[tokio::test]
+async fn the_api_takes_a_good_token_and_challenges_everything_else() {
+    let place = Place::new();
+    let _running = place.start(&[]);
+    let service = place.service();
+    is_json(&place.token_response(&service, &place.api("")).await);
+    let good = place.token(&service, &place.api("")).await;
+    let elsewhere = place.token(&service, &place.api("/second")).await;
+    let forged = format!(
+        "{}AAAA",
+        good.strip_suffix(&good[good.len() - 4..]).unwrap()
+    );
+
+    let response = place.me(Some(&good)).await;
+    assert_eq!(response.status(), 200);
+    is_json(&response);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(
+        body,
+        json!({"type": "client", "client_id": service.id, "scope": "profile:read profile:write"})
+    );
+
+    let metadata = format!(
+        "resource_metadata=\"{}\"",
+        place.api("/.well-known/oauth-protected-resource")
+    );
+    for (what, token, code) in [
+        ("none", None, None),
+        (
+            "for another audience",
+            Some(elsewhere.as_str()),
+            Some("invalid_token"),
+        ),
+        ("forged", Some(forged.as_str()), Some("invalid_token")),
+        ("not a token", Some("nonsense"), Some("invalid_token")),
+    ] {
+        let response = place.me(token).await;
+        assert_eq!(response.status(), 401, "{what}");
+        let challenge = challenge(&response);
+        assert!(challenge.starts_with("Bearer "), "{what}: {challenge}");
+        assert!(challenge.contains(&metadata), "{what}: {challenge}");
+        // RFC 6750 §3: who sent no token learns no code.
+        let told = code.map(|code| format!("error=\"{code}\""));
+        match told {
+            Some(told) => assert!(challenge.contains(&told), "{what}: {challenge}"),
+            None => assert!(!challenge.contains("error"), "{what}: {challenge}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rfc6750_3_1_a_token_without_the_scope_is_told_which() {
+    let place = Place::new();
+    let _running = place.start(&[]);
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("resource", &place.api("")),
+        ("scope", "profile:write"),
+    ];
+    let request = place.service().on(http().post(place.auth("/oauth/token")));
+    let body: Value = send(request.form(&form)).await.json().await.unwrap();
+    let response = place.me(body["access_token"].as_str()).await;
+    assert_eq!(response.status(), 403);
+    let challenge = challenge(&response);
+    assert!(
+        challenge.contains("error=\"insufficient_scope\""),
+        "{challenge}"
+    );
+    assert!(challenge.contains("scope=\"profile:read\""), "{challenge}");
+}
+
+#[tokio::test]
+async fn an_api_that_introspects_refuses_a_revoked_token_at_once() {
+    let place = Place::new();
+    place.start(&[]).stop("-TERM");
+    let service = place.service();
+    let config = place.file("api.toml");
+    let introspecting = format!(
+        "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\nintrospection = {{ client_id = '{}', client_secret = '{}' }}\n",
+        place.auth(""),
+        service.id,
+        service.secret,
+    );
+    std::fs::write(&config, introspecting).unwrap();
+    let _running = place.start(&["--api-config", config.to_str().unwrap()]);
+
+    let good = place.token(&service, &place.api("")).await;
+    let revoked = place.token(&service, &place.api("")).await;
+    let revoke = service.on(http().post(place.auth("/oauth/revoke")));
+    let response = send(revoke.form(&[("token", &revoked)])).await;
+    assert_eq!(response.status(), 200);
+
+    assert_eq!(
+        introspect(&place, &service, &revoked).await,
+        json!({"active": false})
+    );
+    let response = place.me(Some(&revoked)).await;
+    assert_eq!(response.status(), 401);
+    let challenge = challenge(&response);
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    assert_eq!(introspect(&place, &service, &good).await["active"], true);
+    assert_eq!(
+        place.me(Some(&good)).await.status(),
+        200,
+        "the other one is as good as before"
+    );
+}
+
+#[tokio::test]
+async fn introspection_answers_the_audience_and_whom_the_token_was_issued_to() {
+    let place = Place::new();
+    let _running = place.start(&[]);
+    let service = place.service();
+    let operator = Operator::at(&place).await;
+    let caller = operator.register_service().await;
+    let other_audience = operator.register_service().await;
+    let other = "http://other.localhost/";
+    operator.register_resource(other, &other_audience).await;
+    let token = place.token(&caller, &place.api("")).await;
+
+    let stranger = operator.register_service().await;
+    for (who, client, active) in [
+        ("the API's own", &service, true),
+        ("whom it was issued to", &caller, true),
+        ("another audience's", &other_audience, false),
+        ("a stranger", &stranger, false),
+    ] {
+        let answer = introspect(&place, client, &token).await;
+        if active {
+            assert_eq!(answer["active"], true, "{who}");
+            assert_eq!(answer["client_id"], caller.id.as_str(), "{who}");
+            assert_eq!(answer["aud"], place.api("").as_str(), "{who}");
+        } else {
+            // RFC 7662 §2.2: nothing but that.
+            assert_eq!(answer, json!({"active": false}), "{who}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rfc7662_2_1_introspection_wants_a_client_that_proves_who_it_is() {
+    let place = Place::new();
+    let _running = place.start(&[]);
+    let service = place.service();
+    let token = place.token(&service, &place.api("")).await;
+    let app = place.demo()["app"]["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let endpoint = place.auth("/oauth/introspect");
+    let nobody = || http().post(&endpoint);
+    let wrong = Credentials {
+        id: service.id.clone(),
+        secret: "wrong".into(),
+    };
+    let unknown = Credentials {
+        id: "unknown".into(),
+        secret: service.secret.clone(),
+    };
+    let token = ("token", token.as_str());
+    for (who, request, status, code) in [
+        ("nobody", nobody().form(&[token]), 401, "invalid_client"),
+        (
+            "a wrong secret",
+            wrong.on(nobody()).form(&[token]),
+            401,
+            "invalid_client",
+        ),
+        (
+            "an unknown client",
+            unknown.on(nobody()).form(&[token]),
+            401,
+            "invalid_client",
+        ),
+        (
+            "a public client",
+            nobody().form(&[token, ("client_id", &app)]),
+            400,
+            "unauthorized_client",
+        ),
+    ] {
+        let response = send(request).await;
+        assert_eq!(response.status(), status, "{who}");
+        if status == 401 {
+            assert!(challenge(&response).starts_with("Basic "), "{who}");
+        }
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["error"], code, "{who}");
+    }
+}
