@@ -23,6 +23,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc7523_3_a_thousand_replays_on_two_nodes_one_success,
     threats_15_and_16_no_other_kind_of_token_is_an_assertion,
     a_rotated_secret_overlaps_and_ends,
+    the_newest_of_many_secrets_works,
+    an_assertion_does_not_tell_whether_a_client_exists,
     an_assertion_from_before_the_memory_of_used_ones_is_refused,
 );
 
@@ -529,6 +531,51 @@ async fn a_rotated_secret_overlaps_and_ends(stores: &Stores) {
             .status,
         200
     );
+}
+
+async fn the_newest_of_many_secrets_works(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    let mut client = server.client(AuthMethod::ClientSecretBasic, "read").await;
+    let id = TestServer::client_id(&client);
+    for _ in 0..15 {
+        let secret = auth_server::clients::secret::ClientSecret::generate(&*server.world.random);
+        let (overlap, now) = (Duration::from_hours(1), server.clock.now());
+        server
+            .records
+            .clients
+            .rotate_secret(&id, &secret, overlap, now)
+            .await
+            .unwrap();
+        client.secret = secret.expose().into();
+        server.clock.advance(Duration::from_millis(5));
+    }
+    assert_eq!(
+        server
+            .post_as(&client, "/oauth/token", &form(&[]))
+            .await
+            .status,
+        200
+    );
+}
+
+async fn an_assertion_does_not_tell_whether_a_client_exists(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    server.clock.advance(Duration::from_secs(12));
+    let (client, _) = server.signing_client(Algorithm::Es256, "read").await;
+    let (_, es256) = server.signing_client(Algorithm::Es256, "read").await;
+    let (_, eddsa) = server.signing_client(Algorithm::EdDsa, "read").await;
+    let unknown = TestClient {
+        id: "unknown".into(),
+        secret: String::new(),
+    };
+    let mut bodies = Vec::new();
+    for (claimed, key) in [(&client, &es256), (&client, &eddsa), (&unknown, &es256)] {
+        let assertion = server.assertion(key, &claims(&server, claimed, "x")).await;
+        let answer = present(&server, "/oauth/token", &assertion).await;
+        assert_eq!(answer.error(), (401, "invalid_client"));
+        bodies.push(answer.body);
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
 }
 
 async fn an_assertion_from_before_the_memory_of_used_ones_is_refused(stores: &Stores) {

@@ -19,6 +19,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc7009_2_a_revoked_token_is_dead_at_once_and_after_a_restart,
     rfc7009_2_1_only_the_clients_own_tokens,
     a_revocation_is_seen_by_the_other_node,
+    a_node_that_missed_a_minute_learns_of_all_that_was_revoked_in_it,
     threat_26_no_bit_of_a_token_can_be_changed,
     a_withdrawn_key_takes_its_tokens_along,
     a_client_deleted_on_another_node_is_forgotten,
@@ -229,6 +230,26 @@ async fn a_revocation_is_seen_by_the_other_node(stores: &Stores) {
         .await;
     server.clock.advance(Duration::from_secs(3));
     assert_eq!(introspect(&other, &api, &late).await["active"], false);
+}
+
+async fn a_node_that_missed_a_minute_learns_of_all_that_was_revoked_in_it(stores: &Stores) {
+    let (server, api, client) = server_and_clients(stores).await;
+    let mut second = config(stores);
+    second.issuer = server.issuer.parse().unwrap();
+    let other = TestServer::start_with(second, server.clock.clone()).await;
+    let token = server.token(&client, API).await;
+    server
+        .post_as(&client, "/oauth/revoke", &[("token", &token)])
+        .await;
+    // For the other node's next look the revocation lies a minute back, outside of what it usually compares.
+    server.clock.advance(Duration::from_mins(1));
+    for _ in 0..30 {
+        assert_eq!(
+            introspect(&other, &api, &token).await,
+            json!({"active": false})
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn threat_26_no_bit_of_a_token_can_be_changed(stores: &Stores) {

@@ -98,6 +98,13 @@ fn contradictions_and_what_production_forbids_are_told_together() {
             .any(|problem| problem.starts_with("ephemeral.url")),
         "{nodes:?}"
     );
+    let hasty = problems(|config| config.keys.publish_ahead = std::time::Duration::ZERO);
+    assert!(
+        hasty
+            .iter()
+            .any(|problem| problem.starts_with("keys.publish_ahead")),
+        "{hasty:?}"
+    );
     let nothing = problems(|config| {
         config.server.listen.clear();
         config.keys.algorithms.clear();
