@@ -65,6 +65,9 @@ pub(super) struct File {
     synchronous: Synchronous,
 }
 
+/// Between two tries to set up a file that another starter is setting up.
+const PAUSE: Duration = Duration::from_millis(10);
+
 impl File {
     /// Makes the file and its folder, for this user alone, if they are not there.
     pub(super) fn prepare(path: PathBuf, settings: &Settings) -> Result<Self> {
@@ -148,8 +151,7 @@ impl File {
             Synchronous::Normal => "NORMAL",
         };
         let mut conn = SqliteConnection::establish(&self.path)?;
-        // First the time to wait: turning a new file to WAL takes a lock that another starter may hold.
-        conn.batch_execute(&format!(
+        let set_up = format!(
             "PRAGMA busy_timeout = {};
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = {synchronous};
@@ -159,14 +161,27 @@ impl File {
              PRAGMA trusted_schema = OFF;
              PRAGMA {rules};",
             busy_timeout.as_millis(),
-        ))
-        .map_err(|error| {
-            ConnectionError::BadConnection(format!(
-                "cannot set up the SQLite file {}: {}",
-                self.path,
-                chain(&error)
-            ))
-        })?;
-        Ok(conn)
+        );
+        let mut waited = Duration::ZERO;
+        loop {
+            match conn.batch_execute(&set_up) {
+                Ok(()) => return Ok(conn),
+                // Turning a new file to WAL takes a lock that another starter may hold, and SQLite does not wait for that
+                // one: two that both read already would wait for each other.
+                Err(error) if waited < busy_timeout && error.to_string().contains("locked") => {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "on a thread that may block, and only at start"
+                    )]
+                    std::thread::sleep(PAUSE);
+                    waited += PAUSE;
+                }
+                Err(error) => {
+                    let (path, cause) = (&self.path, chain(&error));
+                    let message = format!("cannot set up the SQLite file {path}: {cause}");
+                    return Err(ConnectionError::BadConnection(message));
+                }
+            }
+        }
     }
 }

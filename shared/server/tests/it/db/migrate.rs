@@ -45,7 +45,9 @@ async fn six_racing_starters_apply_each_once(settings: Settings) {
             let (settings, line) = (settings.clone(), Arc::clone(&line));
             tokio::spawn(async move {
                 let store = Store::connect(&settings).await.unwrap();
-                line.wait().await;
+                // A starter that cannot connect must fail the test, not leave the others waiting.
+                let all = tokio::time::timeout(std::time::Duration::from_secs(30), line.wait());
+                all.await.unwrap();
                 store.migrate(&MIGRATIONS).await.unwrap()
             })
         })
