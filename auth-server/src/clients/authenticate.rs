@@ -135,13 +135,14 @@ where
 {
     type Rejection = TokenError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
-        let (parts, body) = request.into_parts();
-        if !is_form(&parts.headers) {
+        if !is_form(request.headers()) {
             return Err(TokenError::ContentType);
         }
-        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+        // Taken, not cloned: what reads the body needs none of them.
+        let headers = std::mem::take(request.headers_mut());
+        let body = Bytes::from_request(request, &());
         // A route that writes is not cut off by the time limit of requests, so that the body has its own.
         let body = timeout(TO_READ, body)
             .await
@@ -150,7 +151,7 @@ where
         let parameters = Parameters::parse(&body)?;
         let now = authenticator.clock.now();
         let client = authenticator
-            .authenticate(&parts.headers, &parameters, now)
+            .authenticate(&headers, &parameters, now)
             .await?;
         tracing::Span::current().record("client_id", client.id().as_str());
         Ok(Self {
