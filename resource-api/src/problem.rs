@@ -30,6 +30,7 @@ pub(crate) fn of_database(error: DbError) -> Problem {
         DbError::Duplicate(_)
         | DbError::Settings(_)
         | DbError::Migration(_)
+        | DbError::Reference(_)
         | DbError::Query(_) => internal().because(error),
     }
 }
@@ -52,7 +53,10 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
     };
     let (slug, title) = match &*error {
         BearerError::NoToken => ("token-required", "An access token is required"),
-        BearerError::Repeated | BearerError::Malformed => (
+        BearerError::Repeated
+        | BearerError::Malformed
+        | BearerError::TwoPlaces
+        | BearerError::Form => (
             "invalid-authorization",
             "The Authorization header cannot be read",
         ),
@@ -71,6 +75,8 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
         BearerError::NoToken
         | BearerError::Repeated
         | BearerError::Malformed
+        | BearerError::TwoPlaces
+        | BearerError::Form
         | BearerError::InvalidToken(_)
         | BearerError::Unavailable(_) => problem,
     };

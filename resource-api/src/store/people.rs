@@ -28,7 +28,7 @@ pub(crate) async fn find(conn: &mut Conn, iss: &Issuer, sub: &str) -> Result<Opt
         .filter(t::iss.eq(iss.as_str()))
         .filter(t::sub.eq(sub))
         .select((t::id, t::iss, t::sub, t::created_at))
-        .first(c))
+        .get_result(c))
     .optional()
 }
 

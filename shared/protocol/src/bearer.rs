@@ -17,6 +17,7 @@ use secrecy::SecretString;
 pub use access_token::AccessToken;
 pub use error::{BearerError, BearerRefusal, InvalidToken, IssuerFailure, header_parameters};
 pub use guard::{Guard, GuardLayer, GuardService};
+pub use presented::bearer_token;
 
 use crate::client_id::ClientId;
 use crate::issuer::Issuer;

@@ -24,6 +24,12 @@ pub enum BearerError {
     /// A Bearer header that is not of the form of RFC 6750 §2.1, or is too long.
     #[error("the Authorization header is malformed")]
     Malformed,
+    /// RFC 6750 §2: a token in the header and one in the form.
+    #[error("the request carries an access token in more than one place")]
+    TwoPlaces,
+    /// A form that cannot be read, where a form may carry the token (RFC 6750 §2.2).
+    #[error("the form cannot be read")]
+    Form,
     /// The token is not good here or now.
     #[error("the access token is not accepted")]
     InvalidToken(#[from] InvalidToken),
@@ -105,7 +111,9 @@ impl BearerError {
     pub fn wire(&self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, None),
-            Self::Repeated | Self::Malformed => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::Repeated | Self::Malformed | Self::TwoPlaces | Self::Form => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"))
+            }
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
@@ -120,6 +128,8 @@ impl BearerError {
             Self::NoToken
             | Self::Repeated
             | Self::Malformed
+            | Self::TwoPlaces
+            | Self::Form
             | Self::InsufficientScope { .. }
             | Self::Unavailable(_) => self.to_string(),
         }
@@ -132,15 +142,31 @@ impl BearerError {
 #[derive(Clone, Debug)]
 pub struct BearerRefusal {
     error: Arc<BearerError>,
-    resource_metadata: Url,
+    resource_metadata: Option<Url>,
 }
 
 impl BearerRefusal {
     pub(super) fn new(error: BearerError, resource_metadata: Url) -> Self {
         Self {
             error: Arc::new(error),
-            resource_metadata,
+            resource_metadata: Some(resource_metadata),
         }
+    }
+
+    /// A refusal of an endpoint that is described by its authorization server's own metadata, such as userinfo, and needs no other
+    /// (RFC 9728 §5.1).
+    #[must_use]
+    pub fn without_metadata(error: BearerError) -> Self {
+        Self {
+            error: Arc::new(error),
+            resource_metadata: None,
+        }
+    }
+
+    /// The cause, to be kept.
+    #[must_use]
+    pub fn cause(&self) -> Arc<BearerError> {
+        Arc::clone(&self.error)
     }
 
     /// The cause.
@@ -163,7 +189,9 @@ impl BearerRefusal {
         if let BearerError::InsufficientScope { needed } = &*self.error {
             parameters.push(("scope", needed.to_string()));
         }
-        parameters.push(("resource_metadata", self.resource_metadata.to_string()));
+        if let Some(url) = &self.resource_metadata {
+            parameters.push(("resource_metadata", url.to_string()));
+        }
         Some(header_parameters("Bearer", &parameters))
     }
 }

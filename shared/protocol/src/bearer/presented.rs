@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 16 * 1024;
 /// # Errors
 /// [`BearerError::NoToken`] without the header or under another scheme, [`BearerError::Repeated`] and
 /// [`BearerError::Malformed`] when it cannot be read in exactly one way.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&str, BearerError> {
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, BearerError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BearerError::NoToken)?;
     if values.next().is_some() {

@@ -19,6 +19,8 @@ pub enum JwtKind {
     /// A client's assertion of itself (RFC 7523 §2.2), for which `typ` may be absent, `JWT`, or
     /// `client-authentication+jwt` (the name in the draft that revises RFC 7523).
     ClientAssertion,
+    /// An ID token (OpenID Connect Core §2): `typ` is `JWT`, for there is no name of its own. Only its issuer's keys make one.
+    IdToken,
 }
 
 impl JwtKind {
@@ -28,6 +30,7 @@ impl JwtKind {
         match self {
             Self::AccessToken => "at+jwt",
             Self::ClientAssertion => "client-authentication+jwt",
+            Self::IdToken => "JWT",
         }
     }
 

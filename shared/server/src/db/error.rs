@@ -15,6 +15,9 @@ pub enum DbError {
     /// There is such a row already. Names the unique index (PostgreSQL) or the columns (SQLite), never the value.
     #[error("there is such a row already: {0}")]
     Duplicate(String),
+    /// A row that this one refers to is gone, or one that refers to it is there.
+    #[error("a row that belongs to another: {0}")]
+    Reference(String),
     /// The settings cannot work, and how to mend them.
     #[error("the database settings are wrong: {0}")]
     Settings(String),
@@ -48,6 +51,9 @@ impl From<Error> for DbError {
         if matches!(kind, DatabaseErrorKind::UniqueViolation) {
             let what = about.constraint_name().unwrap_or(about.message());
             Self::Duplicate(what.to_owned())
+        } else if matches!(kind, DatabaseErrorKind::ForeignKeyViolation) {
+            let what = about.constraint_name().unwrap_or(about.message());
+            Self::Reference(what.to_owned())
         } else if matches!(
             kind,
             DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection

@@ -187,7 +187,7 @@ async fn a_commit_that_fails_is_an_error_and_leaves_nothing(mut settings: Settin
     let outcome = conn
         .transaction(async |conn| note(conn, "nobody", "n").await)
         .await;
-    assert!(matches!(outcome, Err(DbError::Query(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(DbError::Reference(_))), "{outcome:?}");
     drop(conn);
     store
         .transaction(async |conn| open_account(conn, "next", 1).await)

@@ -251,6 +251,41 @@ async fn rfc8725_2_1_forged_signatures_are_refused() {
     }
 }
 
+/// OpenID Connect Core §2 gives ID tokens no type of their own; no other kind is taken for one, nor one for an access token.
+#[tokio::test]
+async fn rfc8725_3_11_an_id_token_is_of_type_jwt_alone() {
+    let signer = key(Algorithm::Es256);
+    let keys = set(&[&signer]);
+    for (typ, accepted) in [
+        (Some("JWT"), true),
+        (Some("jwt"), true),
+        (Some("application/jwt"), true),
+        (None, false),
+        (Some("at+jwt"), false),
+        (Some("logout+jwt"), false),
+        (Some("client-authentication+jwt"), false),
+    ] {
+        let mut header = json!({"alg": "ES256"});
+        if let Some(typ) = typ {
+            header["typ"] = typ.into();
+        }
+        let token = signed(&header, r#"{"sub":"a"}"#, &signer).await;
+        assert_eq!(
+            verify(&token, JwtKind::IdToken, &keys).is_ok(),
+            accepted,
+            "{typ:?}"
+        );
+    }
+    let made = sign_jwt(JwtKind::IdToken, &json!({"sub": "a"}), &signer)
+        .await
+        .unwrap();
+    assert!(verify(&made, JwtKind::IdToken, &keys).is_ok());
+    assert_eq!(
+        verify(&made, JwtKind::AccessToken, &keys),
+        Err(JwtError::Kind)
+    );
+}
+
 #[tokio::test]
 async fn rfc7523_3_an_assertion_may_leave_its_type_out_but_not_lie() {
     let signer = key(Algorithm::EdDsa);
