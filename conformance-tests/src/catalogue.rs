@@ -1,12 +1,16 @@
 //! The requirements, standard by standard.
 
 mod discovery;
+mod form_post;
 mod jose;
+mod oidc_core;
 mod rfc6749;
 mod rfc6750;
 mod rfc7009;
 mod rfc7523;
+mod rfc7636;
 mod rfc7662;
+mod rfc8252;
 mod rfc8414;
 mod rfc8707;
 mod rfc8725;
@@ -32,8 +36,10 @@ pub const STANDARDS: &[&Standard] = &[
     &jose::RFC7518,
     &jose::RFC7519,
     &rfc7523::STANDARD,
+    &rfc7636::STANDARD,
     &jose::RFC7638,
     &rfc7662::STANDARD,
+    &rfc8252::STANDARD,
     &rfc8414::STANDARD,
     &rfc8707::STANDARD,
     &rfc8725::STANDARD,
@@ -41,7 +47,9 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc9207::STANDARD,
     &rfc9700::STANDARD,
     &rfc9728::STANDARD,
+    &oidc_core::STANDARD,
     &discovery::STANDARD,
+    &form_post::STANDARD,
 ];
 
 /// A standard and what it asks of a server.
@@ -98,6 +106,8 @@ pub enum Feature {
     Member(&'static str),
     /// This grant type is supported.
     Grant(&'static str),
+    /// The list of that member has this element.
+    Listed(&'static str, &'static str),
     /// This method of client authentication is supported at the token endpoint.
     ClientAuthentication(&'static str),
 }
@@ -109,6 +119,8 @@ impl Feature {
             Self::Member(name) => (!metadata.has(name)).then(|| format!("metadata has no {name}")),
             Self::Grant(name) => (!metadata.grants().contains(name))
                 .then(|| format!("grant_types_supported does not list {name}")),
+            Self::Listed(member, element) => (!metadata.list(member).contains(element))
+                .then(|| format!("{member} does not list {element}")),
             Self::ClientAuthentication(name) => (!metadata.client_authentication().contains(name))
                 .then(|| format!("token_endpoint_auth_methods_supported does not list {name}")),
         }

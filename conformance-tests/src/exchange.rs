@@ -92,6 +92,7 @@ impl Redactor {
                 None => REDACTED.to_owned(),
             },
             "cookie" | "set-cookie" => REDACTED.to_owned(),
+            "location" => self.url(value),
             _ => self.text(value),
         }
     }
@@ -107,11 +108,15 @@ impl Redactor {
         form.split('&').map(pair).collect::<Vec<_>>().join("&")
     }
 
-    /// A URL.
+    /// A URL, its query and its fragment.
     pub(crate) fn url(&self, url: &str) -> String {
+        let (url, fragment) = match url.split_once('#') {
+            Some((url, fragment)) => (url, format!("#{}", self.form(fragment))),
+            None => (url, String::new()),
+        };
         match url.split_once('?') {
-            Some((path, query)) => format!("{}?{}", self.text(path), self.form(query)),
-            None => self.text(url),
+            Some((path, query)) => format!("{}?{}{fragment}", self.text(path), self.form(query)),
+            None => self.text(url) + &fragment,
         }
     }
 
@@ -187,6 +192,14 @@ mod tests {
             (
                 "url",
                 redactor.url("http://host/path?access_token=anything&a=b"),
+            ),
+            (
+                "location",
+                redactor.header("location", "http://host/cb?state=s&code=anything"),
+            ),
+            (
+                "fragment",
+                redactor.url("http://host/cb?state=s#code=anything"),
             ),
             (
                 "json by name",

@@ -16,6 +16,7 @@
 //! The crate is a client and nothing else: it shares no code with any server, so that a mistake in a server's own
 //! handling of tokens cannot hide itself here.
 
+pub mod browser;
 pub mod catalogue;
 
 mod answer;
@@ -38,4 +39,4 @@ pub use exchange::Exchange;
 pub use report::{CheckResult, Report, RequirementResult, Score, StandardResult, Summary};
 pub use run::run;
 pub use subject::{Limits, Subject, Unreachable};
-pub use target::{AssertionKey, Authentication, Credentials, InvalidDemo, InvalidKey, Target};
+pub use target::{App, AssertionKey, Authentication, Credentials, InvalidDemo, InvalidKey, Target};

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
+use conformance_tests::browser::Person;
 use conformance_tests::{
-    AssertionKey, Authentication, Clock, Credentials, Limits, Outcome, Report, RequirementResult,
-    Standard, Subject, Target, catalogue, run,
+    App, AssertionKey, Authentication, Clock, Credentials, Limits, Outcome, Report,
+    RequirementResult, Standard, Subject, Target, catalogue, run,
 };
+use secrecy::SecretString;
 use url::Url;
 
 /// Checks an authorization server against the requirements of the OAuth and OpenID Connect standards.
@@ -90,6 +92,22 @@ struct Arguments {
     /// A protected resource that takes GET and a bearer token.
     #[arg(long, value_name = "URL")]
     api: Option<Url>,
+
+    /// What a person with an account types into the sign-in form, mostly an email address.
+    #[arg(long, value_name = "LOGIN", requires = "person_password_file")]
+    person_login: Option<String>,
+
+    /// File with that person's password, white space around it dropped.
+    #[arg(long, value_name = "PATH", requires = "person_login")]
+    person_password_file: Option<PathBuf>,
+
+    /// Public client with the authorization code grant, for the person to use.
+    #[arg(long, value_name = "CLIENT_ID", requires = "app_redirect_uri")]
+    app_client_id: Option<String>,
+
+    /// A redirection URI of that client; nothing needs to listen there.
+    #[arg(long, value_name = "URI", requires = "app_client_id")]
+    app_redirect_uri: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -168,13 +186,25 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
         });
     let demo = demo.transpose()?;
     let credentials = credentials(&arguments)?;
+    let person = person(&arguments)?;
     let mut target = demo.unwrap_or_else(|| Target {
         issuer: String::new(),
         credentials: None,
         public_client: None,
         resources: Vec::new(),
         api: None,
+        person: None,
+        app: None,
     });
+    if let (Some(client_id), Some(redirect_uri)) =
+        (arguments.app_client_id, arguments.app_redirect_uri)
+    {
+        target.app = Some(App {
+            client_id,
+            redirect_uri,
+        });
+    }
+    target.person = person.or(target.person);
     if let Some(issuer) = arguments.issuer {
         target.issuer = issuer;
     }
@@ -200,10 +230,7 @@ fn credentials(arguments: &Arguments) -> anyhow::Result<Option<Credentials>> {
         Authentication::PrivateKeyJwt(key.with_context(|| path.display().to_string())?)
     } else {
         let secret = match (&arguments.client_secret_file, &arguments.client_secret) {
-            (Some(path), _) => String::from_utf8(read(path)?)
-                .context("the client secret is not UTF-8")?
-                .trim()
-                .into(),
+            (Some(path), _) => secret(path)?,
             (None, Some(secret)) => secret.as_str().into(),
             (None, None) => bail!(
                 "--client-id needs --client-secret-file, --client-key-file or CONFORMANCE_CLIENT_SECRET"
@@ -218,6 +245,23 @@ fn credentials(arguments: &Arguments) -> anyhow::Result<Option<Credentials>> {
         client_id,
         authentication,
     }))
+}
+
+fn person(arguments: &Arguments) -> anyhow::Result<Option<Person>> {
+    let (Some(login), Some(path)) = (&arguments.person_login, &arguments.person_password_file)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Person {
+        login: login.clone(),
+        password: secret(path)?,
+    }))
+}
+
+fn secret(path: &Path) -> anyhow::Result<SecretString> {
+    let text = String::from_utf8(read(path)?);
+    let text = text.with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(text.trim().into())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -243,6 +287,13 @@ mod tests {
             &["--issuer", "http://localhost", "--format", "pdf"],
             &["--issuer", "http://localhost", "--client-secret-file", "f"],
             &["--issuer", "http://localhost", "--api", "no url"],
+            &[
+                "--issuer",
+                "http://localhost",
+                "--person-login",
+                "a@b.example",
+            ],
+            &["--issuer", "http://localhost", "--app-client-id", "app"],
         ] {
             let given = std::iter::once("conformance-tests").chain(arguments.iter().copied());
             assert!(Arguments::try_parse_from(given).is_err(), "{arguments:?}");
@@ -264,6 +315,10 @@ mod tests {
             path.to_str().unwrap(),
             "--issuer",
             "http://localhost:3",
+            "--app-client-id",
+            "other",
+            "--app-redirect-uri",
+            "com.example.app:/callback",
         ])
         .unwrap();
         let target = target(arguments).unwrap();
@@ -271,6 +326,9 @@ mod tests {
         assert_eq!(target.issuer, "http://localhost:3");
         assert_eq!(target.resources, ["http://localhost:2"]);
         assert_eq!(target.public_client.as_deref(), Some("app"));
+        let app = target.app.unwrap();
+        assert_eq!(app.client_id, "other");
+        assert_eq!(app.redirect_uri, "com.example.app:/callback");
     }
 
     #[test]

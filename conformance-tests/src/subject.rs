@@ -1,24 +1,31 @@
 //! The server under test: its metadata, its keys, and the ways to ask it for tokens.
 
+mod arrival;
+mod flow;
 mod given;
+mod grant;
 mod probe;
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::answer::Answer;
+use crate::browser::Browser;
 use crate::check::{Outcome, Stop};
 use crate::clock::Clock;
 use crate::exchange::Redactor;
 use crate::jws::Jws;
 use crate::metadata::{Metadata, is_loopback, well_known};
 use crate::target::{Authentication, Credentials, Target};
+pub(crate) use arrival::{Arrival, Code, Ending};
+pub(crate) use flow::{Authorization, s256};
+pub(crate) use grant::Grant;
 
 /// Bounds of a run.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +63,11 @@ pub struct Subject {
     openid: Option<Answer>,
     jwks: OnceCell<Result<Answer, Stop>>,
     token: OnceCell<Result<Token, Stop>>,
+    /// Where the person is signed in. One way at a time, so that the first one signs in for all.
+    browser: Mutex<Browser>,
+    /// The person could not sign in. Nobody tries again: it would only get them locked out.
+    turned_away: AtomicBool,
+    grant: OnceCell<Result<Grant, Stop>>,
     assertions: AtomicU64,
 }
 
@@ -120,6 +132,9 @@ impl Subject {
         };
 
         let mut subject = Self {
+            browser: Mutex::new(Browser::over(http.clone())),
+            turned_away: AtomicBool::new(false),
+            grant: OnceCell::new(),
             target,
             clock,
             limits,
@@ -139,6 +154,9 @@ impl Subject {
         }) = &subject.target.credentials
         {
             subject.redactor.learn(secret.expose_secret());
+        }
+        if let Some(person) = &subject.target.person {
+            subject.redactor.learn(person.password.expose_secret());
         }
         let oauth = subject.request(Method::GET, oauth_url).send().await;
         let openid = subject.request(Method::GET, openid_url).send().await;

@@ -7,6 +7,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use crate::browser::Person;
+
 /// The server under test and what was prepared for the tests.
 #[derive(Debug)]
 pub struct Target {
@@ -20,6 +22,19 @@ pub struct Target {
     pub resources: Vec<String>,
     /// A protected resource that takes GET and a bearer token for one of `resources` of its own origin.
     pub api: Option<Url>,
+    /// Somebody who can sign in by a plain form. Without one, what needs a person stays unchecked.
+    pub person: Option<Person>,
+    /// The client that the person uses.
+    pub app: Option<App>,
+}
+
+/// A public client with the `authorization_code` and `refresh_token` grants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct App {
+    /// Its `client_id`.
+    pub client_id: String,
+    /// A redirection URI that it has registered. Nothing needs to listen there.
+    pub redirect_uri: String,
 }
 
 /// A confidential client.
@@ -123,7 +138,8 @@ struct Demo {
     #[serde(default)]
     resources: Vec<String>,
     service: Option<Service>,
-    app: Option<App>,
+    app: Option<DemoApp>,
+    person: Option<DemoPerson>,
 }
 
 #[derive(Deserialize)]
@@ -133,8 +149,21 @@ struct Service {
 }
 
 #[derive(Deserialize)]
-struct App {
+struct DemoApp {
     client_id: String,
+    #[serde(default = "loopback")]
+    redirect_uri: String,
+}
+
+/// The redirection URI of the native app that development modes prepare (RFC 8252 §7.3).
+fn loopback() -> String {
+    "http://127.0.0.1/callback".to_owned()
+}
+
+#[derive(Deserialize)]
+struct DemoPerson {
+    email: String,
+    password: SecretString,
 }
 
 impl Target {
@@ -155,9 +184,17 @@ impl Target {
                 client_id: service.client_id,
                 authentication: Authentication::ClientSecretBasic(service.client_secret),
             }),
-            public_client: demo.app.map(|app| app.client_id),
+            public_client: demo.app.as_ref().map(|app| app.client_id.clone()),
             resources: demo.resources,
             api: demo.api.map(user).transpose()?,
+            person: demo.person.map(|person| Person {
+                login: person.email,
+                password: person.password,
+            }),
+            app: demo.app.map(|app| App {
+                client_id: app.client_id,
+                redirect_uri: app.redirect_uri,
+            }),
         })
     }
 }
@@ -172,7 +209,7 @@ mod tests {
             br#"{"issuer":"http://localhost:8000","api":"http://localhost:8080",
                  "resources":["http://localhost:8080","http://localhost:8080/second"],
                  "service":{"client_id":"svc","client_secret":"hush-hush"},"app":{"client_id":"app"},
-                 "person":{"email":"a@b.example","password":"p"},"later":1}"#,
+                 "person":{"email":"a@b.example","password":"hush"},"later":1}"#,
         )
         .unwrap();
         assert_eq!(target.issuer, "http://localhost:8000");
@@ -182,6 +219,10 @@ mod tests {
         );
         assert_eq!(target.resources.len(), 2);
         assert_eq!(target.public_client.as_deref(), Some("app"));
+        assert_eq!(target.person.as_ref().unwrap().login, "a@b.example");
+        let app = target.app.as_ref().unwrap();
+        assert_eq!(app.client_id, "app");
+        assert_eq!(app.redirect_uri, "http://127.0.0.1/callback");
         let shown = format!("{target:?}");
         assert!(
             shown.contains("client_secret_basic") && !shown.contains("hush"),

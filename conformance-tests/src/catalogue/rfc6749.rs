@@ -1,22 +1,24 @@
-//! RFC 6749: the token endpoint and the `client_credentials` grant.
+//! RFC 6749: both endpoints, the code flow, refresh tokens, and the `client_credentials` grant.
 
 mod authorize;
+mod client;
+mod code;
 mod errors;
+mod refresh;
 mod success;
 
-use std::fmt::Write as _;
-
 use super::{Feature, Requirement, Standard, must, should};
-use crate::check::{Stop, Verdict, check};
-use crate::metadata::is_protected;
-use crate::subject::Subject;
+use crate::check::check;
 
 const CLIENT_CREDENTIALS: &[Feature] = &[Feature::Grant("client_credentials")];
 const CODE: &[Feature] = &[
     Feature::Grant("authorization_code"),
     Feature::Member("authorization_endpoint"),
 ];
-const REFRESH: &[Feature] = &[Feature::Grant("refresh_token")];
+const REFRESH: &[Feature] = &[
+    Feature::Grant("authorization_code"),
+    Feature::Grant("refresh_token"),
+];
 const BASIC: &[Feature] = &[
     Feature::Grant("client_credentials"),
     Feature::ClientAuthentication("client_secret_basic"),
@@ -44,21 +46,21 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc6749-2.3.1-basic",
         "2.3.1",
         "Clients with a password can authenticate by HTTP Basic.",
-        &[check!(basic_is_accepted), check!(look basic_is_announced)],
+        &[check!(client::basic_is_accepted), check!(look client::basic_is_announced)],
     )
     .when(CLIENT_CREDENTIALS),
     must(
         "rfc6749-2.3.1-basic-encoding",
         "2.3.1",
         "Client id and password in HTTP Basic are form-urlencoded, and decoded before they are compared.",
-        &[check!(basic_is_decoded)],
+        &[check!(client::basic_is_decoded)],
     )
     .when(BASIC),
     must(
         "rfc6749-2.3.1-body",
         "2.3.1",
         "Where passwords in the request body are supported, client_id and client_secret carry them.",
-        &[check!(secret_in_body)],
+        &[check!(client::secret_in_body)],
     )
     .when(POST),
     must("rfc6749-3.1-get", "3.1", "The authorization endpoint supports GET.", &[check!(authorize::authorize_takes_get)]).when(CODE),
@@ -70,6 +72,34 @@ const REQUIREMENTS: &[Requirement] = &[
     )
     .when(&[Feature::Member("authorization_endpoint")]),
     must(
+        "rfc6749-3.1-empty-is-absent",
+        "3.1",
+        "Parameters of an authorization request sent without a value are treated as if they were omitted.",
+        &[check!(authorize::empty_parameters_are_omitted), check!(authorize::empty_response_type_is_missing)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-3.1-unknown-ignored",
+        "3.1",
+        "Unrecognized parameters of an authorization request are ignored.",
+        &[check!(authorize::unknown_parameter_is_ignored)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-3.1-no-duplicates",
+        "3.1",
+        "Parameters of an authorization request are not included more than once.",
+        &[check!(authorize::duplicate_state), check!(authorize::duplicate_redirect_uri)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-3.1.1-response-type",
+        "3.1.1",
+        "A response type that is missing or not understood is answered with an error at the redirection URI.",
+        &[check!(authorize::unknown_response_type), check!(authorize::missing_response_type)],
+    )
+    .when(CODE),
+    must(
         "rfc6749-3.1.2.4-unknown-client",
         "3.1.2.4",
         "An authorization request with an invalid client or redirection URI never redirects to that URI.",
@@ -80,17 +110,17 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc6749-3.2-tls",
         "3.2",
         "The token endpoint requires TLS (this machine's own loopback excepted).",
-        &[check!(look token_endpoint_is_protected)],
+        &[check!(look client::token_endpoint_is_protected)],
     )
     .when(&[Feature::Member("token_endpoint")]),
     must(
         "rfc6749-3.2-fragment",
         "3.2",
         "The token endpoint's URI has no fragment.",
-        &[check!(look token_endpoint_without_fragment)],
+        &[check!(look client::token_endpoint_without_fragment)],
     )
     .when(&[Feature::Member("token_endpoint")]),
-    must("rfc6749-3.2-post-only", "3.2", "Token requests use POST.", &[check!(get_is_refused)]).when(CLIENT_CREDENTIALS),
+    must("rfc6749-3.2-post-only", "3.2", "Token requests use POST.", &[check!(client::get_is_refused)]).when(CLIENT_CREDENTIALS),
     must(
         "rfc6749-3.2-empty-is-absent",
         "3.2",
@@ -133,12 +163,57 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(success::omitted_scope)],
     )
     .when(CLIENT_CREDENTIALS),
-    must("rfc6749-4.1.2-code-once", "4.1.2", "An authorization code cannot be used more than once.", &[]).when(CODE),
+    must(
+        "rfc6749-4.1.2-code-once",
+        "4.1.2",
+        "An authorization code cannot be used more than once.",
+        &[check!(code::second_use_is_refused)],
+    )
+    .when(CODE),
+    should(
+        "rfc6749-4.1.2-replay-revokes",
+        "4.1.2",
+        "A second use of a code revokes the tokens that the first one gave.",
+        &[check!(code::second_use_revokes)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-4.1.2-state",
+        "4.1.2",
+        "state comes back exactly as it was sent.",
+        &[check!(authorize::state_is_kept)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-4.1.2.1-access-denied",
+        "4.1.2.1",
+        "A person's refusal is answered with access_denied and state.",
+        &[check!(authorize::refusal_is_access_denied)],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-4.1.2.1-invalid-scope",
+        "4.1.2.1",
+        "A malformed scope is answered with invalid_scope and state.",
+        &[check!(authorize::malformed_scope)],
+    )
+    .when(CODE),
     must(
         "rfc6749-4.1.3-code-binding",
         "4.1.3",
         "A code is redeemed only by the client it was issued to, with the redirection URI it was asked with.",
-        &[],
+        &[
+            check!(code::another_client),
+            check!(code::another_redirect_uri),
+            check!(code::no_redirect_uri),
+        ],
+    )
+    .when(CODE),
+    must(
+        "rfc6749-4.1.4-response",
+        "4.1.4",
+        "A valid code is answered 200 with a token and its type, as JSON that is not to be stored.",
+        &[check!(code::response_is_complete)],
     )
     .when(CODE),
     must(
@@ -246,9 +321,27 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(errors::error_form)],
     )
     .when(CLIENT_CREDENTIALS),
-    must("rfc6749-6-refresh-binding", "6", "A refresh token works only for the client it was issued to.", &[])
-        .when(REFRESH),
-    must("rfc6749-6-refresh-scope", "6", "A refreshed access token has no scope that was not granted.", &[]).when(REFRESH),
+    must(
+        "rfc6749-6-refresh",
+        "6",
+        "A valid refresh token is exchanged for an access token.",
+        &[check!(refresh::gives_a_token)],
+    )
+    .when(REFRESH),
+    must(
+        "rfc6749-6-refresh-binding",
+        "6",
+        "A refresh token works only for the client it was issued to.",
+        &[check!(refresh::another_client)],
+    )
+    .when(REFRESH),
+    must(
+        "rfc6749-6-refresh-scope",
+        "6",
+        "A refreshed access token has no scope that was not granted.",
+        &[check!(refresh::wider_scope), check!(refresh::narrower_scope)],
+    )
+    .when(REFRESH),
     must(
         "rfc6749-10.10-guessing",
         "10.10",
@@ -257,83 +350,3 @@ const REQUIREMENTS: &[Requirement] = &[
     )
     .when(CLIENT_CREDENTIALS),
 ];
-
-async fn basic_is_accepted(subject: &Subject) -> Verdict {
-    let (client_id, secret) = subject.basic_secret()?;
-    subject
-        .issue(subject.grant()?.basic(client_id, secret))
-        .await
-        .map(drop)
-}
-
-/// A server that issues passwords lists Basic among the methods.
-fn basic_is_announced(subject: &Subject) -> Verdict {
-    let methods = subject.metadata().client_authentication();
-    let passwords = methods
-        .iter()
-        .any(|method| method.starts_with("client_secret_"));
-    if !passwords {
-        return Err(Stop::not_applicable(
-            "no method of client authentication with a password is announced",
-        ));
-    }
-    let document = subject.document()?;
-    document.require(
-        methods.contains(&"client_secret_basic"),
-        "client_secret_basic is not announced",
-    )
-}
-
-async fn basic_is_decoded(subject: &Subject) -> Verdict {
-    let (client_id, secret) = subject.basic_secret()?;
-    // Every octet may be percent-encoded, so any client id and secret can show whether the server decodes.
-    let encode = |text: &str| {
-        text.bytes().fold(String::new(), |mut encoded, byte| {
-            let _ = write!(encoded, "%{byte:02X}");
-            encoded
-        })
-    };
-    subject
-        .issue(
-            subject
-                .grant()?
-                .basic_raw(&encode(client_id), &encode(secret)),
-        )
-        .await
-        .map(drop)
-}
-
-async fn secret_in_body(subject: &Subject) -> Verdict {
-    let credentials = subject.credentials()?;
-    if credentials.authentication.method() != "client_secret_post" {
-        return Err(Stop::unchecked(
-            "the given client does not use client_secret_post",
-        ));
-    }
-    subject.fresh_token().await.map(drop)
-}
-
-fn token_endpoint_is_protected(subject: &Subject) -> Verdict {
-    let url = subject.endpoint("token_endpoint")?;
-    subject
-        .document()?
-        .require(is_protected(&url), format!("token_endpoint is {url}"))
-}
-
-fn token_endpoint_without_fragment(subject: &Subject) -> Verdict {
-    let url = subject.endpoint("token_endpoint")?;
-    subject
-        .document()?
-        .require(url.fragment().is_none(), "token_endpoint has a fragment")
-}
-
-/// Only Basic and assertions can come with GET; for other clients an unauthenticated GET shows less, but something.
-async fn get_is_refused(subject: &Subject) -> Verdict {
-    let mut request = subject
-        .get(&subject.endpoint("token_endpoint")?)
-        .query("grant_type", "client_credentials");
-    if let Ok((client_id, secret)) = subject.basic_secret() {
-        request = request.basic(client_id, secret);
-    }
-    request.send().await?.without_token()
-}

@@ -6,7 +6,7 @@ use super::{Feature, Requirement, Standard, must, should};
 use crate::check::{Stop, Verdict, check};
 use crate::metadata::is_protected;
 use crate::request::Request;
-use crate::subject::{Subject, Token};
+use crate::subject::{Grant, Subject, Token};
 
 const ENDPOINT: &[Feature] = &[Feature::Member("revocation_endpoint")];
 const TOKENS: &[Feature] = &[
@@ -17,6 +17,12 @@ const WATCHED: &[Feature] = &[
     Feature::Member("revocation_endpoint"),
     Feature::Member("introspection_endpoint"),
     Feature::Grant("client_credentials"),
+];
+
+const REFRESH: &[Feature] = &[
+    Feature::Member("revocation_endpoint"),
+    Feature::Grant("authorization_code"),
+    Feature::Grant("refresh_token"),
 ];
 
 pub(super) const STANDARD: Standard = Standard {
@@ -30,12 +36,12 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc7009-2-refresh-tokens",
         "2",
         "Refresh tokens can be revoked.",
-        &[],
+        &[
+            check!(refresh_token_is_dead),
+            check!(refresh_token_under_a_wrong_hint_is_dead),
+        ],
     )
-    .when(&[
-        Feature::Member("revocation_endpoint"),
-        Feature::Grant("refresh_token"),
-    ]),
+    .when(REFRESH),
     should(
         "rfc7009-2-access-tokens",
         "2",
@@ -71,6 +77,25 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(foreign_client_revokes_nothing)],
     )
     .when(WATCHED),
+    must(
+        "rfc7009-2.1-own-refresh-tokens",
+        "2.1",
+        "A refresh token is revoked only by the client that it was issued to.",
+        &[check!(foreign_client_revokes_no_refresh_token)],
+    )
+    .when(REFRESH),
+    should(
+        "rfc7009-2.1-refresh-and-access",
+        "2.1",
+        "Revoking a refresh token revokes the access tokens of its grant.",
+        &[check!(access_token_dies_with_it)],
+    )
+    .when(&[
+        Feature::Member("revocation_endpoint"),
+        Feature::Member("userinfo_endpoint"),
+        Feature::Grant("authorization_code"),
+        Feature::Grant("refresh_token"),
+    ]),
     must(
         "rfc7009-2.1-immediate",
         "2.1",
@@ -237,4 +262,44 @@ async fn unknown_hint(subject: &Subject) -> Verdict {
     let request =
         revocation(subject, "no-such-token")?.form(&[("token_type_hint", "no-such-type")]);
     request.send().await?.status(&[200])
+}
+
+/// A revocation of the refresh token by the app itself, which answers 200.
+async fn revoked(subject: &Subject, hint: &str) -> Result<Grant, Stop> {
+    let grant = subject.fresh_grant().await?;
+    let request = subject.post("revocation_endpoint")?.form(&[
+        ("token", grant.refresh_token()?),
+        ("token_type_hint", hint),
+        ("client_id", &grant.client_id),
+    ]);
+    request.send().await?.status(&[200])?;
+    Ok(grant)
+}
+
+async fn refresh_token_is_dead(subject: &Subject) -> Verdict {
+    let grant = revoked(subject, "refresh_token").await?;
+    let answer = grant.refresh(subject)?.send().await?;
+    answer.refused(&[400], &["invalid_grant"])
+}
+
+async fn refresh_token_under_a_wrong_hint_is_dead(subject: &Subject) -> Verdict {
+    let grant = revoked(subject, "access_token").await?;
+    let answer = grant.refresh(subject)?.send().await?;
+    answer.refused(&[400], &["invalid_grant"])
+}
+
+async fn access_token_dies_with_it(subject: &Subject) -> Verdict {
+    let grant = revoked(subject, "refresh_token").await?;
+    let answer = subject.userinfo(&grant.access_token).await?;
+    answer.require(
+        answer.status == 401,
+        format!("the access token was answered {} after this", answer.status),
+    )
+}
+
+async fn foreign_client_revokes_no_refresh_token(subject: &Subject) -> Verdict {
+    subject.credentials()?;
+    let grant = subject.fresh_grant().await?;
+    revocation(subject, grant.refresh_token()?)?.send().await?;
+    grant.refreshed(subject).await.map(drop)
 }

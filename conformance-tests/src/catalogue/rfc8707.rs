@@ -5,9 +5,15 @@ use serde_json::Value;
 use super::{Feature, Requirement, Standard, must, should};
 use crate::answer::Answer;
 use crate::check::{Stop, Verdict, check};
+use crate::jws::Jws;
 use crate::subject::Subject;
 
 const TOKENS: &[Feature] = &[Feature::Grant("client_credentials")];
+
+const CODE: &[Feature] = &[
+    Feature::Grant("authorization_code"),
+    Feature::Member("authorization_endpoint"),
+];
 
 pub(super) const STANDARD: Standard = Standard {
     id: "RFC 8707",
@@ -44,6 +50,16 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(audience_is_the_resource)],
     )
     .when(TOKENS),
+    should(
+        "rfc8707-2.1-authorization-endpoint",
+        "2.1",
+        "The authorization endpoint takes resource: the token is for it, and an unknown one is answered invalid_target.",
+        &[
+            check!(token_is_for_what_was_authorized),
+            check!(unknown_resource_at_authorize),
+        ],
+    )
+    .when(CODE),
     must(
         "rfc8707-2.2-token-endpoint",
         "2.2",
@@ -132,4 +148,35 @@ async fn audience_is_the_resource(subject: &Subject) -> Verdict {
         )?;
     }
     Ok(())
+}
+
+async fn token_is_for_what_was_authorized(subject: &Subject) -> Verdict {
+    resources(subject)?;
+    let resource = subject.api_resource().unwrap_or_default();
+    let request = subject.authorization()?.with("resource", resource);
+    let arrival = request.arrive().await?;
+    if arrival.parameter("error") == Some("invalid_target") {
+        return Err(Stop::unchecked("the app may not ask for the resource"));
+    }
+    let grant = subject.redeem(&arrival.code()?).await?;
+    let token = Jws::parse(&grant.access_token)
+        .ok_or_else(|| Stop::not_applicable("the access token is not a JWT"))?;
+    let audience = token.claims.get("aud").cloned().unwrap_or_default();
+    let ours = |value: &Value| value.as_str() == Some(resource);
+    let named = ours(&audience)
+        || audience
+            .as_array()
+            .is_some_and(|list| list.len() == 1 && list.iter().all(ours));
+    grant
+        .answer
+        .require(named, format!("asked for {resource}, aud is {audience}"))
+}
+
+async fn unknown_resource_at_authorize(subject: &Subject) -> Verdict {
+    resources(subject)?;
+    let request = subject
+        .authorization()?
+        .with("resource", "https://stranger.example/no-such-resource");
+    let arrival = request.refused(&["invalid_target"]).await?;
+    arrival.keeps_state()
 }

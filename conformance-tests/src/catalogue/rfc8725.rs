@@ -73,6 +73,21 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(token_is_typed)],
     )
     .when(TOKENS),
+    must(
+        "rfc8725-3.12-id-token",
+        "3.12",
+        "Tokens of one kind are not taken for another: an ID token is no access token.",
+        &[
+            check!(id_token_is_refused_by_api),
+            check!(id_token_is_refused_by_userinfo),
+        ],
+    )
+    .when(&[
+        Feature::Member("authorization_endpoint"),
+        Feature::Member("userinfo_endpoint"),
+        Feature::Grant("authorization_code"),
+        Feature::Listed("scopes_supported", "openid"),
+    ]),
 ];
 
 async fn keys_state_their_algorithm(subject: &Subject) -> Verdict {
@@ -169,5 +184,20 @@ async fn token_is_typed(subject: &Subject) -> Verdict {
     token.answer.require(
         typ.is_some_and(|typ| typ != "jwt"),
         "the token's typ is missing or says only JWT",
+    )
+}
+
+async fn id_token_is_refused_by_api(subject: &Subject) -> Verdict {
+    subject.api()?;
+    let token = subject.grant_of_person().await?.raw_id_token()?;
+    refused_by_api(subject, "an ID token", token).await
+}
+
+async fn id_token_is_refused_by_userinfo(subject: &Subject) -> Verdict {
+    let token = subject.grant_of_person().await?.raw_id_token()?;
+    let answer = subject.userinfo(token).await?;
+    answer.require(
+        answer.status == 401,
+        format!("an ID token was answered {}", answer.status),
     )
 }

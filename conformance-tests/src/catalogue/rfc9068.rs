@@ -4,13 +4,19 @@ use serde_json::Value;
 
 use super::{Feature, Requirement, Standard, must, should};
 use crate::check::{Stop, Verdict, check};
-use crate::jws;
+use crate::jws::{self, Jws};
 use crate::subject::Subject;
 
 const TOKENS: &[Feature] = &[Feature::Grant("client_credentials")];
 const SIGNED: &[Feature] = &[
     Feature::Member("jwks_uri"),
     Feature::Grant("client_credentials"),
+];
+
+const SIGN_IN: &[Feature] = &[
+    Feature::Member("authorization_endpoint"),
+    Feature::Grant("authorization_code"),
+    Feature::Listed("scopes_supported", "openid"),
 ];
 
 pub(super) const STANDARD: Standard = Standard {
@@ -62,6 +68,13 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(subject_is_the_client)],
     )
     .when(TOKENS),
+    should(
+        "rfc9068-2.2-resource-owner",
+        "2.2",
+        "With a resource owner, sub identifies them, and client_id the client that they use.",
+        &[check!(subject_is_the_person)],
+    )
+    .when(SIGN_IN),
     should(
         "rfc9068-2.2.3-scope",
         "2.2.3",
@@ -197,6 +210,30 @@ async fn subject_is_the_client(subject: &Subject) -> Verdict {
         .await?
         .answer
         .require(right, "sub is not the client_id")
+}
+
+/// The ID token tells who it is. Where subjects are pairwise the two may differ, and nothing can be seen.
+async fn subject_is_the_person(subject: &Subject) -> Verdict {
+    let grant = subject.grant_of_person().await?;
+    let token = Jws::parse(&grant.access_token)
+        .ok_or_else(|| Stop::not_applicable("the access token is not a JWT"))?;
+    let claim = |name: &str| token.claims.get(name).and_then(Value::as_str);
+    grant.answer.require(
+        claim("client_id") == Some(&grant.client_id),
+        "client_id is not that of the app",
+    )?;
+    let pairwise = subject
+        .metadata()
+        .list("subject_types_supported")
+        .contains(&"pairwise");
+    let person = grant.id_token()?.claims;
+    let same = claim("sub").is_some() && claim("sub") == person.get("sub").and_then(Value::as_str);
+    if !same && pairwise {
+        return Err(Stop::unchecked("the server may use pairwise subjects"));
+    }
+    grant
+        .answer
+        .require(same, "sub is not that of the ID token")
 }
 
 async fn scope_is_claimed(subject: &Subject) -> Verdict {

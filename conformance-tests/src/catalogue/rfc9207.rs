@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Feature, Requirement, Standard, must};
 use crate::check::{Verdict, check};
-use crate::subject::Subject;
+use crate::subject::{Arrival, Subject};
 
 const ANNOUNCED: &[Feature] = &[Feature::Member(
     "authorization_response_iss_parameter_supported",
@@ -20,12 +20,13 @@ const REQUIREMENTS: &[Requirement] = &[
     must(
         "rfc9207-2-iss",
         "2",
-        "Authorization responses, errors included, carry iss.",
-        &[],
+        "Authorization responses, errors included, carry iss, the issuer identifier of the metadata.",
+        &[check!(iss_beside_a_code), check!(iss_beside_an_error)],
     )
     .when(&[
         Feature::Member("authorization_response_iss_parameter_supported"),
         Feature::Member("authorization_endpoint"),
+        Feature::Grant("authorization_code"),
     ]),
     must(
         "rfc9207-3-flag",
@@ -47,5 +48,27 @@ fn flag_is_consistent(subject: &Subject) -> Verdict {
     answer.require(
         !flag || metadata.has("authorization_endpoint"),
         "there is no authorization endpoint to answer with iss",
+    )
+}
+
+async fn iss_beside_a_code(subject: &Subject) -> Verdict {
+    let arrival = subject.authorization()?.arrive().await?;
+    carries_iss(subject, &arrival)?;
+    arrival.code().map(drop)
+}
+
+async fn iss_beside_an_error(subject: &Subject) -> Verdict {
+    let request = subject
+        .authorization()?
+        .with("response_type", "no-such-type");
+    let arrival = request.refused(&["unsupported_response_type"]).await?;
+    carries_iss(subject, &arrival)
+}
+
+fn carries_iss(subject: &Subject, arrival: &Arrival) -> Verdict {
+    let iss = arrival.parameter("iss");
+    arrival.answer.require(
+        iss == Some(subject.issuer()),
+        format!("iss is {iss:?}, expected {}", subject.issuer()),
     )
 }

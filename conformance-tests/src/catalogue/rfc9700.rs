@@ -1,13 +1,24 @@
-//! RFC 9700: what of the security best current practice shows in metadata and tokens.
+//! RFC 9700: what of the security best current practice shows in metadata, tokens and the code flow.
+
+mod flow;
 
 use serde_json::Value;
 
 use super::{Feature, Requirement, Standard, must, should};
 use crate::check::{Verdict, check};
 use crate::subject::Subject;
+pub(super) use flow::stays_at_the_server;
 
 const SIGN_IN: &[Feature] = &[Feature::Member("authorization_endpoint")];
 const TOKENS: &[Feature] = &[Feature::Grant("client_credentials")];
+const CODE: &[Feature] = &[
+    Feature::Member("authorization_endpoint"),
+    Feature::Grant("authorization_code"),
+];
+const REFRESH: &[Feature] = &[
+    Feature::Grant("authorization_code"),
+    Feature::Grant("refresh_token"),
+];
 
 pub(super) const STANDARD: Standard = Standard {
     id: "RFC 9700",
@@ -16,6 +27,13 @@ pub(super) const STANDARD: Standard = Standard {
 };
 
 const REQUIREMENTS: &[Requirement] = &[
+    must(
+        "rfc9700-2.1-exact-redirects",
+        "2.1",
+        "Redirection URIs are compared as strings, but for the port of a native app's localhost.",
+        &[check!(flow::similar_redirects_stay_here)],
+    )
+    .when(CODE),
     must(
         "rfc9700-2.1.1-pkce",
         "2.1.1",
@@ -27,9 +45,16 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9700-2.1.1-downgrade",
         "2.1.1",
         "A code_verifier is accepted only when the authorization request had a code_challenge.",
-        &[],
+        &[check!(flow::verifier_without_challenge)],
     )
-    .when(SIGN_IN),
+    .when(CODE),
+    must(
+        "rfc9700-2.1.1-public-clients",
+        "2.1.1",
+        "Public clients use PKCE: without a code_challenge they get no token.",
+        &[check!(flow::no_token_without_pkce)],
+    )
+    .when(CODE),
     should(
         "rfc9700-2.1.2-no-implicit",
         "2.1.2",
@@ -46,9 +71,9 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9700-2.2.2-refresh-tokens",
         "2.2.2",
         "Refresh tokens of public clients are sender-constrained or rotated.",
-        &[],
+        &[check!(flow::refresh_tokens_rotate)],
     )
-    .when(&[Feature::Grant("refresh_token")]),
+    .when(REFRESH),
     should(
         "rfc9700-2.3-audience",
         "2.3",
@@ -78,16 +103,37 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9700-2.6-no-cors-at-authorize",
         "2.6",
         "The authorization endpoint does not support CORS.",
-        &[check!(no_cors_at_authorize)],
+        &[check!(flow::no_cors_at_authorize)],
     )
     .when(SIGN_IN),
     must(
         "rfc9700-4.11.2-no-open-redirector",
         "4.11.2",
         "The authorization endpoint is no open redirector.",
-        &[check!(no_open_redirector)],
+        &[check!(flow::no_open_redirector)],
     )
     .when(SIGN_IN),
+    must(
+        "rfc9700-4.12-no-307",
+        "4.12",
+        "A request with credentials is not redirected by 307.",
+        &[check!(flow::credentials_are_not_sent_on)],
+    )
+    .when(CODE),
+    must(
+        "rfc9700-4.14.2-reuse",
+        "4.14.2",
+        "A spent refresh token that comes back revokes the one that is in use.",
+        &[check!(flow::replay_revokes_the_family)],
+    )
+    .when(REFRESH),
+    must(
+        "rfc9700-4.16-clickjacking",
+        "4.16",
+        "The pages of the authorization endpoint cannot be framed.",
+        &[check!(flow::sign_in_cannot_be_framed)],
+    )
+    .when(CODE),
 ];
 
 fn s256_is_announced(subject: &Subject) -> Verdict {
@@ -155,36 +201,4 @@ fn asymmetric_is_announced(subject: &Subject) -> Verdict {
 
 fn metadata_is_published(subject: &Subject) -> Verdict {
     subject.oauth_document()?.status(&[200])
-}
-
-async fn no_cors_at_authorize(subject: &Subject) -> Verdict {
-    let request = subject.get(&subject.endpoint("authorization_endpoint")?);
-    let answer = request
-        .header("origin", "https://stranger.example")
-        .send()
-        .await?;
-    answer.require(
-        answer.header("access-control-allow-origin").is_none(),
-        "there is Access-Control-Allow-Origin",
-    )
-}
-
-async fn no_open_redirector(subject: &Subject) -> Verdict {
-    for target in [
-        "https://stranger.example/",
-        "//stranger.example/",
-        "javascript:alert(1)",
-    ] {
-        let request = subject.get(&subject.endpoint("authorization_endpoint")?);
-        let request = request
-            .query("response_type", "code")
-            .query("client_id", "no-such-client");
-        let answer = request.query("redirect_uri", target).send().await?;
-        let location = answer.header("location").unwrap_or_default();
-        answer.require(
-            !location.starts_with(target),
-            "redirected to an unproven redirect_uri",
-        )?;
-    }
-    Ok(())
 }

@@ -4,8 +4,9 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::Subject;
+use crate::browser::Person;
 use crate::check::Stop;
-use crate::target::{AssertionKey, Authentication, Credentials};
+use crate::target::{App, AssertionKey, Authentication, Credentials};
 
 impl Subject {
     pub(crate) fn credentials(&self) -> Result<&Credentials, Stop> {
@@ -55,6 +56,21 @@ impl Subject {
             .public_client
             .as_deref()
             .ok_or_else(|| Stop::unchecked("no public client was given"))
+    }
+
+    pub(crate) fn person(&self) -> Result<&Person, Stop> {
+        self.target
+            .person
+            .as_ref()
+            .ok_or_else(|| Stop::unchecked("no person was given"))
+    }
+
+    /// The client that the person uses.
+    pub(crate) fn app(&self) -> Result<&App, Stop> {
+        self.target
+            .app
+            .as_ref()
+            .ok_or_else(|| Stop::unchecked("no app was given for a person to use"))
     }
 
     pub(crate) fn api(&self) -> Result<&Url, Stop> {

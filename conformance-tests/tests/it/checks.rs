@@ -101,7 +101,7 @@ async fn each_broken_rule_fails_its_requirement() {
             );
         }
         let evidence = report.json();
-        for secret in ["s3cret", "eyJ"] {
+        for secret in ["s3cret", "eyJ", "pa55word", "c0de-", "r3fresh-"] {
             assert!(
                 !evidence.contains(secret),
                 "{what}: {secret} stands in the report\n{evidence}"
@@ -135,6 +135,8 @@ async fn what_the_target_lacks_stays_unchecked_and_never_passes() {
     target.public_client = None;
     target.api = None;
     target.resources.clear();
+    target.person = None;
+    target.app = None;
     let report = report(target, catalogue::STANDARDS).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
     let result = |id: &str| {
@@ -148,6 +150,11 @@ async fn what_the_target_lacks_stays_unchecked_and_never_passes() {
         "rfc6750-3-challenge",
         "rfc8707-2-audience",
         "rfc7009-2.1-own-tokens",
+        "rfc6749-4.1.2-code-once",
+        "rfc7636-4.6-verifier",
+        "rfc9207-2-iss",
+        "oidccore-2-nonce",
+        "formpost-2-form",
     ] {
         assert!(
             matches!(result(id), Some(Outcome::Unchecked { .. })),
@@ -159,6 +166,29 @@ async fn what_the_target_lacks_stays_unchecked_and_never_passes() {
         result("rfc8414-3.3-issuer-identical"),
         Some(Outcome::Passed)
     );
+}
+
+#[tokio::test]
+async fn nothing_passes_for_a_person_who_cannot_sign_in() {
+    let mut target = Server::start(Fault::None, Who::Basic).await;
+    target.person.as_mut().unwrap().password = "another".into();
+    let report = report(target, catalogue::STANDARDS).await;
+    assert_eq!(report.summary.failed, 0, "{}", report.text());
+    for id in [
+        "rfc6749-4.1.2-code-once",
+        "rfc9700-4.12-no-307",
+        "oidccore-2-nonce",
+    ] {
+        let result = report
+            .requirements()
+            .find(|result| result.id == id)
+            .unwrap();
+        assert!(
+            matches!(result.result, Outcome::Unchecked { .. }),
+            "{id}: {:?}",
+            result.result
+        );
+    }
 }
 
 #[tokio::test]
@@ -189,6 +219,8 @@ async fn what_is_not_announced_does_not_apply() {
         "rfc7662-2.2-active",
         "rfc7523-3-audience",
         "rfc9207-2-iss",
+        "rfc7636-4.2-s256",
+        "oidccore-2-signed",
         "oidcdiscovery-3-rs256",
     ] {
         let result = report
@@ -215,6 +247,8 @@ async fn a_server_without_metadata_cannot_be_tested() {
             public_client: None,
             resources: vec![],
             api: None,
+            person: None,
+            app: None,
         };
         let refused = Subject::connect(target, Clock::system(), limits()).await;
         assert!(

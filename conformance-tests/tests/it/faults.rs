@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Fault::{Keys, Metadata, OpenId, Resource, Rule, Target, Token, Wire as On};
+use crate::server::Fault::{
+    IdToken, Keys, Metadata, OpenId, Resource, Rule, Target, Token, Wire as On,
+};
 use crate::server::Rule as R;
 use crate::server::Who::{Basic, Key, Post};
 use crate::server::{Fault, Members, Who, Wire};
@@ -19,6 +21,11 @@ pub(crate) fn faults() -> Vec<Row> {
         keys(),
         metadata(),
         resource(),
+        authorization(),
+        codes(),
+        refresh_tokens(),
+        sign_in(),
+        id_tokens(),
     ]
     .concat()
 }
@@ -270,5 +277,97 @@ fn resource() -> Vec<Row> {
         ("an empty list", Basic, Resource(|m| set(m, "scopes_supported", json!([]))), &["rfc9728-3.2-no-empty-lists"]),
         ("no document", Basic, On(PROTECTED, |w| w.status = 404), &["rfc9728-3-path"]),
         ("the document as text", Basic, On(PROTECTED, |w| w.set("content-type", "text/plain")), &["rfc9728-3.2-json"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn authorization() -> Vec<Row> {
+    vec![
+        ("empty is present at authorize", Basic, Rule(R::EmptyIsPresent), &["rfc6749-3.1-empty-is-absent"]),
+        ("unknown parameters are refused at authorize", Basic, Rule(R::RefuseUnknownParameters), &["rfc6749-3.1-unknown-ignored"]),
+        ("the last duplicate wins at authorize", Basic, Rule(R::LastDuplicateWins), &["rfc6749-3.1-no-duplicates"]),
+        ("any response type", Basic, Rule(R::AnyResponseType), &["rfc6749-3.1.1-response-type"]),
+        ("state is lost", Basic, Rule(R::StateIsLost), &["rfc6749-4.1.2-state", "rfc6749-4.1.2.1-access-denied"]),
+        ("access_denied by another name", Basic, On("/consent", |w| w.replace("access_denied", "denied")), &["rfc6749-4.1.2.1-access-denied"]),
+        ("invalid_scope by another name", Basic, On("/authorize", |w| w.replace("invalid_scope", "bad_scope")),
+            &["rfc6749-4.1.2.1-invalid-scope"]),
+        ("any redirect", Basic, Rule(R::AnyRedirect),
+            &["rfc6749-3.1.2.4-unknown-client", "rfc8252-8.4-exact", "rfc9700-2.1-exact-redirects"]),
+        ("a fixed port", Basic, Rule(R::FixedPort), &["rfc8252-7.3-any-port"]),
+        ("consent is remembered", Basic, Rule(R::ConsentIsRemembered), &["rfc8252-8.6-consent", "oidccore-3.1.2.1-prompt-consent"]),
+        ("any resource at authorize", Basic, Rule(R::AnyResource), &["rfc8707-2.1-authorization-endpoint"]),
+        ("no iss", Basic, Rule(R::NoIss), &["rfc9207-2-iss"]),
+        ("form_post is ignored", Basic, Rule(R::NoFormPost), &["formpost-2-form"]),
+        ("the form may be stored", Basic, On("/consent", |w| w.remove("cache-control")), &["formpost-2-no-store"]),
+        ("credentials go on", Basic, On("/login", |w| w.restatus(303, 307)), &["rfc9700-4.12-no-307"]),
+        ("sign-in in a frame", Basic, On("/login", |w| w.remove("content-security-policy")), &["rfc9700-4.16-clickjacking"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn codes() -> Vec<Row> {
+    vec![
+        ("a code works twice", Basic, Rule(R::CodeWorksTwice), &["rfc6749-4.1.2-code-once", "rfc6749-4.1.2-replay-revokes"]),
+        ("a replayed code is forgotten", Basic, Rule(R::ReplayIsForgotten), &["rfc6749-4.1.2-replay-revokes"]),
+        ("a code for any client", Basic, Rule(R::CodeForAnyClient), &["rfc6749-4.1.3-code-binding"]),
+        ("a code with any redirect", Basic, Rule(R::AnyRedirectAtToken), &["rfc6749-4.1.3-code-binding"]),
+        ("a person's tokens may be cached", Basic, On("/token", |w| w.set("cache-control", "private")), &["rfc6749-4.1.4-response"]),
+        ("short verifiers only", Basic, Rule(R::ShortVerifiers), &["rfc7636-4.1-verifier-length"]),
+        ("S256 is plain", Basic, Rule(R::PlainChallenge), &["rfc7636-4.2-s256", "rfc7636-4.6-verifier"]),
+        ("no method is S256", Basic, Rule(R::AbsentMethodIsS256), &["rfc7636-4.3-default-method"]),
+        ("any method", Basic, Rule(R::AnyMethod), &["rfc7636-4.4.1-method"]),
+        ("any verifier", Basic, Rule(R::AnyVerifier), &["rfc7636-4.6-verifier"]),
+        ("no verifier", Basic, Rule(R::VerifierIsOptional), &["rfc7636-4.6-verifier-required"]),
+        ("PKCE is optional", Basic, Rule(R::PkceIsOptional),
+            &["rfc8252-8.1-pkce", "rfc9700-2.1.1-downgrade", "rfc9700-2.1.1-public-clients"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn refresh_tokens() -> Vec<Row> {
+    vec![
+        ("no refresh", Basic, Rule(R::RefreshIsRefused), &["rfc6749-6-refresh"]),
+        ("a refresh token for any client", Basic, Rule(R::RefreshForAnyClient), &["rfc6749-6-refresh-binding"]),
+        ("scope grows", Basic, Rule(R::ScopeGrows), &["rfc6749-6-refresh-scope"]),
+        ("no rotation", Basic, Rule(R::NoRotation), &["rfc9700-2.2.2-refresh-tokens"]),
+        ("a spent refresh token is forgotten", Basic, Rule(R::SpentIsForgotten), &["rfc9700-4.14.2-reuse"]),
+        ("revocation spares refresh tokens", Basic, Rule(R::RevocationDoesNothing), &["rfc7009-2-refresh-tokens"]),
+        ("a hint hides refresh tokens", Basic, Rule(R::HintIsLaw), &["rfc7009-2-refresh-tokens"]),
+        ("anyone may revoke a refresh token", Basic, Rule(R::RevocationIsForAll), &["rfc7009-2.1-own-refresh-tokens"]),
+        ("access tokens outlive the refresh token", Basic, Rule(R::AccessOutlivesRefresh), &["rfc7009-2.1-refresh-and-access"]),
+        ("a refresh changes the person", Basic, Rule(R::RefreshIsAnotherPerson), &["oidccore-12.2-id-token"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn sign_in() -> Vec<Row> {
+    vec![
+        ("no POST at authorize", Basic, Rule(R::PostIsRefused), &["oidccore-3.1.2.1-post"]),
+        ("prompt is ignored", Basic, Rule(R::PromptIsIgnored),
+            &["oidccore-3.1.2.1-prompt-none", "oidccore-3.1.2.1-prompt-none-alone", "oidccore-3.1.2.1-prompt-login"]),
+        ("max_age is ignored", Basic, Rule(R::MaxAgeIsIgnored), &["oidccore-3.1.2.1-max-age"]),
+        ("preferences are errors", Basic, Rule(R::PreferencesAreErrors), &["oidccore-15.1-parameters"]),
+        ("userinfo is down", Basic, On("/userinfo", |w| w.restatus(200, 405)), &["oidccore-5.3-methods"]),
+        ("userinfo of somebody else", Basic, On("/userinfo", |w| w.replace("person", "other")), &["oidccore-5.3.2-subject"]),
+        ("userinfo as text", Basic, On("/userinfo", |w| w.set("content-type", "text/plain")), &["oidccore-5.3.2-json"]),
+        ("userinfo without a challenge", Basic, On("/userinfo", |w| w.remove("www-authenticate")), &["oidccore-5.3.3-errors"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn id_tokens() -> Vec<Row> {
+    vec![
+        ("an ID token at the API", Basic, Rule(R::ApiAnyType), &["rfc8725-3.12-id-token"]),
+        ("an ID token at userinfo", Basic, Rule(R::AnyKindAtUserinfo), &["rfc8725-3.12-id-token"]),
+        ("an access token of another person", Basic, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-resource-owner"]),
+        ("no iat", Basic, IdToken(|_, c| drop(c.remove("iat"))), &["oidccore-2-claims"]),
+        ("a long sub", Basic, IdToken(|_, c| set(c, "sub", json!("a".repeat(256)))), &["oidccore-2-subject", "oidccore-5.3.2-subject"]),
+        ("one nonce for all", Basic, IdToken(|_, c| set(c, "nonce", json!("n"))), &["oidccore-2-nonce"]),
+        ("alg none", Basic, IdToken(|h, _| set(h, "alg", json!("none"))), &["oidccore-2-signed", "oidccore-3.1.3.7-algorithm"]),
+        ("no auth_time", Basic, IdToken(|_, c| drop(c.remove("auth_time"))), &["oidccore-3.1.2.1-auth-time"]),
+        ("no ID token", Basic, On("/token", |w| w.edit(200, |m| drop(m.remove("id_token")))), &["oidccore-3.1.3.3-id-token"]),
+        ("another at_hash", Basic, IdToken(|_, c| set(c, "at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))), &["oidccore-3.1.3.6-at-hash"]),
+        ("another aud", Basic, IdToken(|_, c| set(c, "aud", json!(["other"]))), &["oidccore-3.1.3.7-issuer-and-audience"]),
+        ("another azp", Basic, IdToken(|_, c| set(c, "azp", json!("other"))), &["oidccore-3.1.3.7-issuer-and-audience"]),
     ]
 }

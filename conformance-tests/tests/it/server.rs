@@ -1,7 +1,9 @@
 //! A small authorization server with a protected resource that obeys the catalogue, and breaks one rule when told to.
 
 mod api;
+mod authorize;
 mod clients;
+mod grants;
 mod jwt;
 mod token;
 
@@ -13,7 +15,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use conformance_tests::{AssertionKey, Authentication, Credentials, Target};
+use conformance_tests::browser::Person;
+use conformance_tests::{App, AssertionKey, Authentication, Credentials, Target};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -36,6 +39,8 @@ pub(crate) enum Fault {
     Keys(fn(&mut Vec<Value>)),
     /// Its access tokens are not what they should be: header and claims.
     Token(fn(&mut Members, &mut Members)),
+    /// The same for its ID tokens.
+    IdToken(fn(&mut Members, &mut Members)),
     /// What it sends from a path is not what it should be.
     Wire(&'static str, fn(&mut Wire)),
     /// It is the target that is not what it should be.
@@ -45,14 +50,22 @@ pub(crate) enum Fault {
 /// Rules of the server's logic that can be broken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rule {
+    AbsentMethodIsS256,
+    AccessOutlivesRefresh,
     AnyAssertionAudience,
     AnyAssertionExpiry,
     AnyAssertionIssuer,
     AnyAssertionNotBefore,
     AnyAssertionSubject,
     AnyAssertionType,
+    AnyKindAtUserinfo,
+    AnyMethod,
+    AnyRedirect,
+    AnyRedirectAtToken,
     AnyResource,
+    AnyResponseType,
     AnySignature,
+    AnyVerifier,
     ApiAnyAudience,
     ApiAnyType,
     ApiCaseMatters,
@@ -62,29 +75,51 @@ pub(crate) enum Rule {
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
     AuthenticationIsOptional,
+    CodeForAnyClient,
+    CodeWorksTwice,
+    ConsentIsRemembered,
     EmptyIsPresent,
+    FixedPort,
     GetIsFine,
     HintIsLaw,
     IgnoreCrit,
     LastDuplicateWins,
+    MaxAgeIsIgnored,
     NestedStatement,
     NoAssertions,
+    NoFormPost,
+    NoIss,
     NoResources,
+    NoRotation,
     NoSecretInBody,
     PaddedToken,
+    PkceIsOptional,
+    PlainChallenge,
+    PostIsRefused,
+    PreferencesAreErrors,
+    PromptIsIgnored,
     PublicClientCredentials,
     QueryIsRead,
     RawBasic,
+    RefreshForAnyClient,
+    RefreshIsAnotherPerson,
+    RefreshIsRefused,
     RefuseUnknownParameters,
     RepeatedClaim,
+    ReplayIsForgotten,
     RevocationDoesNothing,
     RevocationIsForAll,
     SameTokenAgain,
+    ScopeGrows,
     ScopeIsRequired,
+    ShortVerifiers,
     SilentScope,
+    SpentIsForgotten,
+    StateIsLost,
     TwoMethods,
     UnknownHintFails,
     UnknownTokenFails,
+    VerifierIsOptional,
 }
 
 /// A response before it is sent.
@@ -153,6 +188,7 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) cookie: String,
     pub(crate) media_type: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
@@ -174,6 +210,7 @@ pub(crate) struct Server {
     pub(crate) counter: AtomicU64,
     pub(crate) revoked: Mutex<HashSet<String>>,
     pub(crate) last: Mutex<Option<String>>,
+    pub(crate) people: Mutex<grants::People>,
 }
 
 /// Which client the tests are given.
@@ -195,6 +232,7 @@ impl Server {
             counter: AtomicU64::new(0),
             revoked: Mutex::default(),
             last: Mutex::default(),
+            people: Mutex::default(),
         });
         let app = Router::new().fallback(handle).with_state(server);
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -226,6 +264,14 @@ impl Server {
                 authentication,
             }),
             public_client: Some("app".into()),
+            person: Some(Person {
+                login: authorize::LOGIN.into(),
+                password: authorize::PASSWORD.into(),
+            }),
+            app: Some(App {
+                client_id: "app".into(),
+                redirect_uri: authorize::CALLBACK.into(),
+            }),
             issuer,
         };
         if let Fault::Target(edit) = fault {
@@ -259,7 +305,13 @@ impl Server {
             }
             ("GET", "/.well-known/oauth-protected-resource/api") => self.resource_metadata(),
             ("GET", "/jwks") => self.jwks(),
-            ("GET", "/authorize") => Wire::new(400).with("content-type", "text/html"),
+            ("POST", "/authorize") if self.breaks(Rule::PostIsRefused) => Wire::new(405),
+            ("GET" | "POST", "/authorize") => self.authorize(asked),
+            ("GET", "/login") => self.login_page(asked),
+            ("POST", "/login") => self.sign_in(asked),
+            ("GET", "/resume") => self.resume(asked),
+            ("POST", "/consent") => self.consent(asked),
+            ("GET" | "POST", "/userinfo") => self.userinfo(asked),
             ("GET", "/token") if self.breaks(Rule::GetIsFine) => self.issue("svc", None, "read"),
             ("POST", "/token") => self.token(asked),
             ("POST", "/revoke") => self.revoke(asked),
@@ -278,12 +330,14 @@ impl Server {
             "token_endpoint": format!("{issuer}/token"),
             "revocation_endpoint": format!("{issuer}/revoke"),
             "introspection_endpoint": format!("{issuer}/introspect"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
             "jwks_uri": format!("{issuer}/jwks"),
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
-            "scopes_supported": ["openid", "read"],
+            "response_modes_supported": ["query", "form_post"],
+            "scopes_supported": ["openid", "offline_access", "read"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
+            "id_token_signing_alg_values_supported": ["RS256", "ES256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
             "code_challenge_methods_supported": ["S256"],
@@ -354,6 +408,7 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         authorization: text("authorization"),
+        cookie: text("cookie").unwrap_or_default(),
         media_type: text("content-type").unwrap_or_default(),
         query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
         form: pairs(&body),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::clients::{Client, now, refusal};
 use super::jwt::{self, Parsed};
-use super::{Asked, Fault, Rule, Server, Wire, members};
+use super::{Asked, Fault, Members, Rule, Server, Wire, members};
 
 const KNOWN: [&str; 11] = [
     "grant_type",
@@ -58,9 +58,8 @@ impl Server {
         match asked.field("grant_type") {
             None => return Err(invalid_request()),
             Some("client_credentials") => {}
-            Some("refresh_token" | "authorization_code") => {
-                return Err(refusal(400, "invalid_grant"));
-            }
+            Some("authorization_code") => return self.redeem(asked, &client),
+            Some("refresh_token") => return self.refresh(asked, &client),
             Some(_) => return Err(refusal(400, "unsupported_grant_type")),
         }
         let client = match client {
@@ -102,17 +101,28 @@ impl Server {
     }
 
     pub(crate) fn issue(&self, client: &str, resource: Option<&str>, scope: &str) -> Wire {
-        let mut header = members(json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}));
-        let mut claims = members(json!({
-            "iss": self.issuer,
+        let token = self.access_token(members(json!({
             "sub": client,
             "client_id": client,
             "aud": resource.unwrap_or(&self.issuer),
             "scope": scope,
+        })));
+        let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": scope});
+        Wire::json(200, &body)
+            .with("cache-control", "no-store")
+            .with("pragma", "no-cache")
+    }
+
+    /// An access token with these claims and those that every one has.
+    pub(crate) fn access_token(&self, mut claims: Members) -> String {
+        let mut header = members(json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}));
+        let common = members(json!({
+            "iss": self.issuer,
             "iat": now(),
             "exp": now() + 300,
             "jti": self.counter.fetch_add(1, Ordering::Relaxed).to_string(),
         }));
+        claims.extend(common);
         if let Fault::Token(edit) = self.fault {
             edit(&mut header, &mut claims);
         }
@@ -127,10 +137,7 @@ impl Server {
         if self.breaks(Rule::SameTokenAgain) {
             token = self.last.lock().unwrap().get_or_insert(token).clone();
         }
-        let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": scope});
-        Wire::json(200, &body)
-            .with("cache-control", "no-store")
-            .with("pragma", "no-cache")
+        token
     }
 
     pub(crate) fn revoke(&self, asked: &Asked) -> Wire {
@@ -145,6 +152,9 @@ impl Server {
         let hint = asked.field("token_type_hint").unwrap_or("access_token");
         if self.breaks(Rule::UnknownHintFails) && hint.starts_with("no-such") {
             return refusal(400, "unsupported_token_type");
+        }
+        if self.revoke_refresh_token(token, client, hint) {
+            return Wire::new(200);
         }
         let parsed = Parsed::of(token).filter(|parsed| self.is_genuine(parsed));
         if parsed.is_none() && self.breaks(Rule::UnknownTokenFails) {
