@@ -4,6 +4,7 @@ mod clients;
 mod keys;
 mod output;
 mod resources;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use self::clients::ClientCommand;
 use self::keys::KeysCommand;
 use self::output::Output;
 use self::resources::ResourceCommand;
+use self::users::UserCommand;
 use crate::config::{Config, Mode};
 use crate::server::{AuthServer, Records, World};
 use crate::store::MIGRATIONS;
@@ -33,6 +35,7 @@ use crate::store::MIGRATIONS;
   auth-server serve --config auth-server.toml
   auth-server resource create https://api.example --name \"Example API\" --scope read=\"Read your data\"
   auth-server client create --name worker --grant client_credentials --scope read
+  auth-server user create jo@example.com --generate-password
   auth-server keys rotate
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
@@ -66,6 +69,9 @@ enum Command {
     /// Register and change resource servers
     #[command(subcommand)]
     Resource(ResourceCommand),
+    /// Make and change accounts of people
+    #[command(subcommand)]
+    User(UserCommand),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -119,6 +125,11 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
                 .await
         }
         Command::Resource(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::User(command) => {
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await

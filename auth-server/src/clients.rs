@@ -16,8 +16,10 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use self::redirect_uri::RedirectUri;
+use self::redirect_uri::{RedirectUri, VerifiedRedirectUri};
 use self::secret::SecretDigest;
+use crate::accounts::AccountId;
+use crate::authorize::request::OwnScope;
 
 /// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -112,6 +114,42 @@ pub struct ClientMetadata {
     /// Its public keys, by value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
+    /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<Algorithm>,
+    /// Whether its requests must carry a challenge (RFC 7636) even where the server's policy would not ask for one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_pkce: bool,
+    /// Whether its people are not asked: for the operator's own applications.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_consent: bool,
+}
+
+impl ClientMetadata {
+    /// Whether it cannot prove who it is (RFC 6749 §2.1).
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.token_endpoint_auth_method == AuthMethod::None
+    }
+
+    /// What its ID tokens are signed with (OpenID Connect Registration §2, `id_token_signed_response_alg`).
+    #[must_use]
+    pub fn id_token_algorithm(&self) -> Algorithm {
+        self.id_token_signed_response_alg
+            .unwrap_or(Algorithm::Rs256)
+    }
+
+    /// Whether there may ever be an ID token for it.
+    #[must_use]
+    pub fn may_get_id_tokens(&self) -> bool {
+        self.grant_types.contains(&GrantType::AuthorizationCode)
+            && OwnScope::OpenId.is_in(&self.scope)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
@@ -142,6 +180,9 @@ pub enum InvalidClientMetadata {
         "redirect URI {0}: http is for the loopback redirects of native clients (RFC 8252 section 7.3)"
     )]
     PlainRedirect(String),
+    /// The `sub` of a person's tokens and of a client's must never be the same.
+    #[error("a client_id is not of the form of an account's id (RFC 9068 section 5)")]
+    AccountId,
     /// Too long or too many of something.
     #[error("{0} is too long")]
     TooLong(&'static str),
@@ -168,6 +209,9 @@ impl Client {
         metadata: ClientMetadata,
         secrets: Vec<(SecretDigest, Option<Instant>)>,
     ) -> Result<Self, InvalidClientMetadata> {
+        if id.as_str().parse::<AccountId>().is_ok() {
+            return Err(InvalidClientMetadata::AccountId);
+        }
         let method = metadata.token_endpoint_auth_method;
         if method == AuthMethod::None
             && metadata.grant_types.contains(&GrantType::ClientCredentials)
@@ -216,6 +260,41 @@ impl Client {
             keys,
             secrets,
         })
+    }
+
+    /// What people are told that it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = self.metadata.client_name.as_deref();
+        name.unwrap_or(self.id.as_str())
+    }
+
+    /// The redirect URI of a request, if it is one that this client registered (RFC 6749 §3.1.2.3): exactly one, but for the port
+    /// of a native client's loopback redirect (RFC 8252 §7.3).
+    #[must_use]
+    pub fn matching(
+        &self,
+        requested: &str,
+        localhost_port_varies: bool,
+    ) -> Option<VerifiedRedirectUri> {
+        let native = self.metadata.application_type == ApplicationType::Native;
+        let registered = &self.metadata.redirect_uris;
+        registered
+            .iter()
+            .find_map(|uri| uri.exactly(requested))
+            .or_else(|| {
+                let mut natives = registered.iter().filter(|_| native);
+                natives.find_map(|uri| uri.on_any_port(requested, localhost_port_varies))
+            })
+    }
+
+    /// The redirect URI of a request that names none: the only one there is (RFC 6749 §3.1.2.3).
+    #[must_use]
+    pub fn only_redirect_uri(&self) -> Option<VerifiedRedirectUri> {
+        match self.metadata.redirect_uris.as_slice() {
+            [only] => Some(only.unnamed()),
+            _ => None,
+        }
     }
 
     /// Its keys, for the assertions it signs.

@@ -7,31 +7,50 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
+use crate::accounts::AccountId;
 use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::clients::directory::Clients;
-use crate::revocations::Revocations;
-use crate::token::TokenParameter;
+use crate::grants::GrantId;
+use crate::refresh_tokens::PresentedToken;
 use crate::token::access_token::{AccessTokenClaims, AccessTokens};
 use crate::token::error::TokenError;
+use crate::token::{Grantor, TokenParameter};
 
 /// What introspection takes.
 pub struct Introspection {
     /// Reads tokens.
     pub tokens: Arc<AccessTokens>,
-    /// Knows which were revoked.
-    pub revocations: Revocations,
+    /// Reads refresh tokens.
+    pub grantor: Arc<Grantor>,
     /// Knows which clients still exist.
     pub clients: Clients,
 }
 
 /// RFC 7662 §2.2. An inactive token is told apart by nothing but that (RFC 7662 §2.2, §4).
 pub enum IntrospectionResponse {
-    /// Good, and meant for the one who asks.
+    /// An access token that is good, and meant for the one who asks.
     Active(Arc<AccessTokenClaims>),
+    /// A refresh token that is good, and the client's own.
+    Refresh(Box<RefreshTokenClaims>),
     /// Anything else.
     Inactive,
+}
+
+/// What a client learns of its own refresh token (RFC 7662 §2.2). `token_type` is left out: it is presented to nobody but this
+/// server.
+#[derive(Serialize)]
+pub struct RefreshTokenClaims {
+    active: bool,
+    iss: String,
+    sub: AccountId,
+    client_id: ClientId,
+    scope: ScopeSet,
+    exp: i64,
+    grant_id: GrantId,
 }
 
 #[derive(Serialize)]
@@ -50,6 +69,7 @@ impl IntoResponse for IntrospectionResponse {
                 token_type: "Bearer",
                 claims,
             }),
+            Self::Refresh(claims) => serde_json::to_vec(claims),
             Self::Inactive => serde_json::to_vec(&json!({"active": false})),
         };
         let headers = [
@@ -86,16 +106,54 @@ impl Introspection {
         if !client.is_confidential() {
             return Err(TokenError::ConfidentialOnly);
         }
+        if let Some(presented) = PresentedToken::parse(token) {
+            return self.introspect_refresh_token(client, &presented, now).await;
+        }
         let Ok(claims) = self.tokens.read(token, now) else {
             return Ok(IntrospectionResponse::Inactive);
         };
+        // A session that runs out revokes nothing, for a JWT is judged here as at every resource server, without a query: its tokens
+        // go on for the rest of their lifetime. Where a session is ended, its grants are revoked, and that is seen.
         if !self.concerns(client, &claims)
             || self.clients.find(&claims.client_id).await?.is_none()
-            || self.revocations.is_revoked(&claims.jti, now).await?
+            || self.tokens.is_revoked(&claims, now).await?
         {
             return Ok(IntrospectionResponse::Inactive);
         }
         Ok(IntrospectionResponse::Active(claims))
+    }
+
+    async fn introspect_refresh_token(
+        &self,
+        client: &AuthenticatedClient,
+        presented: &PresentedToken,
+        now: Instant,
+    ) -> Result<IntrospectionResponse, TokenError> {
+        let Some((grant, family)) = self.grantor.read(presented, now).await? else {
+            return Ok(IntrospectionResponse::Inactive);
+        };
+        let idle_at = family.used_at + self.grantor.grants.lifetimes.idle;
+        let expires_at = idle_at.min(family.expires_at);
+        // To ask about a token that was replaced is no use of it: the family lives on.
+        let active = grant.terms.client_id == *client.id()
+            && presented.generation == family.generation
+            && !grant.is_over
+            && now < expires_at;
+        if !active {
+            return Ok(IntrospectionResponse::Inactive);
+        }
+        let of_client = &client.client().metadata.scope;
+        Ok(IntrospectionResponse::Refresh(Box::new(
+            RefreshTokenClaims {
+                active: true,
+                iss: self.tokens.issuer.to_string(),
+                sub: grant.terms.account_id,
+                client_id: grant.terms.client_id,
+                scope: grant.terms.agreed.scope().intersection(of_client),
+                exp: expires_at.as_secs(),
+                grant_id: grant.id,
+            },
+        )))
     }
 
     /// A token is shown to the client it was issued to, and to the one that introspects for its audience (threat 25).

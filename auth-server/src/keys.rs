@@ -2,6 +2,7 @@
 
 pub mod encryption;
 mod keyring;
+pub mod root_secret;
 mod rotate;
 mod schedule;
 
@@ -19,6 +20,7 @@ use tokio::sync::Mutex;
 use crate::store;
 use encryption::{KeyEncryption, OpenError};
 pub use keyring::{KeyState, Keyring};
+use root_secret::RootSecretError;
 pub use schedule::Phase;
 
 /// The kind of the rows in `changes` that tell other nodes to read their keys again.
@@ -62,6 +64,9 @@ pub enum KeysError {
         #[source]
         why: InvalidKey,
     },
+    /// The secret that other keys are derived from cannot be used.
+    #[error(transparent)]
+    RootSecret(#[from] RootSecretError),
     /// The crypto provider failed.
     #[error("no signing key for {0} could be made")]
     Generate(Algorithm, #[source] InvalidSigningKey),
@@ -156,6 +161,12 @@ impl Keys {
         let ring = read(&inner.store, &inner.encryption, &inner.settings).await?;
         inner.ring.store(Arc::new(ring));
         Ok(())
+    }
+
+    /// What this server signs with.
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.0.settings.algorithms
     }
 
     /// The keys as they were read last.

@@ -1,20 +1,36 @@
 //! OAuth 2 and OpenID Connect authorization server.
 
+pub mod accounts;
+pub mod authorize;
+pub mod browser;
 pub mod cli;
 pub mod clients;
+pub mod codes;
 pub mod config;
+pub mod consents;
 pub mod feed;
+pub mod form;
+pub mod grants;
+pub mod id_token;
+mod identifiers;
+pub mod interactions;
 pub mod introspect;
 pub mod keys;
 pub mod metadata;
 pub mod openapi;
+pub mod pages;
 pub mod parameters;
+pub mod pkce;
 pub mod published;
+pub mod refresh_tokens;
 pub mod resource_servers;
 pub mod revocations;
 pub mod revoke;
 pub mod routes;
 pub mod server;
+pub mod sessions;
+pub mod sign_out;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod userinfo;

@@ -45,11 +45,27 @@ pub fn document(issuer: &Issuer) -> Value {
         }
         properties
     };
+    let userinfo = |operation: &str| {
+        json!({
+            "summary": "What a person allowed a client to know of them (OpenID Connect Core section 5.3)",
+            "operationId": operation,
+            "security": [{"bearer": []}],
+            "responses": {
+                "200": {"description": "Claims of the person", "content": json_body("Userinfo")},
+                "400": {"description": "The token stands in two places, or cannot be read (RFC 6750 section 3.1)"},
+                "401": {"description": "No token, or one that is not accepted"},
+                "403": {"description": "The grant of the token does not hold openid, or the token was narrowed to less"},
+                "503": refusal("A store does not answer; try again"),
+            },
+        })
+    };
+    let (authorize, logout) = pages();
     let token = with_client(json!({"token": text, "token_type_hint": text}));
     let grants = GrantName::ALL.map(GrantName::as_str);
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
-        "resource": {"type": "string", "format": "uri"}}),
+        "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
+        "refresh_token": text}),
     );
     json!({
         "openapi": "3.1.0",
@@ -67,20 +83,66 @@ pub fn document(issuer: &Issuer) -> Value {
                 json!({"description": "Its state", "content": json_body("Introspection")})),
             routes::REVOKE: post("Revoke a token (RFC 7009)", token, json!(["token"]),
                 json!({"description": "It is revoked, or was no good anyway"})),
+            routes::AUTHORIZE: authorize,
+            routes::LOGOUT: logout,
+            routes::USERINFO: {"get": userinfo("userinfo"), "post": userinfo("userinfoByForm")},
             routes::JWKS: published("Public keys (RFC 7517)"),
             "/.well-known/openid-configuration": published("Metadata (OpenID Connect Discovery 1.0)"),
         },
         "components": {
-            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"}},
             "schemas": {
                 "Error": {"type": "object", "required": ["error"],
                     "properties": {"error": text, "error_description": text}},
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
                     "properties": {"access_token": text, "token_type": {"const": "Bearer"},
-                        "expires_in": {"type": "integer"}, "scope": text}},
+                        "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text}},
+                "Userinfo": {"type": "object", "required": ["sub"],
+                    "properties": {"sub": text, "name": text, "updated_at": {"type": "integer"}, "email": text,
+                        "email_verified": {"type": "boolean"}}},
                 "Introspection": {"type": "object", "required": ["active"],
                     "properties": {"active": {"type": "boolean"}}},
             },
         },
     })
+}
+
+/// Where browsers are sent: the authorization endpoint, and signing out.
+fn pages() -> (Value, Value) {
+    let page =
+        |description: &str| json!({"description": description, "content": {"text/html": {}}});
+    let shown = |summary: &str, id: &str, responses: &Value| json!({"summary": summary, "operationId": id, "responses": responses});
+    let posted = |summary: &str, id: &str, mut responses: Value| {
+        if let Some(all) = responses.as_object_mut() {
+            all.insert("413".into(), page("A page: the body is larger than 64 KiB"));
+            all.insert("415".into(), page("A page: the body is no form"));
+        }
+        json!({"summary": summary, "operationId": id, "responses": responses,
+            "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}})
+    };
+    let unavailable = page("A page: a store does not answer; try again");
+    let authorize = "Send a person here to sign in and to agree (RFC 6749 section 4.1.1)";
+    let answered = json!({
+        "200": page("The answer to the client, in a form that the browser posts (response_mode=form_post)"),
+        "303": {"description": "The answer to the client, or the way to a page to sign in or to agree on"},
+        "400": page("A page: the client or the redirect URI is not known, or the request cannot be read"),
+        "429": page("A page: too many requests from there wait for somebody to sign in"),
+        "503": unavailable,
+    });
+    let asked_to_sign_out = json!({
+        "200": page("The question whether to sign out"),
+        "303": {"description": "Nobody is signed in"},
+        "503": unavailable,
+    });
+    let signed_out = json!({
+        "303": {"description": "Signed out; a client's form leads to the question"},
+        "400": page("A page: the form is not the one that asked, or cannot be read"),
+        "503": unavailable,
+    });
+    let ask = "Send a person here to sign out (OpenID Connect RP-Initiated Logout section 2)";
+    let answer = "The answer to that question, or a client's form that sends a person there";
+    (
+        json!({"get": shown(authorize, "authorize", &answered), "post": posted(authorize, "authorizeByForm", answered)}),
+        json!({"get": shown(ask, "askToSignOut", &asked_to_sign_out), "post": posted(answer, "signOut", signed_out)}),
+    )
 }

@@ -24,7 +24,10 @@ pub enum InvalidParameters {
 }
 
 /// The parameters of one request.
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters {
+    once: Vec<(String, String)>,
+    repeated: Vec<String>,
+}
 
 impl Parameters {
     /// Decodes `application/x-www-form-urlencoded`. `resource` alone may be repeated (RFC 8707 §2).
@@ -32,12 +35,25 @@ impl Parameters {
     /// # Errors
     /// [`InvalidParameters`].
     pub fn parse(body: &[u8]) -> Result<Self, InvalidParameters> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
-        for pair in body
+        let parameters = Self::parse_with_repeated(body)?;
+        parameters.all_once()?;
+        Ok(parameters)
+    }
+
+    /// Decodes as [`Parameters::parse`] does, but only notes what is repeated: the authorization endpoint tells a client of it, and
+    /// must know first where (RFC 6749 §4.1.2.1). No copy of what is repeated counts.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Encoding`] and [`InvalidParameters::TooMany`].
+    pub fn parse_with_repeated(body: &[u8]) -> Result<Self, InvalidParameters> {
+        let mut once: Vec<(String, String)> = Vec::new();
+        let mut repeated = Vec::new();
+        for (count, pair) in body
             .split(|&byte| byte == b'&')
             .filter(|pair| !pair.is_empty())
+            .enumerate()
         {
-            if parameters.len() == MAX_PARAMETERS {
+            if count == MAX_PARAMETERS {
                 return Err(InvalidParameters::TooMany);
             }
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
@@ -45,14 +61,49 @@ impl Parameters {
                 decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
             let value =
                 decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
-            if name != "resource" && parameters.iter().any(|(known, _)| *known == name) {
-                return Err(InvalidParameters::Repeated(name.chars().take(64).collect()));
+            if name != "resource" && once.iter().any(|(known, _)| *known == name) {
+                repeated.push(name);
+            } else {
+                once.push((name, value));
             }
-            parameters.push((name, value));
         }
         // Only now: an empty copy beside a full one is a repetition all the same.
-        parameters.retain(|(_, value)| !value.is_empty());
-        Ok(Self(parameters))
+        once.retain(|(name, value)| !value.is_empty() && !repeated.contains(name));
+        Ok(Self { once, repeated })
+    }
+
+    /// Refuses a parameter that is repeated.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Repeated`].
+    pub fn once(&self, name: &str) -> Result<(), InvalidParameters> {
+        if self.repeated.iter().any(|repeated| repeated == name) {
+            return Err(repeated(name));
+        }
+        Ok(())
+    }
+
+    /// Refuses any parameter that is repeated.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Repeated`].
+    pub fn all_once(&self) -> Result<(), InvalidParameters> {
+        match self.repeated.first() {
+            Some(name) => Err(repeated(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Those of these names, encoded again.
+    #[must_use]
+    pub fn encode(&self, names: &[&str]) -> String {
+        let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.once {
+            if names.contains(&name.as_str()) {
+                encoded.append_pair(name, value);
+            }
+        }
+        encoded.finish()
     }
 
     /// The value of a parameter, if it is there.
@@ -71,11 +122,15 @@ impl Parameters {
 
     /// Every value of a parameter that may be repeated.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
+        self.once
             .iter()
             .filter(move |(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+fn repeated(name: &str) -> InvalidParameters {
+    InvalidParameters::Repeated(name.chars().take(64).collect())
 }
 
 /// Undoes form-urlencoding; `None` for a broken escape or for bytes that are not UTF-8.
@@ -130,6 +185,18 @@ mod tests {
             Some(InvalidParameters::TooMany)
         );
         assert!(parse(&"resource=x&".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn no_copy_of_what_is_repeated_counts() {
+        let form = Parameters::parse_with_repeated(b"a=1&a=2&b=3&a=&state=x%20y").unwrap();
+        assert_eq!((form.optional("a"), form.optional("b")), (None, Some("3")));
+        assert_eq!(
+            (form.once("a"), form.once("b")),
+            (Err(InvalidParameters::Repeated("a".into())), Ok(()))
+        );
+        assert!(form.all_once().is_err());
+        assert_eq!(form.encode(&["a", "state"]), "state=x+y");
     }
 
     proptest! {

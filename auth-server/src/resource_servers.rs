@@ -13,6 +13,7 @@ use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
 
+use crate::authorize::request::OwnScope;
 use crate::store::resource_servers::ResourceServerRow;
 use crate::store::{changes, resource_servers};
 
@@ -48,7 +49,8 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 }
 
 impl ResourceServer {
-    /// The server of `issuer` itself, in so far as it is the audience of tokens. It has no scopes that a client could hold.
+    /// The server of `issuer` itself, in so far as it is the audience of tokens. Its scopes are
+    /// those of [`OwnScope`], which need no description here.
     #[must_use]
     pub fn of_issuer(identifier: ResourceId, alg: Algorithm) -> Self {
         Self {
@@ -82,6 +84,11 @@ pub enum ResourceServersError {
     /// A row makes no sense.
     #[error(transparent)]
     Damaged(#[from] DamagedRow),
+    /// What people allow this server must not become a right at another.
+    #[error(
+        "the scope {0} is this server's own (OpenID Connect Core section 5.4); give the resource's scope another name"
+    )]
+    OwnScope(ScopeToken),
 }
 
 /// The resource servers of one moment, by identifier.
@@ -162,6 +169,10 @@ impl ResourceServers {
         server: &ResourceServer,
         now: Instant,
     ) -> Result<(), ResourceServersError> {
+        let mut names = server.scopes.iter().map(|(name, _)| name);
+        if let Some(own) = names.find(|name| OwnScope::of(name).is_some()) {
+            return Err(ResourceServersError::OwnScope(own.clone()));
+        }
         let row = ResourceServerRow {
             normal: server.identifier.normal().to_owned(),
             identifier: server.identifier.to_string(),

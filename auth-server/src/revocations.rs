@@ -13,14 +13,36 @@ use crate::store::revocations::{self, RevocationRow};
 /// For how long the set is trusted after it was last compared with the database.
 const TRUSTED: Duration = Duration::from_secs(2);
 /// How far back each comparison looks: longer than a transaction may take and clocks of nodes may differ.
-pub const OVERLAP: Duration = Duration::from_secs(15);
+pub const OVERLAP: Duration = Duration::from_secs(30);
 /// For how long a revocation is kept past its time: a clock that was wrong may be put right.
 const SLACK: Duration = Duration::from_hours(1);
 /// Rows for each query of the full load.
 const PAGE: i64 = 1000;
+/// Rows for the one query of a comparison.
+const MAX_RECORDED: usize = 10_000;
 
-/// An access token, by its `jti`.
-const TOKEN: &str = "jti";
+/// What is revoked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RevocationKind {
+    /// An access token, by its `jti`.
+    Token,
+    /// A grant with every token of it, by its name.
+    Grant,
+}
+
+impl RevocationKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Token, Self::Grant];
+
+    /// As it stands in the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "jti",
+            Self::Grant => "grant",
+        }
+    }
+}
 
 /// The live set of revocations.
 #[derive(Clone)]
@@ -30,29 +52,48 @@ pub struct Revocations {
 }
 
 struct State {
-    live: RwLock<HashMap<Box<str>, Instant>>,
+    live: RwLock<Live>,
     confirmed: AtomicI64,
 }
 
+/// Until when each revocation matters, by kind.
+#[derive(Default)]
+struct Live {
+    tokens: HashMap<Box<str>, Instant>,
+    grants: HashMap<Box<str>, Instant>,
+}
+
+impl Live {
+    fn of(&self, kind: RevocationKind) -> &HashMap<Box<str>, Instant> {
+        match kind {
+            RevocationKind::Token => &self.tokens,
+            RevocationKind::Grant => &self.grants,
+        }
+    }
+
+    fn of_mut(&mut self, kind: RevocationKind) -> &mut HashMap<Box<str>, Instant> {
+        match kind {
+            RevocationKind::Token => &mut self.tokens,
+            RevocationKind::Grant => &mut self.grants,
+        }
+    }
+}
+
 impl Revocations {
-    /// Loads all that still matter.
-    ///
-    /// # Errors
-    /// [`DbError`].
-    pub async fn load(store: Store, now: Instant) -> Result<Self, DbError> {
+    /// A set that has not been loaded: until [`Revocations::reload`] the database is asked each time.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
         let state = State {
             live: RwLock::default(),
             confirmed: AtomicI64::new(i64::MIN),
         };
-        let revocations = Self {
+        Self {
             store,
             state: Arc::new(state),
-        };
-        revocations.reload(now).await?;
-        Ok(revocations)
+        }
     }
 
-    /// Loads all that still matter, again.
+    /// Loads all that still matter.
     ///
     /// # Errors
     /// [`DbError`].
@@ -63,7 +104,7 @@ impl Revocations {
             let page = revocations::live(&mut conn, (&after.0, &after.1), now, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = (last.kind.clone(), last.subject.clone());
-            self.insert(page);
+            self.learn(page);
         }
         // What is committed meanwhile, before the place that was read, is within the overlap of the next comparison.
         self.confirm(now);
@@ -77,10 +118,19 @@ impl Revocations {
     pub async fn refresh(&self, now: Instant) -> Result<(), DbError> {
         let recorded = {
             let mut conn = self.store.read().await?;
-            revocations::recorded_since(&mut conn, now - OVERLAP, now).await?
+            revocations::recorded_since(&mut conn, now - OVERLAP, now, MAX_RECORDED).await?
         };
-        self.insert(recorded);
-        self.write(|live| live.retain(|_, until| *until + SLACK > now));
+        // So many at once, and perhaps more: page by page then.
+        if recorded.len() == MAX_RECORDED {
+            self.reload(now).await?;
+        } else {
+            self.learn(recorded);
+        }
+        self.write(|live| {
+            for kind in RevocationKind::ALL {
+                live.of_mut(kind).retain(|_, until| *until + SLACK > now);
+            }
+        });
         self.confirm(now);
         Ok(())
     }
@@ -96,27 +146,32 @@ impl Revocations {
         now: Instant,
     ) -> Result<(), DbError> {
         let row = RevocationRow {
-            kind: TOKEN.into(),
+            kind: RevocationKind::Token.as_str().into(),
             subject: jti.into(),
             matters_until: expires_at,
         };
         revocations::put(&mut self.store.write().await?, &row, now).await?;
-        self.insert(vec![row]);
+        self.learn(vec![row]);
         Ok(())
     }
 
-    /// Whether the access token with this `jti` was revoked. Asks the database where the set has not been confirmed lately.
+    /// Whether this was revoked. Asks the database where the set has not been confirmed lately.
     ///
     /// # Errors
     /// [`DbError`]: nobody knows.
-    pub async fn is_revoked(&self, jti: &str, now: Instant) -> Result<bool, DbError> {
-        if self.is_known(jti) {
+    pub async fn is_revoked(
+        &self,
+        kind: RevocationKind,
+        subject: &str,
+        now: Instant,
+    ) -> Result<bool, DbError> {
+        if self.is_known(kind, subject) {
             return Ok(true);
         }
         if self.is_confirmed(now) {
             return Ok(false);
         }
-        revocations::contains(&mut self.store.read().await?, TOKEN, jti).await
+        revocations::contains(&mut self.store.read().await?, kind.as_str(), subject).await
     }
 
     /// Whether the set was compared with the database within the last two seconds.
@@ -127,10 +182,32 @@ impl Revocations {
         now.since(confirmed) <= TRUSTED && confirmed.since(now) <= TRUSTED
     }
 
-    fn is_known(&self, jti: &str) -> bool {
+    /// Whether this node knows that it was revoked.
+    #[must_use]
+    pub fn is_known(&self, kind: RevocationKind, subject: &str) -> bool {
         let live = self.state.live.read();
         live.unwrap_or_else(PoisonError::into_inner)
-            .contains_key(jti)
+            .of(kind)
+            .contains_key(subject)
+    }
+
+    /// Takes in what was committed, so that it is seen at once on this node.
+    pub fn learn(&self, rows: Vec<RevocationRow>) {
+        if rows.is_empty() {
+            return;
+        }
+        self.write(|live| {
+            for row in rows {
+                // Another release may know kinds that this one does not judge by.
+                let kind = RevocationKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.as_str() == row.kind);
+                if let Some(kind) = kind {
+                    live.of_mut(kind)
+                        .insert(row.subject.into(), row.matters_until);
+                }
+            }
+        });
     }
 
     fn confirm(&self, now: Instant) {
@@ -139,14 +216,7 @@ impl Revocations {
             .store(now.as_millis(), Ordering::Release);
     }
 
-    fn insert(&self, rows: Vec<RevocationRow>) {
-        if !rows.is_empty() {
-            let rows = rows.into_iter();
-            self.write(|live| live.extend(rows.map(|row| (row.subject.into(), row.matters_until))));
-        }
-    }
-
-    fn write(&self, change: impl FnOnce(&mut HashMap<Box<str>, Instant>)) {
+    fn write(&self, change: impl FnOnce(&mut Live)) {
         change(
             &mut self
                 .state

@@ -6,16 +6,19 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use shared_protocol::time::Instant;
 
-use crate::clients::authenticate::AuthenticatedForm;
+use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
+use crate::refresh_tokens::PresentedToken;
 use crate::revocations::Revocations;
-use crate::token::TokenParameter;
 use crate::token::access_token::AccessTokens;
 use crate::token::error::TokenError;
+use crate::token::{Grantor, TokenParameter};
 
 /// What revocation takes.
 pub struct Revocation {
-    /// Reads tokens.
+    /// Reads access tokens.
     pub tokens: Arc<AccessTokens>,
+    /// Reads refresh tokens and ends their grants.
+    pub grantor: Arc<Grantor>,
     /// Keeps what was revoked.
     pub revocations: Revocations,
 }
@@ -32,7 +35,11 @@ pub async fn endpoint(
         now,
     }: AuthenticatedForm<TokenParameter>,
 ) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1]), TokenError> {
-    if let Ok(claims) = revocation.tokens.read(&token, now) {
+    if let Some(presented) = PresentedToken::parse(&token) {
+        revocation
+            .revoke_refresh_token(&client, &presented, now)
+            .await?;
+    } else if let Ok(claims) = revocation.tokens.read(&token, now) {
         if claims.client_id != *client.id() {
             return Err(TokenError::NotIssuedToClient);
         }
@@ -43,4 +50,22 @@ pub async fn endpoint(
             .await?;
     }
     Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]))
+}
+
+impl Revocation {
+    /// RFC 7009 §2.1: with a refresh token ends its grant, and every token of that; whichever generation of the family it is.
+    async fn revoke_refresh_token(
+        &self,
+        client: &AuthenticatedClient,
+        presented: &PresentedToken,
+        now: Instant,
+    ) -> Result<(), TokenError> {
+        let Some((grant, _)) = self.grantor.read(presented, now).await? else {
+            return Ok(());
+        };
+        if grant.terms.client_id != *client.id() {
+            return Err(TokenError::NotIssuedToClient);
+        }
+        Ok(self.grantor.grants.revoke(&grant.id, now).await?)
+    }
 }

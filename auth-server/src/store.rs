@@ -1,11 +1,17 @@
 //! Rows: free functions by noun on a connection. No query stands outside this module.
 
+pub mod accounts;
 pub mod changes;
 pub mod clients;
+pub mod consents;
+pub mod grants;
 pub mod keys;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;
+pub mod server_secrets;
+pub mod sessions;
+pub mod sign_in_locks;
 
 use shared_server::db::Migrations;
 

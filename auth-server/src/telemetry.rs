@@ -1,6 +1,8 @@
 //! What the authorization server counts, beside what every server counts.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, Opts, Registry,
+};
 
 use crate::clients::AuthMethod;
 use crate::token::GrantName;
@@ -61,5 +63,56 @@ impl Metrics {
     /// A request was refused.
     pub fn refused(&self, code: ErrorCode) {
         self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+}
+
+/// How long people wait until their password is hashed, and how often that is done. Made before the registry is, because the command
+/// line hashes without one.
+pub struct PasswordMetrics {
+    wait: Histogram,
+    hashes: IntCounter,
+}
+
+impl Default for PasswordMetrics {
+    fn default() -> Self {
+        let wait = HistogramOpts::new(
+            "password_hash_wait_seconds",
+            "Time from having a place in the queue to having a core to hash a password.",
+        )
+        .buckets(vec![
+            0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ]);
+        Self {
+            wait: Histogram::with_opts(wait).expect("a valid name and rising buckets"),
+            hashes: IntCounter::new("password_hashes_total", "Passwords hashed.")
+                .expect("a valid name"),
+        }
+    }
+}
+
+impl PasswordMetrics {
+    /// Makes them known to `registry`.
+    ///
+    /// # Errors
+    /// If one of the names is taken.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.wait.clone()))?;
+        registry.register(Box::new(self.hashes.clone()))
+    }
+
+    /// Somebody begins to wait.
+    pub(crate) fn wait(&self) -> HistogramTimer {
+        self.wait.start_timer()
+    }
+
+    /// A password is hashed.
+    pub(crate) fn hashed(&self) {
+        self.hashes.inc();
+    }
+
+    /// How many were hashed.
+    #[must_use]
+    pub fn hashes(&self) -> u64 {
+        self.hashes.get()
     }
 }

@@ -1,8 +1,12 @@
 //! The token endpoint (RFC 6749 §3.2).
 
 pub mod access_token;
+pub mod audience;
+pub mod authorization_code;
 pub mod client_credentials;
 pub mod error;
+pub mod person;
+pub mod refresh_token;
 
 use std::sync::Arc;
 
@@ -14,25 +18,40 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 
 use self::access_token::AccessTokens;
+use self::authorization_code::CodeRequest;
 use self::error::TokenError;
+use self::refresh_token::RefreshRequest;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
+use crate::codes::Codes;
+use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
+use crate::refresh_tokens::RefreshTokens;
 
 /// The grants that are served: what the endpoint matches on and the metadata announces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GrantName {
+    /// RFC 6749 §4.1.
+    AuthorizationCode,
+    /// RFC 6749 §6.
+    RefreshToken,
     /// RFC 6749 §4.4.
     ClientCredentials,
 }
 
 impl GrantName {
     /// Every grant that is served.
-    pub const ALL: [Self; 1] = [Self::ClientCredentials];
+    pub const ALL: [Self; 3] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+    ];
 
-    /// The `grant_type` (RFC 6749 §4.4.2).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.4.2, §6).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
         }
     }
@@ -40,6 +59,10 @@ impl GrantName {
 
 /// A request at the token endpoint, by grant.
 pub enum TokenRequest {
+    /// RFC 6749 §4.1.3.
+    AuthorizationCode(CodeRequest),
+    /// RFC 6749 §6.
+    RefreshToken(RefreshRequest),
     /// RFC 6749 §4.4.2.
     ClientCredentials(Target),
 }
@@ -61,6 +84,19 @@ impl FromParameters for TokenRequest {
         let grant = grant.ok_or(TokenError::UnsupportedGrantType)?;
         tracing::Span::current().record("grant_type", grant.as_str());
         match grant {
+            GrantName::AuthorizationCode => {
+                let text = |name| parameters.optional(name).map(str::to_owned);
+                Ok(Self::AuthorizationCode(CodeRequest {
+                    code: parameters.required("code")?.to_owned(),
+                    redirect_uri: text("redirect_uri"),
+                    code_verifier: text("code_verifier"),
+                    resource: resource(parameters)?,
+                }))
+            }
+            GrantName::RefreshToken => Ok(Self::RefreshToken(RefreshRequest {
+                refresh_token: parameters.required("refresh_token")?.to_owned(),
+                target: Target::from_parameters(parameters)?,
+            })),
             GrantName::ClientCredentials => Ok(Self::ClientCredentials(Target::from_parameters(
                 parameters,
             )?)),
@@ -75,17 +111,25 @@ impl FromParameters for Target {
             .map(str::parse)
             .transpose()
             .map_err(|_| TokenError::InvalidScope)?;
-        let mut resources = parameters.all("resource");
-        let resource = resources
-            .next()
-            .map(str::parse)
-            .transpose()
-            .map_err(|_| TokenError::UnknownResource)?;
-        if resources.next().is_some() {
-            return Err(TokenError::SeveralResources);
-        }
-        Ok(Self { scope, resource })
+        Ok(Self {
+            scope,
+            resource: resource(parameters)?,
+        })
     }
+}
+
+/// RFC 8707 §2.2: at the token endpoint there is one, for a token has one audience.
+fn resource(parameters: &Parameters) -> Result<Option<ResourceId>, TokenError> {
+    let mut resources = parameters.all("resource");
+    let resource = resources
+        .next()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| TokenError::UnknownResource)?;
+    if resources.next().is_some() {
+        return Err(TokenError::SeveralResources);
+    }
+    Ok(resource)
 }
 
 /// RFC 6749 §5.1.
@@ -100,6 +144,12 @@ pub struct TokenResponse {
     /// What it allows: told wherever there is any, since it may be less than asked for.
     #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
+    /// What brings the next one (RFC 6749 §1.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Who signed in (OpenID Connect Core §3.1.3.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
 }
 
 impl IntoResponse for TokenResponse {
@@ -115,23 +165,41 @@ impl IntoResponse for TokenResponse {
     }
 }
 
+/// What the token endpoint takes.
+pub struct Grantor {
+    /// Makes access tokens and ID tokens.
+    pub tokens: Arc<AccessTokens>,
+    /// Takes codes back.
+    pub codes: Codes,
+    /// Keeps what people allowed.
+    pub grants: Grants,
+    /// Makes refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+}
+
 /// POST `/oauth/token`.
 ///
 /// # Errors
 /// [`TokenError`].
 pub async fn endpoint(
-    State(tokens): State<Arc<AccessTokens>>,
+    State(grantor): State<Arc<Grantor>>,
     AuthenticatedForm { client, form, now }: AuthenticatedForm<TokenRequest>,
 ) -> Result<TokenResponse, TokenError> {
     match form {
+        TokenRequest::AuthorizationCode(request) => {
+            authorization_code::grant(&client, &request, &grantor, now).await
+        }
+        TokenRequest::RefreshToken(request) => {
+            refresh_token::grant(&client, &request, &grantor, now).await
+        }
         TokenRequest::ClientCredentials(target) => {
-            client_credentials::grant(&client, &target, &tokens, now).await
+            client_credentials::grant(&client, &target, &grantor.tokens, now).await
         }
     }
 }
 
 /// POST `/oauth/introspect` and `/oauth/revoke`: the token that is meant. `token_type_hint` only ever speeds a search up, so that
-/// it is not looked at while there is one kind of token (RFC 7662 §2.1, RFC 7009 §2.1).
+/// it is not looked at: the two kinds of token look nothing alike (RFC 7662 §2.1, RFC 7009 §2.1).
 pub struct TokenParameter(pub String);
 
 impl FromParameters for TokenParameter {

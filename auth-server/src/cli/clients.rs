@@ -73,6 +73,15 @@ pub(crate) struct CreateClient {
     /// The one algorithm of its assertions
     #[arg(long)]
     signing_alg: Option<Algorithm>,
+    /// The algorithm of its ID tokens, RS256 if not given
+    #[arg(long)]
+    id_token_alg: Option<Algorithm>,
+    /// Its authorization requests must carry a code challenge, whatever the server's policy
+    #[arg(long)]
+    require_pkce: bool,
+    /// Its people are not asked for consent: for your own applications
+    #[arg(long)]
+    skip_consent: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -175,6 +184,9 @@ impl CreateClient {
             scope: self.scopes.into_iter().collect(),
             default_resource: self.default_resource,
             jwks,
+            id_token_signed_response_alg: self.id_token_alg,
+            require_pkce: self.require_pkce,
+            skip_consent: self.skip_consent,
         };
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)

@@ -24,7 +24,7 @@ pub(crate) enum KeysCommand {
         /// The key
         kid: String,
     },
-    /// Encrypt every key anew under the first of `keys.encryption`
+    /// Encrypt every key, and the root secret, anew under the first of `keys.encryption`
     Rewrap,
 }
 

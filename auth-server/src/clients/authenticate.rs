@@ -2,11 +2,9 @@
 //! went unchecked (RFC 6749 §2.3, RFC 7521 §4.2).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
@@ -15,18 +13,15 @@ use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
 use subtle::Choice;
-use tokio::time::timeout;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
 use super::directory::{Clients, DirectoryError};
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
+use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
 use crate::telemetry::Metrics;
 use crate::token::error::TokenError;
-
-/// How long the 64 KiB of a body may take.
-const TO_READ: Duration = Duration::from_secs(10);
 
 /// Why a client was not authenticated. On the wire they are all `invalid_client`, so that nobody learns which part was wrong.
 #[derive(Debug, thiserror::Error)]
@@ -135,19 +130,9 @@ where
 {
     type Rejection = TokenError;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, TokenError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
-        if !is_form(request.headers()) {
-            return Err(TokenError::ContentType);
-        }
-        // Taken, not cloned: what reads the body needs none of them.
-        let headers = std::mem::take(request.headers_mut());
-        let body = Bytes::from_request(request, &());
-        // A route that writes is not cut off by the time limit of requests, so that the body has its own.
-        let body = timeout(TO_READ, body)
-            .await
-            .map_err(|_| TokenError::Body(StatusCode::REQUEST_TIMEOUT))?;
-        let body = body.map_err(|rejection| TokenError::Body(rejection.status()))?;
+        let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse(&body)?;
         let now = authenticator.clock.now();
         let client = authenticator
@@ -160,22 +145,6 @@ where
             now,
         })
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(media_type), None) = (types.next(), types.next()) else {
-        return false;
-    };
-    let essence = media_type
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default();
-    essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// What a request brings to prove who sent it.

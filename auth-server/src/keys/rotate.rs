@@ -7,7 +7,7 @@ use shared_server::db::Conn;
 
 use super::keyring::{label, times, unseal};
 use super::schedule::{Schedule, Times};
-use super::{CHANGE_KIND, Keys, KeysError};
+use super::{CHANGE_KIND, Keys, KeysError, root_secret};
 use crate::store::changes;
 use crate::store::keys::{self, SigningKeyRow};
 
@@ -109,11 +109,11 @@ impl Keys {
         Ok(added)
     }
 
-    /// Encrypts under the current key-encryption key what is encrypted under another, and says how many that were. A key
-    /// that somebody else encrypted anew in the meantime is left alone.
+    /// Encrypts under the current key-encryption key what is encrypted under another, the root secret too, and says how many that
+    /// were. A key that somebody else encrypted anew in the meantime is left alone.
     ///
     /// # Errors
-    /// [`KeysError::Row`] if a key does not open, [`KeysError::Database`]. Nothing is changed then.
+    /// [`KeysError::Row`] and [`KeysError::RootSecret`] if one does not open, [`KeysError::Database`]. Nothing is changed then.
     pub async fn rewrap(&self, now: Instant, random: &dyn Random) -> Result<usize, KeysError> {
         let encryption = &self.0.encryption;
         let mut rows = keys::all(&mut self.0.store.read().await?).await?;
@@ -127,7 +127,7 @@ impl Keys {
         self.0
             .store
             .transaction(async |conn| {
-                let mut count = 0;
+                let mut count = root_secret::rewrap(conn, encryption, random).await?;
                 for (row, sealed) in &resealed {
                     let kek_id = sealed.kek_id.as_str();
                     if keys::reseal(conn, row, kek_id, &sealed.bytes).await? {

@@ -16,7 +16,7 @@ pub type SecretRow = (Vec<u8>, Option<Instant>);
 /// The metadata document of a client, and its secrets.
 pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<(Value, Vec<SecretRow>)>> {
     let client = t::table.find(id.as_str()).select(t::metadata);
-    let Some(metadata) = on!(conn, |c| client.first::<Value>(c)).optional()? else {
+    let Some(metadata) = on!(conn, |c| client.get_result::<Value>(c)).optional()? else {
         return Ok(None);
     };
     // Two may live; the bound is for a table that somebody filled by hand.

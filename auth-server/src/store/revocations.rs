@@ -36,7 +36,7 @@ pub async fn put(conn: &mut Conn, revocation: &RevocationRow, now: Instant) -> R
 /// Whether this was revoked.
 pub async fn contains(conn: &mut Conn, kind: &str, subject: &str) -> Result<bool> {
     let query = t::table.find((kind, subject)).select(t::kind);
-    Ok(on!(conn, |c| query.first::<String>(c))
+    Ok(on!(conn, |c| query.get_result::<String>(c))
         .optional()?
         .is_some())
 }
@@ -62,16 +62,18 @@ pub async fn live(
     on!(conn, |c| page.load(c))
 }
 
-/// Those recorded at or after `from`, oldest first.
+/// Those recorded at or after `from`, oldest first, as far as `limit`.
 pub async fn recorded_since(
     conn: &mut Conn,
     from: Instant,
     now: Instant,
+    limit: usize,
 ) -> Result<Vec<RevocationRow>> {
     let query = t::table
         .filter(t::recorded_at.ge(from))
         .filter(t::matters_until.gt(now))
         .order(t::recorded_at)
-        .select((t::kind, t::subject, t::matters_until));
+        .select((t::kind, t::subject, t::matters_until))
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX));
     on!(conn, |c| query.load(c))
 }

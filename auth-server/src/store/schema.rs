@@ -70,3 +70,89 @@ diesel::table! {
         changed_at -> BigInt,
     }
 }
+
+diesel::table! {
+    accounts (id) {
+        id -> Text,
+        email -> Text,
+        email_normal -> Text,
+        email_verified -> Bool,
+        name -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        password_changed_at -> Nullable<BigInt>,
+        epoch -> BigInt,
+        signed_in_at -> Nullable<BigInt>,
+        disabled_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sign_in_locks (identifier_digest) {
+        identifier_digest -> Binary,
+        locked_until -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        cookie_digest -> Binary,
+        account_id -> Text,
+        auth_time -> BigInt,
+        amr -> Json,
+        user_agent -> Nullable<Text>,
+        created_at -> BigInt,
+        seen_at -> BigInt,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    consents (account_id, client_id) {
+        account_id -> Text,
+        client_id -> Text,
+        scope -> Text,
+        resources -> Json,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    grants (id) {
+        id -> Text,
+        code_digest -> Nullable<Binary>,
+        client_id -> Text,
+        account_id -> Text,
+        session_id -> Text,
+        offline -> Bool,
+        scope -> Text,
+        resources -> Json,
+        auth_time -> BigInt,
+        amr -> Json,
+        family_salt -> Nullable<Binary>,
+        generation -> BigInt,
+        rotated_at -> Nullable<BigInt>,
+        rotation_digest -> Nullable<Binary>,
+        used_at -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    server_secrets (name) {
+        name -> Text,
+        sealed -> Binary,
+        kek_id -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::joinable!(grants -> accounts (account_id));
+diesel::joinable!(sessions -> accounts (account_id));
+diesel::allow_tables_to_appear_in_same_query!(accounts, clients, grants, revocations, sessions);

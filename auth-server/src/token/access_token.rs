@@ -7,16 +7,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::{JwtError, JwtKind, UnverifiedJwt, VerifiedTokens, sign_jwt};
+use shared_protocol::jose::{JwtError, JwtKind, Signer, UnverifiedJwt, VerifiedTokens, sign_jwt};
 use shared_protocol::random::{self, Random};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
+use shared_server::db::DbError;
 
-use super::TokenResponse;
+use super::audience::Audience;
 use super::error::TokenError;
+use crate::grants::GrantId;
 use crate::keys::Keys;
 use crate::resource_servers::{ResourceServer, ResourceServers};
+use crate::revocations::{RevocationKind, Revocations};
+use crate::sessions::Amr;
 use crate::telemetry::Metrics;
 
 /// The claims of RFC 9068 §2.2, in seconds where they are times (RFC 7519 §2).
@@ -24,7 +28,7 @@ use crate::telemetry::Metrics;
 pub struct AccessTokenClaims {
     /// This server.
     pub iss: String,
-    /// On whose behalf: here the client's own.
+    /// On whose behalf: a person's, or the client's own.
     pub sub: String,
     /// The one resource server that may accept it.
     pub aud: ResourceId,
@@ -39,6 +43,38 @@ pub struct AccessTokenClaims {
     /// What it allows.
     #[serde(default, skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
+    /// When the person who granted it last proved who they are (RFC 9068 §2.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    /// How they proved it (RFC 9068 §2.2.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<Amr>,
+    /// What they granted: with it the token dies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_id: Option<GrantId>,
+}
+
+/// What an access token is to say.
+pub struct Order<'a> {
+    /// Who it is issued to.
+    pub client_id: &'a ClientId,
+    /// On whose behalf.
+    pub subject: &'a str,
+    /// For whom, and what for.
+    pub audience: Audience,
+    /// The person behind it, if there is one.
+    pub on_behalf: Option<OnBehalf<'a>>,
+}
+
+/// How a person stands behind an access token.
+#[derive(Clone, Copy)]
+pub struct OnBehalf<'a> {
+    /// What they granted.
+    pub grant_id: &'a GrantId,
+    /// When they last proved who they are.
+    pub auth_time: Instant,
+    /// How.
+    pub amr: &'a [Amr],
 }
 
 /// Makes access tokens and knows its own.
@@ -51,6 +87,8 @@ pub struct AccessTokens {
     pub own: Arc<ResourceServer>,
     /// Who they are for.
     pub resource_servers: ResourceServers,
+    /// Which of them were revoked.
+    pub revocations: Revocations,
     /// Makes their identifiers.
     pub random: Arc<dyn Random>,
     /// Counts them.
@@ -60,40 +98,64 @@ pub struct AccessTokens {
 }
 
 impl AccessTokens {
+    /// What signs the tokens of a resource server.
+    ///
+    /// # Errors
+    /// [`TokenError::NoSigningKey`].
+    pub fn signer(
+        &self,
+        server: &ResourceServer,
+        now: Instant,
+    ) -> Result<Arc<dyn Signer>, TokenError> {
+        let signer = self.keys.ring().signer(server.alg, now);
+        signer.ok_or(TokenError::NoSigningKey)
+    }
+
     /// Issues an access token. Writes nothing anywhere.
     ///
     /// # Errors
     /// [`TokenError::NoSigningKey`], [`TokenError::Sign`].
-    pub async fn issue(
-        &self,
-        client_id: &ClientId,
-        subject: &str,
-        server: &ResourceServer,
-        scope: ScopeSet,
-        now: Instant,
-    ) -> Result<TokenResponse, TokenError> {
-        let signer = self
-            .keys
-            .ring()
-            .signer(server.alg, now)
-            .ok_or(TokenError::NoSigningKey)?;
+    pub async fn issue(&self, order: Order<'_>, now: Instant) -> Result<String, TokenError> {
+        let server = &order.audience.server;
+        let signer = self.signer(server, now)?;
         let claims = AccessTokenClaims {
             iss: self.issuer.to_string(),
-            sub: subject.to_owned(),
+            sub: order.subject.to_owned(),
             aud: server.identifier.clone(),
-            client_id: client_id.clone(),
+            client_id: order.client_id.clone(),
             iat: now.as_secs(),
             exp: (now + server.lifetime).as_secs(),
             jti: URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*self.random)),
-            scope,
+            scope: order.audience.scope,
+            auth_time: order.on_behalf.map(|person| person.auth_time.as_secs()),
+            amr: order
+                .on_behalf
+                .map_or_else(Vec::new, |person| person.amr.to_vec()),
+            grant_id: order.on_behalf.map(|person| person.grant_id.clone()),
         };
-        let access_token = sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?;
-        Ok(TokenResponse {
-            access_token,
-            token_type: "Bearer",
-            expires_in: server.lifetime.as_secs(),
-            scope: claims.scope,
-        })
+        Ok(sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?)
+    }
+
+    /// Whether the token, or the grant behind it, was revoked.
+    ///
+    /// # Errors
+    /// [`DbError`]: nobody knows.
+    pub async fn is_revoked(
+        &self,
+        claims: &AccessTokenClaims,
+        now: Instant,
+    ) -> Result<bool, DbError> {
+        let revoked = &self.revocations;
+        if let Some(grant_id) = &claims.grant_id
+            && revoked
+                .is_revoked(RevocationKind::Grant, grant_id.as_str(), now)
+                .await?
+        {
+            return Ok(true);
+        }
+        revoked
+            .is_revoked(RevocationKind::Token, &claims.jti, now)
+            .await
     }
 
     /// The claims of a token that this server signed and that has not expired. Whether it was revoked is another question.

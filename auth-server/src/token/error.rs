@@ -12,18 +12,17 @@ use shared_server::web::Cause;
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
+use crate::form::FormError;
+use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
 
 /// Why the token, introspection or revocation endpoint refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Not `application/x-www-form-urlencoded`, or no content type, or two.
-    #[error("the content type is not application/x-www-form-urlencoded")]
-    ContentType,
-    /// The body could not be read: too large, too slow, or broken off.
-    #[error("the body could not be read")]
-    Body(StatusCode),
+    /// No form could be read.
+    #[error(transparent)]
+    Form(#[from] FormError),
     /// The parameters are not well-formed.
     #[error(transparent)]
     Parameters(#[from] InvalidParameters),
@@ -60,9 +59,57 @@ pub enum TokenError {
     /// RFC 7009 §2.1: a token that was issued to another client.
     #[error("the token was issued to another client")]
     NotIssuedToClient,
+    /// Made up, expired, or forgotten.
+    #[error("the code is unknown")]
+    CodeUnknown,
+    /// RFC 6749 §4.1.2: used before; what it brought is dead.
+    #[error("the code was used before")]
+    CodeReplayed,
+    /// RFC 6749 §4.1.3: issued to another client.
+    #[error("the code was issued to another client")]
+    CodeOfAnother,
+    /// The person signed out since the code was made.
+    #[error("the session of the code is over")]
+    SessionOver,
+    /// The person was shut out since the code was made.
+    #[error("the account of the code is gone")]
+    PersonGone,
+    /// RFC 6749 §4.1.3: not the one of the authorization request, or missing although that named one.
+    #[error("redirect_uri is not the one of the authorization request")]
+    RedirectUri,
+    /// RFC 7636 §4.6.
+    #[error("code_verifier does not match the code_challenge")]
+    Verifier,
+    /// RFC 7636 §4.6: there was a challenge.
+    #[error("code_verifier is missing although there was a code_challenge")]
+    NoVerifier,
+    /// RFC 9700 §2.1.1: there was none.
+    #[error("code_verifier came although there was no code_challenge")]
+    NoChallenge,
+    /// None of ours, or none of a grant that is remembered.
+    #[error("the refresh token is unknown")]
+    RefreshUnknown,
+    /// RFC 6749 §10.4: issued to another client.
+    #[error("the refresh token was issued to another client")]
+    RefreshOfAnother,
+    /// Not used for too long, or too old.
+    #[error("the refresh token has expired")]
+    RefreshExpired,
+    /// RFC 9700 §4.14.2: replaced before; its family is dead.
+    #[error("the refresh token was used before")]
+    RefreshReplayed,
+    /// Used a moment ago, for something else.
+    #[error("the refresh token was used a moment ago with other parameters")]
+    RefreshOtherRequest,
+    /// Revoked, or its session or its person is gone.
+    #[error("the grant is over")]
+    GrantOver,
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] DbError),
+    /// A grant that should not be.
+    #[error(transparent)]
+    Grants(GrantsError),
     /// The ephemeral store did not answer.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
@@ -72,8 +119,10 @@ pub enum TokenError {
     /// The key is out of reach.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// No key of the algorithm of this resource.
-    #[error("there is no signing key for the algorithm of the resource")]
+    /// No key of the algorithm of this resource, or of the client's ID tokens.
+    #[error(
+        "there is no signing key for the algorithm of the resource or of the client's ID tokens"
+    )]
     NoSigningKey,
 }
 
@@ -120,10 +169,10 @@ impl TokenError {
     #[must_use]
     pub fn wire(&self) -> (StatusCode, ErrorCode) {
         match self {
-            Self::ContentType | Self::Parameters(_) | Self::SeveralMethods => {
+            Self::Form(FormError::ContentType) | Self::Parameters(_) | Self::SeveralMethods => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
             }
-            Self::Body(status) => (*status, ErrorCode::InvalidRequest),
+            Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
             Self::UnsupportedGrantType => {
                 (StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType)
@@ -137,8 +186,24 @@ impl TokenError {
             Self::UnknownResource | Self::SeveralResources => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
             }
-            Self::NotIssuedToClient => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
+            Self::NotIssuedToClient
+            | Self::CodeUnknown
+            | Self::CodeReplayed
+            | Self::CodeOfAnother
+            | Self::SessionOver
+            | Self::PersonGone
+            | Self::RedirectUri
+            | Self::Verifier
+            | Self::NoVerifier
+            | Self::NoChallenge
+            | Self::RefreshUnknown
+            | Self::RefreshOfAnother
+            | Self::RefreshExpired
+            | Self::RefreshReplayed
+            | Self::RefreshOtherRequest
+            | Self::GrantOver => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
             Self::Store(_)
+            | Self::Grants(_)
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Sign(_)
@@ -157,7 +222,38 @@ impl TokenError {
         if let Self::ClientAuth(error) = self {
             return error.description();
         }
+        // Whether a code or a token exists, whose it is, and what became of it shows to nobody who merely found it.
+        if matches!(
+            self,
+            Self::CodeUnknown
+                | Self::CodeReplayed
+                | Self::CodeOfAnother
+                | Self::SessionOver
+                | Self::PersonGone
+        ) {
+            return "the code is unknown, expired, used, revoked, or not this client's".into();
+        }
+        if matches!(
+            self,
+            Self::RefreshUnknown
+                | Self::RefreshOfAnother
+                | Self::RefreshExpired
+                | Self::RefreshReplayed
+                | Self::GrantOver
+        ) {
+            return "the refresh token is unknown, expired, used, revoked, or not this client's"
+                .into();
+        }
         self.to_string()
+    }
+}
+
+impl From<GrantsError> for TokenError {
+    fn from(error: GrantsError) -> Self {
+        match error {
+            GrantsError::Store(error) => Self::Store(error),
+            GrantsError::Damaged(_) => Self::Grants(error),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use auth_server::clients::AuthMethod;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use conformance_tests::browser::Person;
 use conformance_tests::{
-    AssertionKey, Authentication, Clock, Credentials, Level, Limits, Outcome, Subject, Target,
+    App, AssertionKey, Authentication, Clock, Credentials, Level, Limits, Outcome, Subject, Target,
     catalogue, run,
 };
 use shared_protocol::jose::{Algorithm, SigningKey};
@@ -12,6 +13,7 @@ use shared_protocol::random::SystemRandom;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
+use crate::browser::PASSWORD;
 use crate::server::{API, OTHER_API, TestServer, config};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -20,6 +22,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
     every_must_holds_for_private_key_jwt,
 );
 
+/// What the app may ask for: everything that a requirement looks at.
+const APP_SCOPE: &str = "openid profile email offline_access read write reports";
 /// What the server does not do yet.
 const KNOWN: [&str; 1] = ["rfc9700-2.2.1-sender-constrained"];
 
@@ -37,12 +41,26 @@ async fn start(stores: &Stores) -> TestServer {
 }
 
 async fn judge(server: &TestServer, credentials: Credentials, public_client: Option<String>) {
+    let person = Person {
+        login: "ada@example.com".into(),
+        password: PASSWORD.to_owned().into(),
+    };
+    server.person(&person.login).await;
+    let redirect_uri = "http://127.0.0.1/callback";
+    let mut metadata = TestServer::native_metadata(redirect_uri);
+    metadata.scope = APP_SCOPE.parse().unwrap();
+    let app = App {
+        client_id: server.register(metadata).await.id,
+        redirect_uri: redirect_uri.into(),
+    };
     let target = Target {
         issuer: server.issuer.clone(),
         credentials: Some(credentials),
         public_client,
         resources: vec![API.into(), OTHER_API.into()],
         api: None,
+        person: Some(person),
+        app: Some(app),
     };
     let clock = server.clock.clone();
     let clock = Clock::new(move || {
@@ -53,7 +71,7 @@ async fn judge(server: &TestServer, credentials: Credentials, public_client: Opt
         .await
         .unwrap();
     let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
-    assert!(report.summary.passed > 100, "{}", report.text());
+    assert!(report.summary.passed > 170, "{}", report.text());
     for requirement in report.requirements() {
         if let Outcome::Failed { reason, .. } = &requirement.result {
             let known = KNOWN.contains(&requirement.id) && requirement.level == Level::Should;

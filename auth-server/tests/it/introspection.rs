@@ -202,7 +202,7 @@ async fn rfc7009_2_1_only_the_clients_own_tokens(stores: &Stores) {
 }
 
 /// Waits, within bounds, until `done`; says whether it came.
-async fn eventually(mut done: impl AsyncFnMut() -> bool) -> bool {
+pub(crate) async fn eventually(mut done: impl AsyncFnMut() -> bool) -> bool {
     for _ in 0..100 {
         if done().await {
             return true;

@@ -2,11 +2,23 @@
 
 // So that Clippy knows that all of it is a test.
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod authorize;
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod client_authentication;
+#[cfg(test)]
+mod code_grant;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod example_config;
+#[cfg(test)]
+mod id_token;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
@@ -14,6 +26,20 @@ mod keys;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod person;
+#[cfg(test)]
+mod refresh_grant;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
+mod sign_in_page;
+#[cfg(test)]
 mod token;
+#[cfg(test)]
+mod two_processes;
+#[cfg(test)]
+mod userinfo;
+#[cfg(test)]
+mod users;

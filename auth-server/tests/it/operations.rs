@@ -42,6 +42,8 @@ async fn a_running_server_is_ready_and_counts(stores: &Stores) {
     for line in [
         "oauth_tokens_issued_total{grant_type=\"client_credentials\"} 1",
         "oauth_client_authentications_total{method=\"client_secret_basic\",outcome=\"accepted\"} 2",
+        "password_hash_wait_seconds_count 0",
+        "password_hashes_total 0",
         "oauth_refusals_total{error=\"unsupported_grant_type\"} 1",
         "http_request_duration_seconds_count{method=\"POST\",route=\"/oauth/token\",status=\"200\"} 1",
     ] {
@@ -81,6 +83,17 @@ async fn without_its_ephemeral_store_assertions_get_503_and_secrets_still_work(s
     assert_eq!(answer.header("retry-after"), "1");
 }
 
+/// Behind a proxy one stranger would reach them for everybody.
+#[test]
+fn limits_by_address_are_for_servers_that_are_reached_directly() {
+    let mut config = Config::default();
+    assert!(config.interactions_per_address() > 0);
+    assert!(config.sign_in_limits().address_failures_before_wait > 0);
+    config.issuer = "https://accounts.example".parse().unwrap();
+    assert_eq!(config.interactions_per_address(), 0);
+    assert_eq!(config.sign_in_limits().address_failures_before_wait, 0);
+}
+
 #[test]
 fn contradictions_and_what_production_forbids_are_told_together() {
     let problems = |change: fn(&mut Config)| {
@@ -104,6 +117,47 @@ fn contradictions_and_what_production_forbids_are_told_together() {
             .iter()
             .any(|problem| problem.starts_with("keys.publish_ahead")),
         "{hasty:?}"
+    );
+    let guessable = problems(|config| {
+        config.passwords.memory = 7;
+        config.sign_in.failures_before_lock = 0;
+        config.sign_in.lock = std::time::Duration::ZERO;
+        config.sign_in.longest_wait = std::time::Duration::ZERO;
+    });
+    assert_eq!(guessable.len(), 4, "{guessable:?}");
+    let forgetful = problems(|config| {
+        config.authorization.code_lifetime = std::time::Duration::from_secs(61);
+        config.authorization.interaction_lifetime = std::time::Duration::ZERO;
+    });
+    assert_eq!(forgetful.len(), 2, "{forgetful:?}");
+    for (key, change) in [
+        (
+            "authorization.interaction_lifetime",
+            (|config| config.authorization.interaction_lifetime *= 3) as fn(&mut Config),
+        ),
+        ("sessions.idle", |config| config.sessions.idle /= 300),
+        ("sessions.idle", |config| config.sessions.absolute /= 15),
+        ("sign_in.longest_wait", |config| {
+            config.sign_in.longest_wait *= 61;
+        }),
+        ("keys.algorithms", |config| {
+            config.mode = auth_server::config::Mode::Production;
+            config.keys.algorithms.truncate(1);
+        }),
+    ] {
+        let told = problems(change);
+        let named = told.iter().filter(|problem| problem.starts_with(key));
+        assert_eq!(named.count(), 1, "{told:?}");
+    }
+    let cheap = problems(|config| {
+        config.mode = auth_server::config::Mode::Production;
+        config.passwords.memory = 1024;
+    });
+    assert!(
+        cheap
+            .iter()
+            .any(|problem| problem.starts_with("passwords.memory")),
+        "{cheap:?}"
     );
     let nothing = problems(|config| {
         config.server.listen.clear();

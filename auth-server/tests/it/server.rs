@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
+use auth_server::codes::Codes;
 use auth_server::config::Config;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::{AuthServer, Records, World};
@@ -30,6 +31,7 @@ pub(crate) struct TestServer {
     pub(crate) operations: String,
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) records: Records,
+    pub(crate) codes: Codes,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -77,10 +79,14 @@ pub(crate) fn config(stores: &Stores) -> Config {
         serde_json::json!([{"id": "test", "key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]);
     // An RSA key takes longer to make than most tests to run.
     config.keys.algorithms = vec![Algorithm::Es256];
+    // Hashes that cost next to nothing.
+    (config.passwords.memory, config.passwords.iterations) = (8, 1);
     config.keys.encryption = serde_json::from_value(encryption).unwrap();
     config.database.url = Secret::from(stores.database().url.expose_secret().to_owned());
     config.database.wait_timeout = shared_server::config::Period::from_secs(20);
     config.ephemeral.url = Secret::from(stores.ephemeral.url.expose_secret().to_owned());
+    // A thousand requests at once share two cores with the stores that answer them.
+    config.ephemeral.timeout = Duration::from_secs(20);
     config.ephemeral.prefix.clone_from(&stores.ephemeral.prefix);
     config
 }
@@ -110,7 +116,7 @@ impl TestServer {
         let server = AuthServer::open(&config, &world, shutdown.clone())
             .await
             .unwrap();
-        let records = server.records.clone();
+        let (records, codes) = (server.records.clone(), server.codes.clone());
         let operations_address = operations.addresses()[0];
         let serving = tokio::spawn(server.serve(listener, operations));
         Self {
@@ -118,6 +124,7 @@ impl TestServer {
             operations: format!("http://{operations_address}"),
             clock,
             records,
+            codes,
             world,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -183,6 +190,9 @@ impl TestServer {
             scope: scope.parse().unwrap(),
             default_resource: None,
             jwks: None,
+            id_token_signed_response_alg: None,
+            require_pkce: false,
+            skip_consent: false,
         }
     }
 
@@ -233,6 +243,17 @@ impl TestServer {
             headers,
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         }
+    }
+
+    /// Sends a body of more than 64 KiB, over a connection of its own: the refusal may reach a client that still writes, or the end
+    /// of the connection may.
+    pub(crate) async fn send_too_much(request: reqwest::RequestBuilder, what: &str) {
+        let (_, request) = request.build_split();
+        let sent = reqwest::Client::new().execute(request.unwrap()).await;
+        assert!(
+            sent.is_err() || sent.is_ok_and(|refused| refused.status() == 413),
+            "{what}"
+        );
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,194 @@
+//! The step in which a person decides what a client may do.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use shared_protocol::scope::ScopeSet;
+
+use super::agreement::Agreement;
+use super::decision::Consented;
+use super::error::{AuthorizeError, RedirectCause};
+use super::form::OwnForm;
+use super::page::PageError;
+use super::request::{AuthorizationRequest, OwnScope};
+use super::response::{AuthorizationResponse, see_other};
+use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
+use super::{Next, RESUME, sign_in};
+use crate::browser::{Binding, Form};
+use crate::interactions::InteractionId;
+use crate::pages::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
+use crate::parameters::{InvalidParameters, Parameters};
+use crate::resource_servers::ResourceServers;
+use crate::sessions::Person;
+
+/// Below the issuer's path.
+pub const PATH: &str = "/consent";
+
+/// What a person decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Decision {
+    Approve,
+    Deny,
+}
+
+/// GET `/consent`.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn get(
+    State(dialogue): State<Arc<Dialogue>>,
+    InteractionQuery(id): InteractionQuery,
+    visit: Visit,
+) -> Result<Response, PageError> {
+    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (token, began_at) = (visit.session.as_ref(), Some(interaction.began_at));
+    let authorize = &dialogue.authorize;
+    let next = authorize.next(&request, token, began_at, visit.now).await;
+    match next {
+        Ok(Next::Consent(person)) => {
+            let page = page(&dialogue, &id, &request, &person, &visit);
+            Ok(page.into_response())
+        }
+        // Perhaps in another tab; or the client has to be told something, which is done once, and there.
+        Ok(Next::SignIn | Next::Issue(..)) | Err(_) => Ok(see_other(&dialogue.link(RESUME, &id))),
+    }
+}
+
+/// POST `/consent`.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn post(
+    State(dialogue): State<Arc<Dialogue>>,
+    visit: Visit,
+    OwnForm(form): OwnForm,
+) -> Result<Response, PageError> {
+    let id = interaction(&form)?;
+    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let csrf = form.optional("csrf").unwrap_or_default();
+    let content = shown(&request.asked);
+    if !dialogue.forms.verify(&binding(&id, &visit, &content), csrf) {
+        return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
+    }
+    let decision = decision(&form)?;
+    let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
+    let Some(person) = dialogue.signed_in(&interaction, &request, &visit).await? else {
+        return Ok(see_other(&dialogue.link(RESUME, &id)));
+    };
+    dialogue.spend(&id, &request, visit.now).await?;
+    let answered = match decision {
+        Decision::Deny => Err(RedirectCause::Denied),
+        Decision::Approve => approve(&dialogue, &request, &person, &visit).await,
+    };
+    Ok(answered.map_err(told)?.into_response())
+}
+
+fn decision(form: &Parameters) -> Result<Decision, InvalidParameters> {
+    match form.required("decision")? {
+        "approve" => Ok(Decision::Approve),
+        "deny" => Ok(Decision::Deny),
+        _ => Err(InvalidParameters::Malformed("decision")),
+    }
+}
+
+async fn approve(
+    dialogue: &Dialogue,
+    request: &AuthorizationRequest,
+    person: &Person,
+    visit: &Visit,
+) -> Result<AuthorizationResponse, RedirectCause> {
+    let authorize = &dialogue.authorize;
+    if !request.is_never_silent() {
+        let (account_id, client_id) = (&person.account.id, &request.client.id);
+        authorize
+            .consents
+            .remember(account_id, client_id, &request.asked, visit.now)
+            .await?;
+    }
+    authorize
+        .issue(request, person, Consented::Shown, visit.now)
+        .await
+}
+
+fn page(
+    dialogue: &Dialogue,
+    id: &InteractionId,
+    request: &AuthorizationRequest,
+    person: &Person,
+    visit: &Visit,
+) -> ConsentPage {
+    let content = shown(&request.asked);
+    let redirect_uri = &request.back.redirect_uri;
+    ConsentPage {
+        action: dialogue.path(PATH),
+        interaction: id.to_string(),
+        csrf: dialogue.forms.token(&binding(id, visit, &content)),
+        client_name: request.client.name().to_owned(),
+        redirect_host: if redirect_uri.is_on_device() {
+            RedirectHost::ThisDevice
+        } else {
+            RedirectHost::Host(redirect_uri.host())
+        },
+        account_email: person.account.email.to_string(),
+        another_account: format!(
+            "{}&{}=1",
+            dialogue.link(sign_in::PATH, id),
+            sign_in::ANOTHER
+        ),
+        scopes: own_scopes(&request.asked.own),
+        resources: resources(&request.asked, &dialogue.authorize.checks.resource_servers),
+        offline: OwnScope::OfflineAccess.is_in(&request.scope),
+    }
+}
+
+fn own_scopes(asked: &ScopeSet) -> Vec<ScopeLine> {
+    let own = asked.iter().filter_map(OwnScope::of);
+    own.filter_map(|scope| {
+        scope.description().map(|description| ScopeLine {
+            name: scope.as_str().to_owned(),
+            description: description.to_owned(),
+        })
+    })
+    .collect()
+}
+
+fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> {
+    let mut lines = Vec::new();
+    for server in servers.all() {
+        let Some(scope) = asked.resources.get(server.identifier.normal()) else {
+            continue;
+        };
+        let scopes = server
+            .scopes
+            .iter()
+            .filter(|(name, _)| scope.contains(name));
+        lines.push(ResourceLine {
+            name: server.name.clone(),
+            identifier: server.identifier.to_string(),
+            scopes: scopes
+                .map(|(name, description)| ScopeLine {
+                    name: name.to_string(),
+                    description: description.clone(),
+                })
+                .collect(),
+        });
+    }
+    lines
+}
+
+/// What a person is shown, as the form is bound to it: no more is approved than that (threat 9).
+fn shown(asked: &Agreement) -> Vec<u8> {
+    // Text and lists of it always have a JSON form.
+    serde_json::to_vec(asked).unwrap_or_default()
+}
+
+fn binding<'a>(id: &'a InteractionId, visit: &'a Visit, content: &'a [u8]) -> Binding<'a> {
+    Binding {
+        interaction: Some(id.as_str()),
+        browser: visit.browser.as_ref(),
+        session: visit.session.as_ref(),
+        content,
+        ..Binding::to(Form::Consent)
+    }
+}

@@ -1,0 +1,361 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared_protocol::scope::ScopeSet;
+
+use super::*;
+use crate::authorize::request::ResponseMode;
+use crate::authorize::response::ReturnPath;
+use crate::clients::Client;
+use crate::sessions::Amr;
+
+const WEB: &str = "https://app.example/cb";
+const LOOPBACK: &str = "http://127.0.0.1/cb";
+const PRIVATE_USE: &str = "com.example.app:/cb";
+const NOON: Instant = Instant::from_secs(12 * 3600);
+
+fn scope(raw: &str) -> ScopeSet {
+    raw.parse().unwrap()
+}
+
+fn agreement(own: &str) -> Agreement {
+    Agreement {
+        own: scope(own),
+        ..Agreement::default()
+    }
+}
+
+/// A request for `openid`, from a public client whose one redirect URI this is.
+fn request(redirect_uri: &str, changes: &Value) -> AuthorizationRequest {
+    let mut metadata = json!({
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "application_type": "native",
+        "redirect_uris": [redirect_uri],
+        "scope": "openid offline_access",
+    });
+    let members = metadata.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    let metadata = serde_json::from_value(metadata).unwrap();
+    let client = Client::new("app".parse().unwrap(), metadata, Vec::new()).unwrap();
+    AuthorizationRequest {
+        back: ReturnPath {
+            issuer: Arc::new("https://as.example".parse().unwrap()),
+            redirect_uri: client.matching(redirect_uri, true).unwrap(),
+            mode: ResponseMode::Query,
+            state: None,
+        },
+        client: Arc::new(client),
+        scope: scope("openid"),
+        asked: agreement("openid"),
+        code_challenge: None,
+        nonce: None,
+        prompt: [].into(),
+        max_age: None,
+        expected: None,
+        login_hint: None,
+    }
+}
+
+fn session(auth_time: Instant) -> Session {
+    use shared_protocol::random::SystemRandom;
+    Session {
+        id: crate::sessions::SessionId::generate(&SystemRandom),
+        account_id: crate::accounts::AccountId::generate(&SystemRandom),
+        auth_time,
+        amr: vec![Amr::Pwd],
+    }
+}
+
+/// The step, or the code of the refusal.
+fn told(decided: Result<Step, RedirectCause>) -> Result<Step, &'static str> {
+    decided.map_err(|cause| cause.code().as_str())
+}
+
+#[test]
+fn oidc_3_1_2_3_when_a_person_signs_in() {
+    let ago = |minutes| Some(NOON - Duration::from_mins(minutes));
+    let signed_in = Ok(Step::Issue(Consented::Shown));
+    let (sign_in, login_required) = (Ok(Step::SignIn), Err("login_required"));
+    let (none, login): (&[Prompt], &[Prompt]) = (&[Prompt::None], &[Prompt::Login]);
+    // What, when they signed in, prompt, max_age in minutes, when the interaction began.
+    for (what, auth_time, prompt, max_age, began_at, expected) in [
+        ("nobody", None, &[][..], None, None, sign_in),
+        ("nobody, silently", None, none, None, None, login_required),
+        ("somebody", ago(60), &[], None, None, signed_in),
+        ("somebody, silently", ago(60), none, None, None, signed_in),
+        ("again, please", ago(60), login, None, None, sign_in),
+        ("again, this moment", ago(0), login, None, None, sign_in),
+        (
+            "again, in the interaction",
+            ago(60),
+            login,
+            None,
+            ago(10),
+            sign_in,
+        ),
+        ("again, done since", ago(5), login, None, ago(10), signed_in),
+        (
+            "again, done at once",
+            ago(10),
+            login,
+            None,
+            ago(10),
+            signed_in,
+        ),
+        ("recently enough", ago(60), &[], Some(61), None, signed_in),
+        ("not recently enough", ago(60), &[], Some(59), None, sign_in),
+        (
+            "not recently, silently",
+            ago(60),
+            none,
+            Some(59),
+            None,
+            login_required,
+        ),
+        ("never enough", ago(0), &[], Some(0), None, sign_in),
+        (
+            "never, done since",
+            ago(5),
+            &[],
+            Some(0),
+            ago(10),
+            signed_in,
+        ),
+        (
+            "decided for long",
+            ago(60),
+            &[],
+            Some(10),
+            ago(61),
+            signed_in,
+        ),
+    ] {
+        let session = auth_time.map(session);
+        let mut request = request(WEB, &json!({}));
+        request.prompt = prompt.iter().copied().collect();
+        request.max_age = max_age.map(Duration::from_mins);
+        let remembered = agreement("openid");
+        let circumstances = Circumstances {
+            session: session.as_ref(),
+            remembered: Some(&remembered),
+            began_at,
+            now: NOON,
+        };
+        assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
+    }
+}
+
+#[test]
+fn oidc_3_1_2_1_who_is_not_expected_is_not_signed_in() {
+    let ago = |minutes| Some(NOON - Duration::from_mins(minutes));
+    let signed_in = Ok(Step::Issue(Consented::Shown));
+    let (sign_in, login_required) = (Ok(Step::SignIn), Err("login_required"));
+    let (none, login): (&[Prompt], &[Prompt]) = (&[Prompt::None], &[Prompt::Login]);
+    // What, when somebody signed in, whether it is whom the client expects, prompt, when the interaction began.
+    for (what, auth_time, is_expected, prompt, began_at, expected) in [
+        ("nobody", None, false, &[][..], None, sign_in),
+        ("nobody, silently", None, false, none, None, login_required),
+        ("the same", ago(60), true, &[], None, signed_in),
+        ("the same, silently", ago(60), true, none, None, signed_in),
+        ("the same, again", ago(60), true, login, None, sign_in),
+        ("the same, since", ago(5), true, login, ago(10), signed_in),
+        ("another", ago(60), false, &[], None, sign_in),
+        (
+            "another, silently",
+            ago(60),
+            false,
+            none,
+            None,
+            login_required,
+        ),
+        ("another, before", ago(60), false, &[], ago(10), sign_in),
+        (
+            "another, since",
+            ago(5),
+            false,
+            &[],
+            ago(10),
+            login_required,
+        ),
+        (
+            "another, at once",
+            ago(10),
+            false,
+            login,
+            ago(10),
+            login_required,
+        ),
+    ] {
+        let session = auth_time.map(session);
+        let mut request = request(WEB, &json!({}));
+        request.prompt = prompt.iter().copied().collect();
+        let same = session.as_ref().filter(|_| is_expected);
+        let other = self::session(NOON).account_id;
+        request.expected = Some(same.map_or(other, |session| session.account_id.clone()));
+        let remembered = agreement("openid");
+        let circumstances = Circumstances {
+            session: session.as_ref(),
+            remembered: Some(&remembered),
+            began_at,
+            now: NOON,
+        };
+        assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn oidc_3_1_2_4_and_rfc8252_8_6_when_a_person_is_asked() {
+    let (shown, skipped) = (
+        Ok(Step::Issue(Consented::Shown)),
+        Ok(Step::Issue(Consented::Skipped)),
+    );
+    let (consent, required) = (Ok(Step::Consent), Err("consent_required"));
+    let nothing = json!({});
+    let first_party = json!({"skip_consent": true});
+    let web = json!({"application_type": "web"});
+    let confidential = json!({"token_endpoint_auth_method": "client_secret_basic"});
+    // What, client, redirect, prompt, what was agreed to before.
+    for (what, client, redirect, prompt, remembered, expected) in [
+        ("the first time", &web, WEB, None, None, consent),
+        (
+            "the first time, silently",
+            &web,
+            WEB,
+            Some(Prompt::None),
+            None,
+            required,
+        ),
+        ("remembered", &web, WEB, None, Some("openid"), shown),
+        (
+            "remembered, silently",
+            &web,
+            WEB,
+            Some(Prompt::None),
+            Some("openid"),
+            shown,
+        ),
+        (
+            "remembered for more",
+            &web,
+            WEB,
+            None,
+            Some("openid email"),
+            shown,
+        ),
+        ("remembered for less", &web, WEB, None, Some(""), consent),
+        (
+            "again, please",
+            &web,
+            WEB,
+            Some(Prompt::Consent),
+            Some("openid"),
+            consent,
+        ),
+        ("first party", &first_party, WEB, None, None, skipped),
+        (
+            "first party, asked before",
+            &first_party,
+            WEB,
+            None,
+            Some("openid"),
+            shown,
+        ),
+        (
+            "first party, silently",
+            &first_party,
+            WEB,
+            Some(Prompt::None),
+            None,
+            skipped,
+        ),
+        (
+            "first party, please ask",
+            &first_party,
+            WEB,
+            Some(Prompt::Consent),
+            None,
+            consent,
+        ),
+        ("claimed https", &nothing, WEB, None, Some("openid"), shown),
+        (
+            "loopback",
+            &nothing,
+            LOOPBACK,
+            None,
+            Some("openid"),
+            consent,
+        ),
+        (
+            "loopback, silently",
+            &nothing,
+            LOOPBACK,
+            Some(Prompt::None),
+            Some("openid"),
+            required,
+        ),
+        (
+            "loopback, first party",
+            &first_party,
+            LOOPBACK,
+            None,
+            Some("openid"),
+            consent,
+        ),
+        (
+            "private use",
+            &nothing,
+            PRIVATE_USE,
+            None,
+            Some("openid"),
+            consent,
+        ),
+        (
+            "private use, first party",
+            &first_party,
+            PRIVATE_USE,
+            None,
+            None,
+            consent,
+        ),
+        (
+            "loopback, confidential",
+            &confidential,
+            LOOPBACK,
+            None,
+            Some("openid"),
+            shown,
+        ),
+    ] {
+        let mut request = request(redirect, client);
+        request.prompt = prompt.into_iter().collect();
+        let remembered = remembered.map(agreement);
+        let session = session(NOON);
+        let circumstances = Circumstances {
+            session: Some(&session),
+            remembered: remembered.as_ref(),
+            began_at: None,
+            now: NOON + Duration::from_mins(1),
+        };
+        assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
+    }
+}
+
+#[test]
+fn oidc_11_offline_access_takes_consent_that_was_shown() {
+    for (asked, consented, expected) in [
+        ("openid offline_access", Consented::Shown, true),
+        ("openid offline_access", Consented::Skipped, false),
+        ("openid", Consented::Shown, false),
+    ] {
+        let mut request = request(WEB, &json!({}));
+        request.scope = scope(asked);
+        assert_eq!(
+            is_offline(&request, consented),
+            expected,
+            "{asked} {consented:?}"
+        );
+    }
+}

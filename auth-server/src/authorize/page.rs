@@ -1,0 +1,142 @@
+//! What a person is told when an interaction cannot go on: pages without our insides, written in this one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use shared_server::ephemeral::EphemeralError;
+use shared_server::web::Cause;
+
+use super::error::{AuthorizeError, PageCause};
+use crate::form::FormError;
+use crate::pages::{ErrorPage, StalePage};
+use crate::parameters::InvalidParameters;
+
+/// Why a step of an interaction shows something else.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// No form could be read.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// The parameters of a link or form of ours are not as we wrote them.
+    #[error(transparent)]
+    Parameters(#[from] InvalidParameters),
+    /// Another site posted a form that only our pages post.
+    #[error("a form of ours was posted by another site")]
+    CrossSite,
+    /// The interaction is over, unknown, or another browser's: the same answer to all, so that nothing is learnt.
+    #[error("the interaction is over, unknown, or another browser's")]
+    Stale,
+    /// The browser brought no cookie of ours.
+    #[error("the browser sent no cookie")]
+    NoCookie,
+    /// The form was made for another state of this browser's affairs; at this path it goes on.
+    #[error("the form is stale")]
+    StaleForm(String),
+    /// The request itself cannot be answered, or is answered now.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    /// The ephemeral store failed.
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let response = match self {
+            Self::Authorize(error) => return error.into_response(),
+            Self::Form(error) => error_page(error.status(), "This form could not be read", "Go back, reload the page, and try again."),
+            Self::Parameters(_) => error_page(
+                StatusCode::BAD_REQUEST,
+                "This link is not complete",
+                "Go back to the app and begin again.",
+            ),
+            Self::CrossSite => error_page(
+                StatusCode::FORBIDDEN,
+                "This came from another site",
+                "A form of this server was filled in elsewhere, so it was not accepted. Go back to the app and begin again.",
+            ),
+            Self::Stale => StalePage {
+                message: "This sign-in has ended: it was finished already, took too long, or was begun in another browser. Go back to the app and begin again."
+                    .into(),
+                go_on: None,
+            }
+            .into_response(),
+            Self::NoCookie => StalePage {
+                message: "This browser sent no cookie, without which nobody can sign in here: allow cookies for this site. If you began in another browser, go on there. Otherwise go back to the app and begin again."
+                    .into(),
+                go_on: None,
+            }
+            .into_response(),
+            Self::StaleForm(ref path) => StalePage {
+                message: "This page was out of date, because something changed in another tab. Nothing was done."
+                    .into(),
+                go_on: Some(path.clone()),
+            }
+            .into_response(),
+            Self::Ephemeral(_) => unavailable(),
+        };
+        caused(response, self)
+    }
+}
+
+/// A refusal before there is anybody but the person to tell.
+pub(super) fn refusal(cause: PageCause) -> Response {
+    let title = "This app sent a request that cannot be answered";
+    let bad = |message: &str| error_page(StatusCode::BAD_REQUEST, title, message);
+    let response = match &cause {
+        PageCause::Form(error) => error_page(error.status(), title, "The request is not a form."),
+        PageCause::Parameters(error) => bad(&format!("The app's request is malformed: {error}.")),
+        PageCause::UnknownClient => bad("The app is not known here."),
+        PageCause::NoRedirectUri => bad("The app did not say where to send you back to."),
+        PageCause::UnregisteredRedirectUri => {
+            bad("The app asked to send you to a place that it did not register.")
+        }
+        PageCause::TooMany { wait } => {
+            let page = error_page(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many sign-ins began at once",
+                "More apps than usual were opened from your network. Wait a minute, then reload the page.",
+            );
+            retry_after(page, *wait)
+        }
+        PageCause::Directory(_) => unavailable(),
+    };
+    caused(response, cause)
+}
+
+fn caused(
+    mut response: Response,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> Response {
+    response.extensions_mut().insert(Cause(Arc::new(cause)));
+    response
+}
+
+fn error_page(status: StatusCode, title: &str, message: &str) -> Response {
+    let page = ErrorPage {
+        status,
+        title: title.into(),
+        message: message.into(),
+    };
+    page.into_response()
+}
+
+fn unavailable() -> Response {
+    let page = error_page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "This server cannot answer right now",
+        "Wait a moment, then reload the page.",
+    );
+    retry_after(page, Duration::from_secs(1))
+}
+
+/// Tells a machine how long to wait (RFC 9110 §10.2.3), in whole seconds and never too few.
+pub(super) fn retry_after(mut response: Response, wait: Duration) -> Response {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}

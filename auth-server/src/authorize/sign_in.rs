@@ -1,0 +1,193 @@
+//! The step in which a person signs in by address and password.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+use shared_server::web::Cause;
+
+use super::RESUME;
+use super::form::OwnForm;
+use super::page::{PageError, retry_after};
+use super::request::AuthorizationRequest;
+use super::response::see_other;
+use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
+use crate::accounts::Proven;
+use crate::accounts::sign_in::{Attempt, SignInRefusal};
+use crate::browser::{Binding, Form};
+use crate::interactions::InteractionId;
+use crate::pages::{SignInNotice, SignInPage};
+use crate::parameters::Parameters;
+use crate::sessions::{Amr, BeginError, Beginning, SessionToken};
+
+/// Below the issuer's path.
+pub const PATH: &str = "/login";
+/// The parameter by which somebody else asks for the form.
+pub const ANOTHER: &str = "another";
+/// As much of an address as is looked at and shown again; one that is longer is nobody's.
+const LONGEST_ADDRESS: usize = 1024;
+
+/// GET `/login`. [`ANOTHER`] asks for the form although somebody is signed in.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn get(
+    State(dialogue): State<Arc<Dialogue>>,
+    InteractionQuery(id): InteractionQuery,
+    RawQuery(query): RawQuery,
+    visit: Visit,
+) -> Result<Response, PageError> {
+    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    let another = query.optional(ANOTHER).is_some() && !request.is_silent();
+    if !another
+        && dialogue
+            .signed_in(&interaction, &request, &visit)
+            .await?
+            .is_some()
+    {
+        // Perhaps in another tab.
+        return Ok(see_other(&dialogue.link(RESUME, &id)));
+    }
+    let hint = request.login_hint.clone().unwrap_or_default();
+    let page = form(&dialogue, &id, &request, &visit, hint);
+    Ok(page.into_response())
+}
+
+/// POST `/login`.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn post(
+    State(dialogue): State<Arc<Dialogue>>,
+    visit: Visit,
+    OwnForm(typed): OwnForm,
+) -> Result<Response, PageError> {
+    let id = interaction(&typed)?;
+    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let email = address(&typed);
+    let again = |notice, status| {
+        let mut page = form(&dialogue, &id, &request, &visit, email.clone());
+        page.notice = Some(notice);
+        (status, page).into_response()
+    };
+    let csrf = typed.optional("csrf").unwrap_or_default();
+    if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
+        // Somebody signed in, or out, since the form was made.
+        if dialogue
+            .signed_in(&interaction, &request, &visit)
+            .await?
+            .is_some()
+        {
+            return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
+        }
+        return Ok(again(SignInNotice::Expired, StatusCode::BAD_REQUEST));
+    }
+    // Whole, however long: `Password::typed` makes what is too long nobody's, and a part of it could be somebody's.
+    let password: SecretString = typed.optional("password").unwrap_or_default().into();
+    match sign_in(&dialogue, &visit, &email, password).await {
+        Ok((proven, token)) => {
+            let (devices, random) = (&dialogue.sign_in.devices, &*dialogue.authorize.random);
+            let presented = dialogue.cookies.device(&visit.headers);
+            let device = devices.issue(&proven, presented, visit.now, random);
+            let mut response = see_other(&dialogue.link(RESUME, &id));
+            for cookie in [
+                dialogue.cookies.set_session(&token),
+                dialogue.cookies.set_device(&device, devices.lifetime()),
+            ] {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            Ok(response)
+        }
+        Err(refusal) => {
+            // 400: 401 would have to name a scheme of HTTP (RFC 9110 §15.5.2), and this is none.
+            let mut response = match &refusal {
+                SignInRefusal::Credentials => {
+                    again(SignInNotice::Credentials, StatusCode::BAD_REQUEST)
+                }
+                SignInRefusal::TooMany { wait } => {
+                    let notice = SignInNotice::TooMany { wait: *wait };
+                    retry_after(again(notice, StatusCode::TOO_MANY_REQUESTS), *wait)
+                }
+                SignInRefusal::Busy
+                | SignInRefusal::Hash
+                | SignInRefusal::Store(_)
+                | SignInRefusal::Ephemeral(_) => {
+                    let page = again(SignInNotice::Unavailable, StatusCode::SERVICE_UNAVAILABLE);
+                    retry_after(page, Duration::from_secs(1))
+                }
+            };
+            response.extensions_mut().insert(Cause(Arc::new(refusal)));
+            Ok(response)
+        }
+    }
+}
+
+/// Judges what was typed, and begins a session whose cookie nobody has seen before (threat 22).
+async fn sign_in(
+    dialogue: &Dialogue,
+    visit: &Visit,
+    email: &str,
+    password: SecretString,
+) -> Result<(Proven, SessionToken), SignInRefusal> {
+    let attempt = Attempt {
+        email,
+        password: &password,
+        address: visit.address,
+        device: dialogue.cookies.device(&visit.headers),
+    };
+    let proven = dialogue.sign_in.attempt(&attempt, visit.now).await?;
+    let user_agent = visit.headers.get(header::USER_AGENT);
+    let beginning = Beginning {
+        proven: &proven,
+        amr: &[Amr::Pwd],
+        user_agent: user_agent.and_then(|agent| agent.to_str().ok()),
+        before: visit.session.as_ref(),
+    };
+    let authorize = &dialogue.authorize;
+    let begun = authorize
+        .sessions
+        .begin(&beginning, visit.now, &*authorize.random)
+        .await;
+    match begun {
+        Ok((_, token)) => Ok((proven, token)),
+        // What was right a moment ago is not any more.
+        Err(BeginError::AccountChanged) => Err(SignInRefusal::Credentials),
+        Err(BeginError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn form(
+    dialogue: &Dialogue,
+    id: &InteractionId,
+    request: &AuthorizationRequest,
+    visit: &Visit,
+    email: String,
+) -> SignInPage {
+    SignInPage {
+        action: dialogue.path(PATH),
+        interaction: id.to_string(),
+        csrf: dialogue.forms.token(&binding(id, visit)),
+        email,
+        client_name: request.client.metadata.client_name.clone(),
+        notice: None,
+    }
+}
+
+fn address(typed: &Parameters) -> String {
+    let email = typed.optional("email").unwrap_or_default();
+    email.chars().take(LONGEST_ADDRESS).collect()
+}
+
+/// What the form is bound to: the interaction, the browser, and who was signed in when it was made.
+fn binding<'a>(id: &'a InteractionId, visit: &'a Visit) -> Binding<'a> {
+    Binding {
+        interaction: Some(id.as_str()),
+        browser: visit.browser.as_ref(),
+        session: visit.session.as_ref(),
+        ..Binding::to(Form::SignIn)
+    }
+}

@@ -1,0 +1,67 @@
+//! The bodies of forms.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use tokio::time::timeout;
+
+/// How long the 64 KiB of a body may take: a route that writes is not cut off by the time limit of requests.
+const TO_READ: Duration = Duration::from_secs(10);
+
+/// Why a form could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FormError {
+    /// Not `application/x-www-form-urlencoded`, or no content type, or two.
+    #[error("the content type is not application/x-www-form-urlencoded")]
+    ContentType,
+    /// Too large, too slow, or broken off.
+    #[error("the body could not be read")]
+    Body(StatusCode),
+}
+
+impl FormError {
+    /// Its status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(status) => status,
+        }
+    }
+}
+
+/// The body of a form, and the headers that came with it.
+///
+/// # Errors
+/// [`FormError`].
+pub(crate) async fn read(mut request: Request) -> Result<(HeaderMap, Bytes), FormError> {
+    if !is_form(request.headers()) {
+        return Err(FormError::ContentType);
+    }
+    // Taken, not cloned: what reads the body needs none of them.
+    let headers = std::mem::take(request.headers_mut());
+    let body = timeout(TO_READ, Bytes::from_request(request, &()))
+        .await
+        .map_err(|_| FormError::Body(StatusCode::REQUEST_TIMEOUT))?
+        .map_err(|rejection| FormError::Body(rejection.status()))?;
+    Ok((headers, body))
+}
+
+/// Whether a request says that its body is a form.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(media_type), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = media_type
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}

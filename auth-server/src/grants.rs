@@ -1,0 +1,395 @@
+//! What people allowed clients.
+//!
+//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), in the transaction that makes sure that its session and its person
+//! are still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
+//! that its refresh tokens die for as long as the row is kept.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::time::Instant;
+use shared_server::db::{Conn, DbError, Store};
+
+use crate::accounts::AccountId;
+use crate::authorize::agreement::Agreement;
+use crate::identifiers::identifier;
+use crate::resource_servers::MAX_LIFETIME;
+use crate::revocations::{RevocationKind, Revocations};
+use crate::sessions::{Amr, SessionId};
+use crate::store::grants::{self, Footing, GrantRow, GrantedPerson, Rotation};
+use crate::store::revocations::{self, RevocationRow};
+
+identifier!(
+    /// Names what a person allowed a client; in access tokens as `grant_id`.
+    GrantId, "grt_"
+);
+
+/// What a person allows a client, from the moment at which they do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Terms {
+    /// The client.
+    pub client_id: ClientId,
+    /// The person.
+    pub account_id: AccountId,
+    /// Where they were signed in.
+    pub session_id: SessionId,
+    /// Whether it outlives that session (`offline_access`).
+    pub offline: bool,
+    /// The scopes, each at this server or at the resource that the person saw it belong to: what is registered later is not theirs to
+    /// have agreed to.
+    pub agreed: Agreement,
+    /// When they last proved who they are.
+    pub auth_time: Instant,
+    /// How.
+    pub amr: Vec<Amr>,
+}
+
+/// Several grants at once.
+#[derive(Clone, Copy, Debug)]
+pub enum GrantsOf<'a> {
+    /// Those of a session that do not outlive it.
+    Session(&'a SessionId),
+    /// Every one of a person, those that outlive their session too.
+    Account(&'a AccountId),
+}
+
+/// How long what came of a grant may go on.
+#[derive(Clone, Copy, Debug)]
+pub struct GrantLifetimes {
+    /// A refresh token that is not used for so long is dead.
+    pub idle: Duration,
+    /// No refresh token lives longer, however often it is used.
+    pub absolute: Duration,
+    /// For how long after a rotation the token before it brings the same successor.
+    pub grace: Duration,
+    /// A session that is not used for so long is over.
+    pub session_idle: Duration,
+}
+
+/// Why a grant could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantsError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// A row that this server would not have written.
+    #[error("the row of grant {0} is damaged")]
+    Damaged(GrantId),
+}
+
+/// What became of a redemption.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Redeemed {
+    /// There is a grant now.
+    Granted,
+    /// The code brought one before, which is dead now.
+    Before,
+    /// The person signed out since the code was made.
+    SessionOver,
+    /// The person was shut out.
+    PersonGone,
+    /// The client was deleted since it proved who it is.
+    ClientGone,
+}
+
+/// What a redemption keeps.
+pub struct Redemption<'a> {
+    /// The name that the code gave the grant.
+    pub id: &'a GrantId,
+    /// By which a second use is known.
+    pub code_digest: [u8; 32],
+    /// What was allowed.
+    pub terms: &'a Terms,
+    /// The salt of its refresh tokens, if it is to have any.
+    pub family_salt: Option<[u8; 16]>,
+}
+
+/// A grant as it stands.
+pub struct Grant {
+    /// Its name.
+    pub id: GrantId,
+    /// What was allowed.
+    pub terms: Terms,
+    /// Its refresh tokens, if it has any.
+    pub family: Option<Family>,
+    /// Whether anything ended it: a revocation, its session, its person.
+    pub is_over: bool,
+}
+
+/// The refresh tokens of a grant: each generation takes the place of the one before it.
+pub struct Family {
+    /// What tells them from those of another family.
+    pub salt: Vec<u8>,
+    /// The generation that is good.
+    pub generation: u32,
+    /// When it took the place of the one before it, and what was asked for then.
+    pub rotation: Option<(Instant, Vec<u8>)>,
+    /// When one was last used.
+    pub used_at: Instant,
+    /// When all of them end.
+    pub expires_at: Instant,
+}
+
+/// The grants of this server.
+#[derive(Clone)]
+pub struct Grants {
+    /// Where they are kept.
+    pub store: Store,
+    /// Where their end is told.
+    pub revocations: Revocations,
+    /// How long they go on.
+    pub lifetimes: GrantLifetimes,
+}
+
+impl Grants {
+    /// Makes the grant that a code stands for, at most once for each code, whatever the store of codes has forgotten.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn redeem(
+        &self,
+        redemption: &Redemption<'_>,
+        now: Instant,
+    ) -> Result<Redeemed, DbError> {
+        let row = self.row(redemption, now);
+        let redeemed = self
+            .store
+            .transaction(async |conn| {
+                if let Some(gone) = missing(grants::hold_footing(conn, &row).await?, &row) {
+                    return Ok((gone, Vec::new()));
+                }
+                if grants::insert(conn, &row).await? {
+                    return Ok((Redeemed::Granted, Vec::new()));
+                }
+                // RFC 6749 §4.1.2: this must commit, although we refuse.
+                let first = grants::find_by_code(conn, &redemption.code_digest).await?;
+                let first = first.unwrap_or_else(|| row.id.clone());
+                let revoked = self.revoke_in(conn, &first, now).await?;
+                Ok::<_, DbError>((Redeemed::Before, vec![revoked]))
+            })
+            .await;
+        let (outcome, revoked) = match redeemed {
+            // Of all that a grant refers to, the rows above keep still; this is the client.
+            Err(DbError::Reference(_)) => return Ok(Redeemed::ClientGone),
+            other => other?,
+        };
+        self.revocations.learn(revoked);
+        Ok(outcome)
+    }
+
+    fn row(&self, redemption: &Redemption<'_>, now: Instant) -> GrantRow {
+        let terms = redemption.terms;
+        let lives_on = if redemption.family_salt.is_some() {
+            self.lifetimes.absolute
+        } else {
+            Duration::ZERO
+        };
+        GrantRow {
+            id: redemption.id.to_string(),
+            code_digest: Some(redemption.code_digest.to_vec()),
+            client_id: terms.client_id.to_string(),
+            account_id: terms.account_id.to_string(),
+            session_id: terms.session_id.to_string(),
+            offline: terms.offline,
+            scope: terms.agreed.own.to_string(),
+            resources: serde_json::json!(terms.agreed.resources),
+            auth_time: terms.auth_time,
+            amr: serde_json::json!(terms.amr),
+            family_salt: redemption.family_salt.map(Vec::from),
+            generation: 0,
+            rotated_at: None,
+            rotation_digest: None,
+            used_at: now,
+            created_at: now,
+            expires_at: now + lives_on,
+            revoked_at: None,
+        }
+    }
+
+    /// The grant of this name.
+    ///
+    /// # Errors
+    /// [`GrantsError`].
+    pub async fn find(&self, id: &GrantId, now: Instant) -> Result<Option<Grant>, GrantsError> {
+        let state = grants::find(&mut self.store.read().await?, id.as_str()).await?;
+        state
+            .map(|state| {
+                let is_over = state.standing.is_over(self.lifetimes.session_idle, now);
+                from_row(state.row, is_over).ok_or_else(|| GrantsError::Damaged(id.clone()))
+            })
+            .transpose()
+    }
+
+    /// The grant that this code brought, however long ago.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn find_by_code(&self, code_digest: &[u8]) -> Result<Option<GrantId>, DbError> {
+        let found = grants::find_by_code(&mut self.store.read().await?, code_digest).await?;
+        Ok(found.and_then(|id| id.parse().ok()))
+    }
+
+    /// Whom a grant is of, for userinfo: `None` if it is over or was never there.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn find_person(
+        &self,
+        id: &GrantId,
+        now: Instant,
+    ) -> Result<Option<GrantedPerson>, DbError> {
+        let mut conn = self.store.read().await?;
+        let found = grants::find_person(&mut conn, id.as_str()).await?;
+        let idle = self.lifetimes.session_idle;
+        Ok(found.filter(|person| !person.standing.is_over(idle, now)))
+    }
+
+    /// Moves the refresh tokens of a grant on from `generation`; of any number of callers, one does. `false` too when the grant is
+    /// over.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn rotate(
+        &self,
+        id: &GrantId,
+        generation: u32,
+        request_digest: &[u8],
+        now: Instant,
+    ) -> Result<bool, DbError> {
+        let rotation = Rotation {
+            id: id.as_str(),
+            from: generation.into(),
+            digest: request_digest,
+        };
+        grants::rotate(&mut self.store.write().await?, &rotation, now).await
+    }
+
+    /// Notes that a refresh token that is not rotated was used: not each time, for that would be a write for each request.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn note_use(
+        &self,
+        id: &GrantId,
+        family: &Family,
+        now: Instant,
+    ) -> Result<(), DbError> {
+        if now.since(family.used_at) < self.lifetimes.idle / 32 {
+            return Ok(());
+        }
+        grants::note(&mut self.store.write().await?, id.as_str(), now).await
+    }
+
+    /// Revokes a grant with all that came of it, whether or not it has been committed yet.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing is revoked then.
+    pub async fn revoke(&self, id: &GrantId, now: Instant) -> Result<(), DbError> {
+        // A code that is used a thousand times is not written of a thousand times.
+        if self
+            .revocations
+            .is_known(RevocationKind::Grant, id.as_str())
+        {
+            return Ok(());
+        }
+        let revoked = self
+            .store
+            .transaction(async |conn| self.revoke_in(conn, id.as_str(), now).await)
+            .await?;
+        self.revocations.learn(vec![revoked]);
+        Ok(())
+    }
+
+    async fn revoke_in(
+        &self,
+        conn: &mut Conn,
+        id: &str,
+        now: Instant,
+    ) -> Result<RevocationRow, DbError> {
+        let is_there = grants::revoke(conn, id, now).await?;
+        // Once the row is marked, only access tokens are left to be told. Without a row, the first use of the code may be about to
+        // commit one, and this is all that will ever be known of its end.
+        let matters = if is_there {
+            MAX_LIFETIME
+        } else {
+            MAX_LIFETIME + self.lifetimes.absolute
+        };
+        let row = revocation(id.to_owned(), now + matters);
+        revocations::put(conn, &row, now).await?;
+        Ok(row)
+    }
+}
+
+/// Revokes several grants in the transaction of whatever ends them; [`Revocations::learn`] what comes back once it has committed.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn revoke_of(
+    conn: &mut Conn,
+    of: &GrantsOf<'_>,
+    now: Instant,
+) -> Result<Vec<RevocationRow>, DbError> {
+    // What expired so long ago has no token left to die.
+    let live_since = now - MAX_LIFETIME;
+    let ids = grants::revoke_of(conn, of, live_since, now).await?;
+    if !ids.is_empty() {
+        grants::record_revoked(conn, of, now + MAX_LIFETIME, now).await?;
+    }
+    let rows = ids.into_iter().map(|id| revocation(id, now + MAX_LIFETIME));
+    Ok(rows.collect())
+}
+
+/// What keeps a grant from being made. Threat 34: what it rests on stays as it is until the grant is there, so that whoever ends the
+/// session or shuts the person out a moment later finds it. A session that has just run out does not matter to what outlives it.
+fn missing(footing: Option<Footing>, row: &GrantRow) -> Option<Redeemed> {
+    let Some(footing) = footing else {
+        return Some(Redeemed::SessionOver);
+    };
+    let is_over = !row.offline && footing.expires_at <= row.created_at;
+    if footing.disabled_at.is_some() {
+        Some(Redeemed::PersonGone)
+    } else if footing.ended_at.is_some() || is_over {
+        Some(Redeemed::SessionOver)
+    } else {
+        None
+    }
+}
+
+fn revocation(id: String, matters_until: Instant) -> RevocationRow {
+    RevocationRow {
+        kind: RevocationKind::Grant.as_str().into(),
+        subject: id,
+        matters_until,
+    }
+}
+
+fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
+    let family = match row.family_salt {
+        Some(salt) => Some(Family {
+            salt,
+            generation: row.generation.try_into().ok()?,
+            rotation: row.rotated_at.zip(row.rotation_digest),
+            used_at: row.used_at,
+            expires_at: row.expires_at,
+        }),
+        None => None,
+    };
+    Some(Grant {
+        id: row.id.parse().ok()?,
+        terms: Terms {
+            client_id: row.client_id.parse().ok()?,
+            account_id: row.account_id.parse().ok()?,
+            session_id: row.session_id.parse().ok()?,
+            offline: row.offline,
+            agreed: Agreement {
+                own: row.scope.parse().ok()?,
+                resources: serde_json::from_value(row.resources).ok()?,
+            },
+            auth_time: row.auth_time,
+            amr: serde_json::from_value(row.amr).ok()?,
+        },
+        family,
+        is_over,
+    })
+}

@@ -1,0 +1,171 @@
+//! An authorization request that a person is busy with: kept while they sign in and decide, bound to their browser, and spent by one
+//! atomic step when it is answered.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared_protocol::random::Random;
+use shared_protocol::time::Instant;
+use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew, Take};
+
+use crate::accounts::Subject;
+use crate::browser::BrowserId;
+use crate::identifiers::identifier;
+
+const INTERACTION: Kind = Kind::new("interaction");
+/// The browser of an interaction that began without one.
+const BROWSER: Kind = Kind::new("interaction-browser");
+/// How many began at one address.
+const BEGUN: Kind = Kind::new("interactions-begun");
+/// The time in which they are counted.
+const MINUTE: Duration = Duration::from_mins(1);
+
+identifier!(
+    /// Names an interaction. Worth nothing in another browser.
+    InteractionId, "int_"
+);
+
+/// What is kept of a request. It is checked anew at each step, so that nothing is issued that has been forbidden since.
+#[derive(Deserialize, Serialize)]
+pub struct Interaction {
+    /// The parameters of the request, form-urlencoded.
+    pub parameters: String,
+    /// When it came.
+    pub began_at: Instant,
+    /// The digest of the browser that it came from. A request that another site posted comes without its cookie.
+    browser: Option<[u8; 32]>,
+}
+
+/// The interactions of this server.
+#[derive(Clone)]
+pub struct Interactions {
+    /// Where they are kept.
+    pub ephemeral: Ephemeral,
+    /// How long a person may take.
+    pub lifetime: Duration,
+    /// How many may begin at one IPv4 address or IPv6 /64 in a minute; zero for any number.
+    pub per_address: u32,
+}
+
+/// Why no interaction began.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// Enough began at this address: whoever asks needs no account, so that nothing else bounds what they have us keep.
+    #[error("too many interactions began at one address")]
+    TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The ephemeral store failed.
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
+}
+
+impl Interactions {
+    /// Keeps a request. Without a browser it belongs to the first that goes on with it.
+    ///
+    /// # Errors
+    /// [`BeginError`].
+    pub async fn begin(
+        &self,
+        parameters: String,
+        browser: Option<&BrowserId>,
+        address: IpAddr,
+        now: Instant,
+        random: &dyn Random,
+    ) -> Result<InteractionId, BeginError> {
+        self.count(address, now).await?;
+        let id = InteractionId::generate(random);
+        let interaction = Interaction {
+            parameters,
+            began_at: now,
+            browser: browser.map(BrowserId::digest),
+        };
+        // Text and numbers always have a JSON form.
+        let value = serde_json::to_vec(&interaction).unwrap_or_default();
+        let entry = Entry {
+            value: &value,
+            mark: &[],
+            deadline: now + self.lifetime,
+        };
+        self.ephemeral.put(&key(&id), entry, now).await?;
+        Ok(id)
+    }
+
+    async fn count(&self, address: IpAddr, now: Instant) -> Result<(), BeginError> {
+        if self.per_address == 0 {
+            return Ok(());
+        }
+        let key = Key::new(BEGUN, Subject::network(address).digest());
+        let hits = self.ephemeral.hit(&key, MINUTE, now).await?;
+        if hits.count > self.per_address.into() {
+            let wait = hits.resets_at.since(now);
+            return Err(BeginError::TooMany { wait });
+        }
+        Ok(())
+    }
+
+    /// The interaction, if it goes on and is this browser's.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn find(
+        &self,
+        id: &InteractionId,
+        browser: &BrowserId,
+        now: Instant,
+    ) -> Result<Option<Interaction>, EphemeralError> {
+        let Some(value) = self.ephemeral.get(&key(id), now).await? else {
+            return Ok(None);
+        };
+        // Written by another release: the person begins again.
+        let Ok(interaction) = serde_json::from_slice::<Interaction>(&value) else {
+            return Ok(None);
+        };
+        let ours = match interaction.browser {
+            Some(bound) => bound == browser.digest(),
+            None => self.bind(id, browser, now).await?,
+        };
+        Ok(ours.then_some(interaction))
+    }
+
+    /// Binds an interaction that began without a browser to the first that comes; whether it is this one.
+    async fn bind(
+        &self,
+        id: &InteractionId,
+        browser: &BrowserId,
+        now: Instant,
+    ) -> Result<bool, EphemeralError> {
+        let key = Key::new(BROWSER, id.as_str());
+        let digest = browser.digest();
+        let entry = Entry {
+            value: &digest,
+            mark: &[],
+            // The interaction began earlier, so that this is there for as long as it is.
+            deadline: now + self.lifetime,
+        };
+        match self.ephemeral.put_new(&key, entry, now).await? {
+            PutNew::Stored { .. } => Ok(true),
+            PutNew::Exists => {
+                let bound = self.ephemeral.get(&key, now).await?;
+                Ok(bound.as_deref() == Some(digest.as_slice()))
+            }
+        }
+    }
+
+    /// Spends the interaction: of any number of callers one is told that it may answer.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn take(&self, id: &InteractionId, now: Instant) -> Result<bool, EphemeralError> {
+        Ok(match self.ephemeral.take(&key(id), now).await? {
+            Take::First(_) => true,
+            Take::Before(_) | Take::Unknown => false,
+        })
+    }
+}
+
+fn key(id: &InteractionId) -> Key {
+    Key::new(INTERACTION, id.as_str())
+}

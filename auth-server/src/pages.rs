@@ -1,0 +1,154 @@
+//! Pages for people. Each is a struct and a template beside the code; one layer writes what is around them: the document, its style,
+//! its headers and, where something failed, the id of the request.
+
+mod consent;
+mod frame;
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+pub use self::consent::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
+use self::frame::{Content, Posts};
+pub use self::frame::{Frame, framed};
+
+/// Where somebody signs in.
+#[derive(Clone, Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage {
+    /// Where the form goes.
+    pub action: String,
+    /// The interaction that it belongs to.
+    pub interaction: String,
+    /// The token of the form.
+    pub csrf: String,
+    /// What was typed or hinted before.
+    pub email: String,
+    /// Who asks.
+    pub client_name: Option<String>,
+    /// What the person should know.
+    pub notice: Option<SignInNotice>,
+}
+
+/// Why the sign-in form is shown again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SignInNotice {
+    /// The address or the password is wrong; which one is not told.
+    Credentials,
+    /// Too many failures.
+    TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// Something that we need does not answer.
+    Unavailable,
+    /// The form was out of date.
+    Expired,
+}
+
+impl SignInNotice {
+    /// The end of "try again in".
+    fn wait(wait: &Duration) -> String {
+        let (number, unit) = match wait.as_secs().max(1) {
+            seconds @ ..60 => (seconds, "second"),
+            seconds => (seconds.div_ceil(60), "minute"),
+        };
+        let plural = if number == 1 { "" } else { "s" };
+        format!("{number} {unit}{plural}")
+    }
+}
+
+/// Something cannot go on.
+#[derive(Clone, Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage {
+    /// The status of the response.
+    pub status: StatusCode,
+    /// What happened, in a few words.
+    pub title: String,
+    /// What to do about it, in a sentence or two; nothing internal.
+    pub message: String,
+}
+
+/// A form or link that was good before.
+#[derive(Clone, Template)]
+#[template(path = "stale.html")]
+pub struct StalePage {
+    /// What happened.
+    pub message: String,
+    /// Where to go on, if anywhere.
+    pub go_on: Option<String>,
+}
+
+/// An answer to a client by a form that the browser posts (OAuth 2.0 Form Post Response Mode §2).
+#[derive(Clone, Template)]
+#[template(path = "form_post.html")]
+pub struct FormPostPage {
+    /// The redirect URI, verified.
+    pub action: String,
+    /// Names and values.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Whether to sign out.
+#[derive(Clone, Template)]
+#[template(path = "sign_out.html")]
+pub struct SignOutPage {
+    /// Where the form goes.
+    pub action: String,
+    /// The token of the form.
+    pub csrf: String,
+    /// Who is signed in.
+    pub email: String,
+}
+
+/// Nobody is signed in any more.
+#[derive(Clone, Template)]
+#[template(path = "signed_out.html")]
+pub struct SignedOutPage;
+
+impl IntoResponse for SignInPage {
+    fn into_response(self) -> Response {
+        Content::of("Sign in", &self, Posts::MayEndAtClient).into_response()
+    }
+}
+
+impl IntoResponse for ConsentPage {
+    fn into_response(self) -> Response {
+        Content::of("Allow access", &self, Posts::MayEndAtClient).into_response()
+    }
+}
+
+impl IntoResponse for ErrorPage {
+    fn into_response(self) -> Response {
+        let content = Content::of(&self.title, &self, Posts::Here).with_request_id();
+        (self.status, content).into_response()
+    }
+}
+
+impl IntoResponse for StalePage {
+    fn into_response(self) -> Response {
+        let content = Content::of("This page is out of date", &self, Posts::Here);
+        (StatusCode::BAD_REQUEST, content).into_response()
+    }
+}
+
+impl IntoResponse for FormPostPage {
+    fn into_response(self) -> Response {
+        Content::of("Going on", &self, Posts::ByItself).into_response()
+    }
+}
+
+impl IntoResponse for SignOutPage {
+    fn into_response(self) -> Response {
+        Content::of("Sign out", &self, Posts::Here).into_response()
+    }
+}
+
+impl IntoResponse for SignedOutPage {
+    fn into_response(self) -> Response {
+        Content::of("Signed out", &self, Posts::Here).into_response()
+    }
+}

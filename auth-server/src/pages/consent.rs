@@ -1,0 +1,58 @@
+//! The page on which a person decides what a client may do.
+
+use askama::Template;
+
+/// What a client asks a person for.
+#[derive(Clone, Template)]
+#[template(path = "consent.html")]
+pub struct ConsentPage {
+    /// Where the form goes.
+    pub action: String,
+    /// The interaction that it belongs to.
+    pub interaction: String,
+    /// The token of the form.
+    pub csrf: String,
+    /// Who asks.
+    pub client_name: String,
+    /// Where the answer goes.
+    pub redirect_host: RedirectHost,
+    /// Who is signed in.
+    pub account_email: String,
+    /// Where somebody else can sign in instead.
+    pub another_account: String,
+    /// What it wants to know of the person.
+    pub scopes: Vec<ScopeLine>,
+    /// What it wants to do elsewhere.
+    pub resources: Vec<ResourceLine>,
+    /// Whether it wants to go on while the person is away.
+    pub offline: bool,
+}
+
+/// Where the answer to a client goes, as a person can judge it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedirectHost {
+    /// A host, with its port if that is not the usual one.
+    Host(String),
+    /// Whatever program on this device answers: a loopback or a private-use redirect (RFC 8252 §8.6).
+    ThisDevice,
+}
+
+/// One thing that is asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScopeLine {
+    /// The scope.
+    pub name: String,
+    /// What it allows, in words.
+    pub description: String,
+}
+
+/// A resource server, and what is asked for there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResourceLine {
+    /// Its name.
+    pub name: String,
+    /// Its identifier: what access tokens say in `aud`.
+    pub identifier: String,
+    /// What is asked for there.
+    pub scopes: Vec<ScopeLine>,
+}

@@ -1,0 +1,337 @@
+//! What people allowed clients: one row for each redeemed code.
+//!
+//! Every question about a grant is asked together with what it depends on: its revocation, which may have been recorded before the
+//! grant itself, its session and its person. The SQL of these conditions is the same on both databases.
+
+use std::time::Duration;
+
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+use shared_protocol::time::Instant;
+use shared_server::db::{Conn, OptionalRow as _, Result};
+use shared_server::on;
+
+use super::schema::accounts as a;
+use super::schema::grants as t;
+use super::schema::revocations as r;
+use super::schema::sessions as s;
+use crate::grants::GrantsOf;
+use crate::revocations::RevocationKind;
+
+/// A row of `grants`.
+#[derive(Clone, Insertable, Queryable)]
+#[diesel(table_name = t)]
+pub struct GrantRow {
+    /// Its name.
+    pub id: String,
+    /// SHA-256 of the code that brought it.
+    pub code_digest: Option<Vec<u8>>,
+    /// The client.
+    pub client_id: String,
+    /// The person.
+    pub account_id: String,
+    /// Where they were signed in.
+    pub session_id: String,
+    /// Whether it outlives that session.
+    pub offline: bool,
+    /// The scopes of this server that were allowed.
+    pub scope: String,
+    /// The scopes of resources that were allowed, as a JSON object.
+    pub resources: Value,
+    /// When the person last proved who they are.
+    pub auth_time: Instant,
+    /// How.
+    pub amr: Value,
+    /// The salt of its refresh tokens, if it has any.
+    pub family_salt: Option<Vec<u8>>,
+    /// The generation of its refresh token that is good.
+    pub generation: i64,
+    /// When that one took the place of the one before it.
+    pub rotated_at: Option<Instant>,
+    /// What was asked for then.
+    pub rotation_digest: Option<Vec<u8>>,
+    /// When a refresh token was last used, to within some minutes where they are not rotated.
+    pub used_at: Instant,
+    /// When the code was redeemed.
+    pub created_at: Instant,
+    /// From when on no refresh token of it is good. Access tokens issued before live on for their own lifetime, and whoever prunes
+    /// rows waits for those.
+    pub expires_at: Instant,
+    /// When it was revoked.
+    pub revoked_at: Option<Instant>,
+}
+
+/// A grant and what it depends on.
+#[derive(Queryable)]
+pub struct GrantState {
+    /// The grant.
+    pub row: GrantRow,
+    /// Whether it goes on.
+    pub standing: Standing,
+}
+
+/// What userinfo tells of a person, and whether it may (OpenID Connect Core §5.3).
+#[derive(Queryable)]
+pub struct GrantedPerson {
+    /// The scopes of this server that were allowed.
+    pub scope: String,
+    /// Their address.
+    pub email: String,
+    /// Whether it was verified.
+    pub email_verified: bool,
+    /// What they are called.
+    pub name: Option<String>,
+    /// When what is kept of them last changed.
+    pub updated_at: Instant,
+    /// Whether the grant goes on.
+    pub standing: Standing,
+}
+
+/// What a grant goes on by.
+#[derive(Queryable)]
+pub struct Standing {
+    /// Whether it outlives its session.
+    pub offline: bool,
+    /// When it was revoked.
+    pub revoked_at: Option<Instant>,
+    /// Whether a revocation names it: one may be recorded before the first use of the code commits the grant, so that the row alone
+    /// does not tell.
+    pub revoked: bool,
+    /// When its person was shut out.
+    pub disabled_at: Option<Instant>,
+    /// Its session, while that is kept.
+    pub session: Option<SessionTimes>,
+}
+
+/// The times that a session goes on by. They are compared here and not in SQL: SQLite with its statistics of columns plans a
+/// comparison of an indexed column anew for each value.
+#[derive(Queryable)]
+pub struct SessionTimes {
+    /// When it was ended.
+    pub ended_at: Option<Instant>,
+    /// When it ends whatever happens.
+    pub expires_at: Instant,
+    /// When it was last used.
+    pub seen_at: Instant,
+}
+
+impl Standing {
+    /// Whether anything ended the grant: a revocation, its person, its session, which is over when it was not used for
+    /// `session_idle`.
+    #[must_use]
+    pub fn is_over(&self, session_idle: Duration, now: Instant) -> bool {
+        let in_session = self.session.as_ref().is_some_and(|session| {
+            session.ended_at.is_none()
+                && now < session.expires_at
+                && now.since(session.seen_at) < session_idle
+        });
+        self.revoked_at.is_some()
+            || self.revoked
+            || self.disabled_at.is_some()
+            || !(self.offline || in_session)
+    }
+}
+
+/// Whether a revocation names the grant.
+macro_rules! revoked {
+    () => {
+        exists(
+            r::table
+                .filter(r::kind.eq(RevocationKind::Grant.as_str()))
+                .filter(r::subject.eq(t::id)),
+        )
+    };
+}
+
+/// The columns of [`Standing`].
+macro_rules! standing {
+    () => {
+        (
+            t::offline,
+            t::revoked_at,
+            revoked!(),
+            a::disabled_at,
+            (s::ended_at, s::expires_at, s::seen_at).nullable(),
+        )
+    };
+}
+
+/// Adds a grant; `false` if its code brought one before.
+pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
+    let insert = diesel::insert_into(t::table)
+        .values(row)
+        .on_conflict_do_nothing();
+    Ok(on!(conn, |c| insert.execute(c))? == 1)
+}
+
+/// The grant that the code of this digest brought.
+pub async fn find_by_code(conn: &mut Conn, code_digest: &[u8]) -> Result<Option<String>> {
+    let query = t::table
+        .filter(t::code_digest.eq(code_digest))
+        .select(t::id);
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// The grant of this name.
+pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<GrantState>> {
+    let query = t::table
+        .inner_join(a::table)
+        .left_join(s::table.on(s::id.eq(t::session_id)))
+        .filter(t::id.eq(id))
+        .select((t::all_columns, standing!()));
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// The grant of this name with its person, by one query.
+pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPerson>> {
+    let query = t::table
+        .inner_join(a::table)
+        .left_join(s::table.on(s::id.eq(t::session_id)))
+        .filter(t::id.eq(id))
+        .select((
+            t::scope,
+            a::email,
+            a::email_verified,
+            a::name,
+            a::updated_at,
+            standing!(),
+        ));
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// What a redemption rests on.
+#[derive(Clone, Copy, Debug, Queryable)]
+pub struct Footing {
+    /// When the person was shut out.
+    pub disabled_at: Option<Instant>,
+    /// When the session was ended.
+    pub ended_at: Option<Instant>,
+    /// When the session ends whatever happens.
+    pub expires_at: Instant,
+}
+
+/// What this grant would rest on; `None` if person or session are gone. None of it changes until the transaction ends: on PostgreSQL
+/// rows are locked, first the account and then the session, as everywhere; a transaction of SQLite is alone in writing from its
+/// beginning.
+pub async fn hold_footing(conn: &mut Conn, row: &GrantRow) -> Result<Option<Footing>> {
+    let query = a::table
+        .inner_join(s::table)
+        .filter(s::id.eq(&row.session_id))
+        .filter(a::id.eq(&row.account_id))
+        .select((a::disabled_at, s::ended_at, s::expires_at));
+    on!(conn, |c| query.get_result(c), |c| query
+        .for_share()
+        .get_result(c))
+    .optional()
+}
+
+/// One rotation of a family of refresh tokens.
+pub struct Rotation<'a> {
+    /// Whose.
+    pub id: &'a str,
+    /// From which generation.
+    pub from: i64,
+    /// What was asked for.
+    pub digest: &'a [u8],
+}
+
+/// Moves a family on by one generation, at most once (RFC 9700 §4.14.2). The conditions are the lock: whatever ends the grant
+/// meanwhile, be it the end of its session or of its person, marks this row, and then it is not moved on.
+pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> Result<bool> {
+    let update = diesel::update(t::table.find(rotation.id))
+        .filter(t::generation.eq(rotation.from))
+        .filter(t::revoked_at.is_null())
+        .filter(not(revoked!()))
+        .set((
+            t::generation.eq(rotation.from + 1),
+            t::rotated_at.eq(now),
+            t::rotation_digest.eq(rotation.digest),
+            t::used_at.eq(now),
+        ));
+    Ok(on!(conn, |c| update.execute(c))? == 1)
+}
+
+/// Notes that a refresh token that is not rotated was used.
+pub async fn note(conn: &mut Conn, id: &str, now: Instant) -> Result<()> {
+    on!(conn, |c| diesel::update(t::table.find(id))
+        .filter(t::used_at.lt(now))
+        .set(t::used_at.eq(now))
+        .execute(c))
+    .map(drop)
+}
+
+/// Marks a grant as revoked; whether there is such a row.
+pub async fn revoke(conn: &mut Conn, id: &str, now: Instant) -> Result<bool> {
+    // One that was marked before keeps its instant, and is there all the same.
+    let marked = on!(conn, |c| diesel::update(t::table.find(id))
+        .filter(t::revoked_at.is_null())
+        .set(t::revoked_at.eq(now))
+        .execute(c))?;
+    if marked == 1 {
+        return Ok(true);
+    }
+    let query = t::table.find(id).select(t::id);
+    Ok(on!(conn, |c| query.get_result::<String>(c))
+        .optional()?
+        .is_some())
+}
+
+/// The same statement with the condition of each kind of [`GrantsOf`], which are of different types.
+macro_rules! each {
+    ($of:expr, |$which:ident| $statement:expr) => {
+        match $of {
+            GrantsOf::Session(id) => {
+                let $which = t::session_id.eq(id.as_str()).and(t::offline.eq(false));
+                $statement
+            }
+            GrantsOf::Account(id) => {
+                let $which = t::account_id.eq(id.as_str());
+                $statement
+            }
+        }
+    };
+}
+
+/// Marks those of these grants as revoked whose refresh tokens were good at `live_since` or later, and names them: one
+/// statement, however many they are.
+pub async fn revoke_of(
+    conn: &mut Conn,
+    of: &GrantsOf<'_>,
+    live_since: Instant,
+    now: Instant,
+) -> Result<Vec<String>> {
+    each!(of, |which| {
+        let live = t::revoked_at.is_null().and(t::expires_at.gt(live_since));
+        on!(conn, |c| diesel::update(t::table)
+            .filter(which.and(live))
+            .set(t::revoked_at.eq(now))
+            .returning(t::id)
+            .get_results(c))
+    })
+}
+
+/// Records for every node what [`revoke_of`] marked at this instant, by one statement however many there are.
+pub async fn record_revoked(
+    conn: &mut Conn,
+    of: &GrantsOf<'_>,
+    matters_until: Instant,
+    now: Instant,
+) -> Result<()> {
+    let kind = RevocationKind::Grant.as_str();
+    each!(of, |which| {
+        let marked = t::table.filter(which.and(t::revoked_at.eq(now))).select((
+            kind.into_sql::<Text>(),
+            t::id,
+            now.into_sql::<BigInt>(),
+            matters_until.into_sql::<BigInt>(),
+        ));
+        let insert = diesel::insert_into(r::table)
+            .values(marked)
+            .into_columns((r::kind, r::subject, r::recorded_at, r::matters_until))
+            .on_conflict_do_nothing();
+        on!(conn, |c| insert.execute(c)).map(drop)
+    })
+}

@@ -1,0 +1,192 @@
+//! The authorization code grant (RFC 6749 §4.1.3, RFC 7636 §4.5).
+
+use shared_protocol::random;
+use shared_protocol::resource::ResourceId;
+use shared_protocol::time::Instant;
+use shared_server::db::DbError;
+
+use super::audience::Audience;
+use super::error::TokenError;
+use super::person::Granted;
+use super::{GrantName, Grantor, TokenResponse};
+use crate::authorize::agreement::Agreement;
+use crate::clients::GrantType;
+use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
+use crate::codes::{self, Authorization, Kept, Taken};
+use crate::grants::{Redeemed, Redemption};
+
+/// A request of this grant.
+pub struct CodeRequest {
+    /// The code.
+    pub code: String,
+    /// Where it was sent to.
+    pub redirect_uri: Option<String>,
+    /// What the challenge was made of (RFC 7636 §4.5).
+    pub code_verifier: Option<String>,
+    /// The one resource that the token is for (RFC 8707 §2.2).
+    pub resource: Option<ResourceId>,
+}
+
+/// Gives tokens for a code. What cannot depend on the code is judged before the one step that takes it; from there on every refusal
+/// leaves it dead.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn grant(
+    client: &AuthenticatedClient,
+    request: &CodeRequest,
+    grantor: &Grantor,
+    now: Instant,
+) -> Result<TokenResponse, TokenError> {
+    let metadata = &client.client().metadata;
+    if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+        return Err(TokenError::UnauthorizedClient(GrantType::AuthorizationCode));
+    }
+    grantor.check_id_token_key(client, now)?;
+    let kept = take(request, grantor, now).await?;
+    let redeemed = match redeem(client, request, &kept, grantor, now).await {
+        Ok(redeemed) => redeemed,
+        Err(refusal) => return Err(refused(refusal, request, &kept, grantor, now).await),
+    };
+    let (id, authorization) = (&kept.grant_id, &kept.authorization);
+    let salt = redeemed.family_salt;
+    let granted = Granted {
+        name: GrantName::AuthorizationCode,
+        id,
+        terms: &authorization.terms,
+        allowed: &redeemed.allowed,
+        nonce: authorization.nonce.as_deref(),
+        refresh_token: salt.map(|salt| grantor.refresh_tokens.derive(id, &salt, 0)),
+    };
+    grantor.issue(client, granted, redeemed.audience, now).await
+}
+
+/// What came of a code, before there are tokens.
+struct RedeemedCode {
+    allowed: Agreement,
+    audience: Audience,
+    family_salt: Option<[u8; 16]>,
+}
+
+async fn redeem(
+    client: &AuthenticatedClient,
+    request: &CodeRequest,
+    kept: &Kept,
+    grantor: &Grantor,
+    now: Instant,
+) -> Result<RedeemedCode, TokenError> {
+    check(client, request, &kept.authorization)?;
+    let metadata = &client.client().metadata;
+    let terms = &kept.authorization.terms;
+    let allowed = Grantor::allowed(client, terms)?;
+    let named = request.resource.as_ref();
+    let audience = grantor
+        .tokens
+        .audience_of_grant(&allowed, named, metadata)?;
+    grantor.tokens.signer(&audience.server, now)?;
+    let refreshes = metadata.grant_types.contains(&GrantType::RefreshToken);
+    let family_salt = refreshes.then(|| random::bytes::<16>(&*grantor.tokens.random));
+    let redemption = Redemption {
+        id: &kept.grant_id,
+        code_digest: codes::digest(&request.code),
+        terms,
+        family_salt,
+    };
+    match grantor.grants.redeem(&redemption, now).await? {
+        Redeemed::Granted => Ok(RedeemedCode {
+            allowed,
+            audience,
+            family_salt,
+        }),
+        Redeemed::Before => Err(TokenError::CodeReplayed),
+        Redeemed::SessionOver => Err(TokenError::SessionOver),
+        Redeemed::PersonGone => Err(TokenError::PersonGone),
+        // What it would have been told a moment later, for it no longer is who it was.
+        Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
+    }
+}
+
+/// What has to happen when nothing came of a code that was taken.
+async fn refused(
+    refusal: TokenError,
+    request: &CodeRequest,
+    kept: &Kept,
+    grantor: &Grantor,
+    now: Instant,
+) -> TokenError {
+    if !matches!(refusal, TokenError::Store(_) | TokenError::NoSigningKey) {
+        // RFC 6749 §4.1.2: to the store of codes this was the first use, and it may have forgotten another.
+        return match grantor.revoke_brought_by(&request.code, now).await {
+            Ok(_) => refusal,
+            Err(error) => error.into(),
+        };
+    }
+    // Nothing is left half done: the client tries again. Should the transaction have been committed although nobody could say so, then
+    // the digest of the code is there, and the next use is the second. If the code cannot be kept either, it is spent.
+    if let Err(error) = grantor.codes.keep(&request.code, kept, now).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a code was spent, and brought nothing"
+        );
+    }
+    refusal
+}
+
+/// The one atomic step. A code that was used before takes down all that its first use brought (RFC 6749 §4.1.2), whoever presents it
+/// and however late.
+async fn take(
+    request: &CodeRequest,
+    grantor: &Grantor,
+    now: Instant,
+) -> Result<Box<Kept>, TokenError> {
+    let was_used = match grantor.codes.take(&request.code, now).await? {
+        Taken::First(kept) => return Ok(kept),
+        Taken::Before(id) => {
+            grantor.grants.revoke(&id, now).await?;
+            true
+        }
+        // The store of codes forgets; the grants do not.
+        Taken::Unknown => grantor.revoke_brought_by(&request.code, now).await?,
+    };
+    Err(if was_used {
+        TokenError::CodeReplayed
+    } else {
+        TokenError::CodeUnknown
+    })
+}
+
+impl Grantor {
+    /// Revokes the grant that this code brought, however long ago; whether there was one.
+    async fn revoke_brought_by(&self, code: &str, now: Instant) -> Result<bool, DbError> {
+        let Some(id) = self.grants.find_by_code(&codes::digest(code)).await? else {
+            return Ok(false);
+        };
+        self.grants.revoke(&id, now).await?;
+        Ok(true)
+    }
+}
+
+/// RFC 6749 §4.1.3: the client, the redirect URI, the proof of possession, in this order.
+fn check(
+    client: &AuthenticatedClient,
+    request: &CodeRequest,
+    authorization: &Authorization,
+) -> Result<(), TokenError> {
+    if authorization.terms.client_id != *client.id() {
+        return Err(TokenError::CodeOfAnother);
+    }
+    match &request.redirect_uri {
+        // Compared as text (RFC 6749 §3.1.2.3); one that was left out of the request is the registered one.
+        Some(uri) if *uri != authorization.redirect_uri => return Err(TokenError::RedirectUri),
+        None if authorization.redirect_uri_named => return Err(TokenError::RedirectUri),
+        Some(_) | None => {}
+    }
+    // RFC 9700 §2.1.1: a verifier without a challenge is an attack too.
+    match (&authorization.code_challenge, &request.code_verifier) {
+        (None, None) => Ok(()),
+        (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => Ok(()),
+        (Some(_), Some(_)) => Err(TokenError::Verifier),
+        (Some(_), None) => Err(TokenError::NoVerifier),
+        (None, Some(_)) => Err(TokenError::NoChallenge),
+    }
+}

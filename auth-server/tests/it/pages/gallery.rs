@@ -1,0 +1,244 @@
+//! Every page with usual and with unusual content, as the server would send it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_server::pages::{
+    ConsentPage, ErrorPage, FormPostPage, Frame, RedirectHost, ResourceLine, ScopeLine,
+    SignInNotice, SignInPage, SignOutPage, SignedOutPage, StalePage, framed,
+};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use shared_protocol::random::SystemRandom;
+use shared_protocol::time::SystemClock;
+use shared_server::telemetry::HttpMetrics;
+use shared_server::web::{self, Limits, Observed};
+
+type Show = fn() -> Response;
+
+/// Paths and what is there.
+pub(crate) const PAGES: [(&str, Show); 19] = [
+    ("/sign-in", || sign_in().into_response()),
+    ("/sign-in/known", || {
+        with_email("ada@example.com").into_response()
+    }),
+    ("/sign-in/refused", || {
+        refused(SignInNotice::Credentials).into_response()
+    }),
+    ("/sign-in/too-many", || {
+        let wait = Duration::from_secs(95);
+        refused(SignInNotice::TooMany { wait }).into_response()
+    }),
+    ("/sign-in/unavailable", || {
+        refused(SignInNotice::Unavailable).into_response()
+    }),
+    ("/sign-in/expired", || {
+        refused(SignInNotice::Expired).into_response()
+    }),
+    ("/sign-in/hostile", || hostile_sign_in().into_response()),
+    ("/consent", || consent().into_response()),
+    ("/consent/small", || small_consent().into_response()),
+    ("/consent/on-device", || on_device().into_response()),
+    ("/consent/thirty-scopes", || thirty_scopes().into_response()),
+    ("/consent/hostile", || hostile_consent().into_response()),
+    ("/error", || error().into_response()),
+    ("/stale", || stale(None).into_response()),
+    ("/stale/go-on", || {
+        stale(Some("/oauth/logout")).into_response()
+    }),
+    ("/form-post", || form_post().into_response()),
+    ("/form-post/hostile", || hostile_form_post().into_response()),
+    ("/sign-out", || sign_out().into_response()),
+    ("/signed-out", || SignedOutPage.into_response()),
+];
+
+/// The pages, in their frame and behind the layers of the server.
+pub(crate) fn router() -> Router {
+    let issuer = "https://accounts.example.com".parse().expect("an issuer");
+    let frame = Arc::new(Frame::new(&issuer, Arc::new(SystemRandom)));
+    let router = PAGES
+        .into_iter()
+        .fold(Router::new(), |router, (path, show)| {
+            router.route(path, get(move || async move { show() }))
+        });
+    let observed = Observed {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        metrics: HttpMetrics::register(&prometheus::Registry::new())
+            .expect("a registry that is empty"),
+        limits: Limits::default(),
+    };
+    web::layers(router.layer(from_fn_with_state(frame, framed)), &observed)
+}
+
+/// What must never come out as markup.
+pub(crate) const HOSTILE: &str =
+    "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;{{x}} \u{202e}evil";
+
+fn sign_in() -> SignInPage {
+    SignInPage {
+        action: "/login".into(),
+        interaction: "int_0123456789abcdefghijkl".into(),
+        csrf: "token".into(),
+        email: String::new(),
+        client_name: Some("Photo Album".into()),
+        notice: None,
+    }
+}
+
+fn with_email(email: &str) -> SignInPage {
+    SignInPage {
+        email: email.into(),
+        ..sign_in()
+    }
+}
+
+fn refused(notice: SignInNotice) -> SignInPage {
+    SignInPage {
+        notice: Some(notice),
+        ..with_email("ada@example.com")
+    }
+}
+
+fn hostile_sign_in() -> SignInPage {
+    SignInPage {
+        action: format!("/login?{HOSTILE}"),
+        interaction: HOSTILE.into(),
+        csrf: HOSTILE.into(),
+        email: HOSTILE.into(),
+        client_name: Some(format!("{HOSTILE} {}", "Donaudampfschifffahrt".repeat(20))),
+        notice: Some(SignInNotice::Credentials),
+    }
+}
+
+fn line(name: &str, description: &str) -> ScopeLine {
+    ScopeLine {
+        name: name.into(),
+        description: description.into(),
+    }
+}
+
+fn photos(scopes: Vec<ScopeLine>) -> ResourceLine {
+    ResourceLine {
+        name: "Photos".into(),
+        identifier: "https://photos.example.com/v1".into(),
+        scopes,
+    }
+}
+
+fn consent() -> ConsentPage {
+    ConsentPage {
+        action: "/consent".into(),
+        interaction: "int_0123456789abcdefghijkl".into(),
+        csrf: "token".into(),
+        client_name: "Photo Album".into(),
+        redirect_host: RedirectHost::Host("album.example.org".into()),
+        account_email: "ada@example.com".into(),
+        another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
+        scopes: vec![
+            line("profile", "See your name"),
+            line("email", "See your email address"),
+        ],
+        resources: vec![photos(vec![
+            line("photos:read", "Look at your photos and albums"),
+            line("photos:write", "Add photos to your albums"),
+        ])],
+        offline: true,
+    }
+}
+
+fn small_consent() -> ConsentPage {
+    ConsentPage {
+        scopes: vec![line("openid", "Know that it is you")],
+        resources: Vec::new(),
+        offline: false,
+        ..consent()
+    }
+}
+
+fn on_device() -> ConsentPage {
+    ConsentPage {
+        redirect_host: RedirectHost::ThisDevice,
+        client_name: "backup".into(),
+        resources: vec![photos(Vec::new())],
+        ..consent()
+    }
+}
+
+fn thirty_scopes() -> ConsentPage {
+    let scopes = (1..=30)
+        .map(|n| line(&format!("photos:{n}"), &format!("Do the thing that is number {n} of the many that one can do with photos, albums and frames")))
+        .collect();
+    ConsentPage {
+        client_name: "The Association of Amateur Photographers and Album Makers of the Greater Metropolitan Area".into(),
+        account_email: "augusta.ada.king-noel.countess.of.lovelace@mathematics.analytical-engine.example.com".into(),
+        redirect_host: RedirectHost::Host("a-very-long-name-of-a-host.within-a-very-long-domain.of-an-organization.example.org:8443".into()),
+        resources: vec![photos(scopes), photos(Vec::new())],
+        ..consent()
+    }
+}
+
+fn hostile_consent() -> ConsentPage {
+    ConsentPage {
+        action: HOSTILE.into(),
+        interaction: HOSTILE.into(),
+        csrf: HOSTILE.into(),
+        client_name: format!("{HOSTILE} {}", "x".repeat(300)),
+        redirect_host: RedirectHost::Host(HOSTILE.into()),
+        account_email: HOSTILE.into(),
+        another_account: format!("/login?{HOSTILE}"),
+        scopes: vec![line(HOSTILE, HOSTILE)],
+        resources: vec![ResourceLine {
+            name: HOSTILE.into(),
+            identifier: format!("https://{}.example/", "y".repeat(200)),
+            scopes: vec![line(HOSTILE, HOSTILE)],
+        }],
+        offline: true,
+    }
+}
+
+fn error() -> ErrorPage {
+    ErrorPage {
+        status: StatusCode::BAD_REQUEST,
+        title: "This app sent a request that cannot be answered".into(),
+        message: "The app asked to send you to a place that it did not register.".into(),
+    }
+}
+
+fn stale(go_on: Option<&str>) -> StalePage {
+    StalePage {
+        message: "Something changed in another tab. Nothing was done.".into(),
+        go_on: go_on.map(str::to_owned),
+    }
+}
+
+fn form_post() -> FormPostPage {
+    FormPostPage {
+        action: "https://album.example.org/callback".into(),
+        parameters: vec![
+            ("code".into(), "abc".into()),
+            ("state".into(), "xyz".into()),
+        ],
+    }
+}
+
+fn hostile_form_post() -> FormPostPage {
+    FormPostPage {
+        action: format!("https://album.example.org/callback?{HOSTILE}"),
+        parameters: vec![
+            ("state".into(), HOSTILE.into()),
+            (HOSTILE.into(), "line\r\nbreak\u{0}\u{2028}</script>".into()),
+        ],
+    }
+}
+
+fn sign_out() -> SignOutPage {
+    SignOutPage {
+        action: "/oauth/logout".into(),
+        csrf: "token".into(),
+        email: "ada@example.com".into(),
+    }
+}
