@@ -1,6 +1,8 @@
 //! `demo.json`: the credentials that every start prints, and scripts read.
 
 use anyhow::Context as _;
+use auth_server::accounts::email::EmailAddress;
+use auth_server::accounts::password::Password;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use shared_protocol::client_id::ClientId;
@@ -12,6 +14,8 @@ use crate::flags::Flags;
 use crate::folder::Folder;
 
 const FILE: &str = "demo.json";
+/// What the person is called.
+pub(crate) const PERSON_NAME: &str = "Demo Person";
 
 /// What was seeded.
 #[derive(Clone, Deserialize, Serialize)]
@@ -96,16 +100,37 @@ impl Demo {
 
 impl Person {
     /// As the flags say, else as it was, else made up.
-    pub(crate) fn new(flags: &Flags, before: Option<&Self>, random: &dyn Random) -> Self {
+    ///
+    /// # Errors
+    /// An address or a password with which nobody could sign in.
+    pub(crate) fn new(
+        flags: &Flags,
+        before: Option<&Self>,
+        random: &dyn Random,
+    ) -> anyhow::Result<Self> {
         let email = flags.demo_email.clone();
         let password = flags.demo_password.clone();
-        Self {
+        let person = Self {
             email: email
                 .or_else(|| before.map(|person| person.email.clone()))
                 .unwrap_or_else(|| "demo@example.com".into()),
             password: password
                 .or_else(|| before.map(|person| person.password.clone()))
                 .unwrap_or_else(|| alphanumeric(16, random).into()),
-        }
+        };
+        let email = person.address()?;
+        Password::choose(&person.password, &email, Some(PERSON_NAME))
+            .context("the demo person's password (--demo-password, or the one in demo.json)")?;
+        Ok(person)
+    }
+
+    /// Their address as the server keeps it.
+    ///
+    /// # Errors
+    /// Something that is none.
+    pub(crate) fn address(&self) -> anyhow::Result<EmailAddress> {
+        self.email
+            .parse()
+            .context("the demo person's address (--demo-email, or the one in demo.json)")
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use secrecy::SecretString;
 
-/// Starts the authorization server and the resource API in one process, for a first look and for development.
+/// Starts the authorization server, the resource API and a demo app in one process, for a first look and for development.
 ///
 /// Needs nothing else: SQLite files and keys lie in the data folder, short-lived state in memory. Prints credentials and three lines
 /// to paste, then `ready`. Everything is reachable from this machine alone, over plain http. A second start keeps keys, clients and
@@ -29,6 +29,9 @@ pub(crate) struct Flags {
     /// Port of the resource API; its identifier becomes http://localhost:PORT (8080 by default)
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) api_port: Option<u16>,
+    /// Port of the demo app, at http://localhost:PORT (8090 by default)
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) app_port: Option<u16>,
     /// Folder of databases, keys and demo.json, which holds the credentials
     #[arg(long, value_name = "DIR", default_value = "./data")]
     pub(crate) data: PathBuf,

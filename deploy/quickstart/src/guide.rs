@@ -6,18 +6,20 @@ use std::path::Path;
 use secrecy::ExposeSecret as _;
 
 use crate::demo::Demo;
+use crate::settings::{self, Settings};
 
 /// Prints credentials, addresses, three lines to paste, and `ready`.
 ///
 /// # Errors
 /// When standard output is closed.
-pub(crate) fn print(demo: &Demo, folder: &Path) -> io::Result<()> {
+pub(crate) fn print(demo: &Demo, settings: &Settings, folder: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text(demo, folder).as_bytes())?;
+    let app = settings::origin(settings.app_port);
+    out.write_all(text(demo, &app, folder).as_bytes())?;
     out.flush()
 }
 
-fn text(demo: &Demo, folder: &Path) -> String {
+fn text(demo: &Demo, app_origin: &str, folder: &Path) -> String {
     let Demo {
         issuer,
         api,
@@ -45,6 +47,7 @@ Authorization server  {issuer}
 Resource API          {api}
   description         {api_base}/docs
   second resource     {second}
+Demo app              {app_origin}
 
 Service client        client_id {client_id}
                       client_secret {secret}
@@ -52,9 +55,12 @@ Service client        client_id {client_id}
 App client            client_id {app}
                       public and native, redirects to 127.0.0.1 and localhost at /callback on any port
 Person                {email}
-                      password {password} (for the sign-in pages, which are not served yet)
+                      password {password}
 
-All of it is kept in {folder}. In another terminal, get a token, call the API with it, introspect it:
+All of it is kept in {folder}.
+
+As a person: open {app_origin} in a browser, and sign in with the address and the password above.
+As a service: in another terminal, get a token, call the API with it, introspect it:
 
 TOKEN=$(curl -sS -u '{credentials}' -d grant_type=client_credentials --data-urlencode 'resource={api}' '{token}' | sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
 curl -sS -w '\n' -H "Authorization: Bearer $TOKEN" '{api_base}/api/v1/users/me'

@@ -1,5 +1,7 @@
-//! Both servers in one process on embedded stores: for a first look, for development, for tests.
+//! Both servers in one process on embedded stores, and an app that shows them to a browser: for a first look, for development, for
+//! tests.
 
+mod app;
 mod demo;
 mod flags;
 mod folder;

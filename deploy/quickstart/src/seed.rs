@@ -1,8 +1,9 @@
-//! Resource servers and clients to try things with. What is kept in `demo.json` decides, and the database is made to fit it, so
+//! Resource servers, clients and a person to try things with. What is kept in `demo.json` decides, and the database is made to fit it, so
 //! that a start that was cut off is made good by the next one.
 
 use std::time::Duration;
 
+use auth_server::accounts::NewAccount;
 use auth_server::clients::secret::ClientSecret;
 use auth_server::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::resource_servers::ResourceServer;
@@ -14,7 +15,7 @@ use shared_protocol::random::{Random, alphanumeric};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 
-use crate::demo::{App, Demo, Person, Service};
+use crate::demo::{App, Demo, PERSON_NAME, Person, Service};
 use crate::flags::Flags;
 use crate::folder::Folder;
 use crate::settings::Settings;
@@ -63,6 +64,8 @@ impl Seed<'_> {
             warn_missing(&demo.app.client_id);
         }
         self.fit_resource_servers(&demo).await?;
+        self.fit_person(&demo.person, before.as_ref().map(|before| &before.person))
+            .await?;
         Ok(demo)
     }
 
@@ -88,7 +91,7 @@ impl Seed<'_> {
             api,
             service,
             app,
-            person: Person::new(flags, before.map(|before| &before.person), random),
+            person: Person::new(flags, before.map(|before| &before.person), random)?,
         })
     }
 
@@ -135,6 +138,39 @@ impl Seed<'_> {
                     client_id = client_id.as_str(),
                     "the secret in demo.json was not the client's; it has a new one"
                 );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the database have this person, with this password. A person of an earlier address stays: the database may hold what is
+    /// theirs.
+    async fn fit_person(&self, person: &Person, before: Option<&Person>) -> anyhow::Result<()> {
+        let (accounts, now) = (&self.records.accounts, self.world.clock.now());
+        let random = &*self.world.random;
+        let email = person.address()?;
+        match accounts.find_by_email(&email).await? {
+            None => {
+                let new = NewAccount {
+                    email,
+                    name: Some(PERSON_NAME.into()),
+                    email_verified: true,
+                    password: Some(person.password.clone()),
+                };
+                accounts.create(new, now, random).await?;
+                if before.is_some_and(|before| before.email == person.email) {
+                    tracing::warn!(
+                        "the database did not have the person of demo.json; they have an account again"
+                    );
+                }
+            }
+            Some(account) => {
+                // Set again only if it is another one: a new password ends sessions and grants.
+                if !accounts.is_password(&account.id, &person.password).await? {
+                    accounts
+                        .set_password(&account.id, &person.password, now, random)
+                        .await?;
+                }
             }
         }
         Ok(())
@@ -266,6 +302,9 @@ fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
             .collect::<Result<_, _>>()?,
         default_resource: Some(default.clone()),
         jwks: None,
+        id_token_signed_response_alg: None,
+        require_pkce: false,
+        skip_consent: false,
     })
 }
 
@@ -286,5 +325,8 @@ fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
             .collect::<Result<_, _>>()?,
         default_resource: Some(default.clone()),
         jwks: None,
+        id_token_signed_response_alg: None,
+        require_pkce: false,
+        skip_consent: false,
     })
 }

@@ -1,4 +1,4 @@
-//! Both servers, from their settings to their end.
+//! Both servers and the app, from their settings to their end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,23 +7,27 @@ use std::time::Duration;
 use anyhow::Context as _;
 use auth_server::config::Mode;
 use auth_server::server::{AuthServer, World};
+use axum::Router;
+use prometheus::Registry;
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
-use shared_server::telemetry;
-use shared_server::web::{BindError, Listener, Shutdown};
+use shared_server::telemetry::{self, HttpMetrics};
+use shared_server::web::{self, BindError, Limits, Listener, Observed, Shutdown};
 use tokio::task::JoinSet;
 
+use crate::app::{self, AppSettings};
+use crate::demo::Demo;
 use crate::flags::Flags;
 use crate::folder::Folder;
 use crate::guide;
 use crate::ready;
 use crate::seed::Seed;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// How long both may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts both servers, prints how to use them, and serves until SIGTERM or Ctrl-C.
+/// Starts both servers and the app, prints how to use them, and serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// Whatever keeps them from starting, with the mend.
@@ -50,6 +54,7 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
     )
     .await?;
     let addresses = listener.addresses();
+    let app_listener = bind(&settings::loopback(settings.app_port), "--app-port").await?;
     let api = resource_api::Server::build(
         settings.api.clone(),
         Arc::clone(&world.clock),
@@ -71,23 +76,43 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         world: &world,
     };
     let demo = seed.sow(&flags).await.context("demo data")?;
+    let app = app(&demo, &settings, &world).context("demo app")?;
 
     let mut serving = JoinSet::new();
     serving.spawn(auth.serve(listener, operations));
     serving.spawn(api.serve(shutdown.clone()));
+    let stop = shutdown.clone();
+    serving.spawn(async move { web::serve(app_listener, app, &Limits::default(), stop).await });
     tokio::select! {
         () = shutdown.triggered() => {}
         answered = ready::both([&addresses, &api_addresses], PATIENCE) => {
             answered?;
-            guide::print(&demo, &flags.data)?;
+            guide::print(&demo, &settings, &flags.data)?;
         }
     }
     while let Some(ended) = serving.join_next().await {
-        // Neither ends by itself; if one broke, the other must not go on as if nothing were.
+        // None ends by itself; if one broke, the others must not go on as if nothing were.
         shutdown.trigger();
         ended.context("a server broke; see the log")?;
     }
     Ok(())
+}
+
+fn app(demo: &Demo, settings: &Settings, world: &World) -> anyhow::Result<Router> {
+    let observed = Observed {
+        clock: Arc::clone(&world.clock),
+        random: Arc::clone(&world.random),
+        // Of its own: nobody reads them.
+        metrics: HttpMetrics::register(&Registry::new())?,
+        limits: Limits::default(),
+    };
+    let settings = AppSettings {
+        port: settings.app_port,
+        issuer: demo.issuer.clone(),
+        api: demo.api.clone(),
+        client_id: demo.app.client_id.clone(),
+    };
+    app::router(settings, &observed)
 }
 
 async fn bind(addresses: &[SocketAddr], setting: &str) -> anyhow::Result<Listener> {

@@ -16,14 +16,17 @@ use crate::flags::Flags;
 
 const AUTH_PORT: u16 = 8000;
 const API_PORT: u16 = 8080;
+const APP_PORT: u16 = 8090;
 
 /// What the authorization server's own commands read besides its settings.
 const NOT_A_SETTING: &str = "AUTH_CONFIG";
 
-/// The settings of both servers.
+/// The settings of both servers, and of the app.
 pub(crate) struct Settings {
     pub(crate) auth: auth::Config,
     pub(crate) api: api::Config,
+    /// Where the demo app listens.
+    pub(crate) app_port: u16,
 }
 
 impl Settings {
@@ -61,7 +64,11 @@ impl Settings {
             },
         )
         .context("resource API")?;
-        Ok(Self { auth, api })
+        Ok(Self {
+            auth,
+            api,
+            app_port: flags.app_port.unwrap_or(APP_PORT),
+        })
     }
 }
 
@@ -110,12 +117,12 @@ fn api_defaults(flags: &Flags, issuer: &Issuer) -> anyhow::Result<api::Config> {
 }
 
 /// `localhost`, because passkeys refuse an IP address.
-fn origin(port: u16) -> String {
+pub(crate) fn origin(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
 /// What `localhost` means to a browser: 127.0.0.1 and, where there is one, `[::1]`.
-fn loopback(port: u16) -> Vec<SocketAddr> {
+pub(crate) fn loopback(port: u16) -> Vec<SocketAddr> {
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
     match TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {

@@ -93,6 +93,7 @@ async fn both_servers_answer_where_it_says() {
         place.api("/health/ready"),
         place.api("/docs"),
         place.api("/.well-known/oauth-protected-resource"),
+        place.app("/"),
     ] {
         assert_eq!(send(http().get(&url)).await.status(), 200, "{url}");
     }
@@ -112,6 +113,7 @@ fn what_keeps_it_from_starting_is_told_with_the_mend() {
     let place = Place::new();
     let auth = place.auth_port;
     let api = place.api_port;
+    let app = place.app_port;
     let unknown = place.file("unknown.toml");
     std::fs::write(&unknown, "isuer = 'http://localhost:1'\n").unwrap();
     let production = place.file("production.toml");
@@ -120,6 +122,7 @@ fn what_keeps_it_from_starting_is_told_with_the_mend() {
     for (what, taken, flags, mend) in [
         ("a taken port", Some(auth), vec![], "--auth-port"),
         ("the API's port taken", Some(api), vec![], "--api-port"),
+        ("the app's port taken", Some(app), vec![], "--app-port"),
         (
             "an unknown setting",
             None,

@@ -2,11 +2,25 @@
 
 // So that Clippy knows that all of it is a test.
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod demo_app;
 #[cfg(test)]
 mod first_run;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod log;
+#[cfg(test)]
+mod openid_client;
+#[cfg(test)]
+mod openidconnect;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::flow::Flow;
+use crate::forms::Person;
 use crate::process::Place;
 
 #[tokio::test]
@@ -124,4 +126,60 @@ async fn a_database_that_is_gone_is_filled_with_the_same_credentials() {
         "{}",
         running.log()
     );
+}
+
+/// Nobody listens there: the redirect is as far as the browser goes.
+const NOWHERE: &str = "http://127.0.0.1:9/callback";
+
+#[tokio::test]
+async fn the_person_stays_allowed_until_the_password_in_the_file_is_another() {
+    let place = Place::new();
+    let first = place.start(&[]);
+    let flow = Flow::of_app(&place, NOWHERE);
+    let mut person = Person::until(NOWHERE);
+    let answer = person.sign_in(&place, &flow.url(&[])).await;
+    let tokens = flow.tokens(&answer.parameter("code").unwrap()).await;
+    first.stop("-TERM");
+
+    let second = place.start(&[]);
+    let page = person.visit(&flow.url(&[])).await;
+    assert!(page.has("consent"), "the session goes on: {page:?}");
+    let refreshed = flow
+        .refresh(tokens["refresh_token"].as_str().unwrap())
+        .await;
+    assert_eq!(refreshed.status(), 200);
+    let tokens: Value = refreshed.json().await.unwrap();
+    second.stop("-TERM");
+
+    let changed = with(&place.demo(), "/person/password", json!("of my own choice"));
+    fs::write(place.data().join("demo.json"), changed).unwrap();
+    let third = place.start(&[]);
+    assert_eq!(place.demo()["person"]["password"], "of my own choice");
+    let page = person.visit(&flow.url(&[])).await;
+    assert!(page.has("sign-in"), "the session ended: {page:?}");
+    let refused = flow
+        .refresh(tokens["refresh_token"].as_str().unwrap())
+        .await;
+    assert_eq!(refused.status(), 400);
+    let answer = person.sign_in(&place, &flow.url(&[])).await;
+    flow.tokens(&answer.parameter("code").unwrap()).await;
+    assert_eq!(third.log(), "");
+}
+
+#[test]
+fn a_password_or_an_address_that_will_not_do_is_told_and_not_kept() {
+    let place = Place::new();
+    place.start(&[]).stop("-TERM");
+    let before = place.demo();
+    for (flag, value) in [
+        ("--demo-password", "short"),
+        ("--demo-password", "demo@example.com"),
+        ("--demo-email", "nobody"),
+    ] {
+        let ended = place.command(&[flag, value]).output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{value}: {told}");
+        assert!(told.contains(flag), "{value}: {told}");
+        assert_eq!(place.demo(), before, "{value}");
+    }
 }

@@ -1,76 +1,11 @@
 //! Both servers against each other: every kind of token at the API, every kind of client at introspection.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use auth_server::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
-use auth_server::config::Config;
-use auth_server::resource_servers::ResourceServer;
-use auth_server::server::{Records, World};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
-use shared_protocol::random::SystemRandom;
-use shared_protocol::time::SystemClock;
 
+use crate::operator::Operator;
 use crate::process::{Credentials, Place, http, send};
-
-/// The rows of the running authorization server, as its command line has them.
-struct Operator {
-    records: Records,
-    world: World,
-}
-
-impl Operator {
-    async fn at(place: &Place) -> Self {
-        let mut config = Config::default();
-        config.database.url =
-            format!("sqlite:{}", place.data().join("auth-server.db").display()).into();
-        let world = World {
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-        };
-        let records = Records::open(&config, &world).await.unwrap();
-        Self { records, world }
-    }
-
-    /// A service that may read profiles.
-    async fn register_service(&self) -> Credentials {
-        let metadata = ClientMetadata {
-            client_name: None,
-            token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
-            token_endpoint_auth_signing_alg: None,
-            grant_types: BTreeSet::from([GrantType::ClientCredentials]),
-            application_type: ApplicationType::Web,
-            redirect_uris: Vec::new(),
-            scope: "profile:read".parse().unwrap(),
-            default_resource: None,
-            jwks: None,
-        };
-        let registered = self.records.register_client(metadata, &self.world);
-        let (id, secret) = registered.await.unwrap();
-        Credentials {
-            id: id.to_string(),
-            secret: secret.unwrap().expose().to_owned(),
-        }
-    }
-
-    /// Another resource server, for which `client` introspects.
-    async fn register_resource(&self, identifier: &str, client: &Credentials) {
-        let template = self.records.resource_servers.all().remove(0);
-        let server = ResourceServer {
-            identifier: identifier.parse().unwrap(),
-            introspection_client_id: Some(client.id.parse().unwrap()),
-            ..(*template).clone()
-        };
-        let now = self.world.clock.now();
-        self.records
-            .resource_servers
-            .put(&server, now)
-            .await
-            .unwrap();
-    }
-}
 
 fn challenge(response: &Response) -> &str {
     response.headers()[WWW_AUTHENTICATE].to_str().unwrap()

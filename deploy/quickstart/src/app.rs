@@ -1,0 +1,302 @@
+//! The demo app: a public client with a page of its own, which shows the code flow with a browser, from "Sign in" to what the API
+//! says about the person. All it knows of the servers is their addresses and its client id.
+
+mod error;
+mod jwt;
+mod page;
+mod provider;
+mod visits;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use secrecy::ExposeSecret as _;
+use shared_protocol::client_id::ClientId;
+use shared_protocol::issuer::Issuer;
+use shared_protocol::random::{Random, alphanumeric};
+use shared_protocol::resource::ResourceId;
+use shared_protocol::time::Instant;
+use shared_server::web::{self, Now, Observed};
+use subtle::ConstantTimeEq as _;
+use url::form_urlencoded;
+
+use self::error::AppError;
+use self::page::{ErrorPage, SignedInPage, StartPage};
+use self::provider::{Provider, Tokens};
+use self::visits::{Cookie, SignedIn, Started, Visits};
+
+/// 43 letters and digits hold 256 bits; as a PKCE verifier they are as long as RFC 7636 §4.1 asks.
+const SECRET_LENGTH: usize = 43;
+
+/// What the app is told.
+pub(crate) struct AppSettings {
+    /// Its port on `localhost`.
+    pub(crate) port: u16,
+    /// The authorization server.
+    pub(crate) issuer: Issuer,
+    /// The API, its identifier and address.
+    pub(crate) api: ResourceId,
+    /// Who it is.
+    pub(crate) client_id: ClientId,
+}
+
+/// What the handlers share.
+struct App {
+    provider: Provider,
+    visits: Visits,
+    cookie: Cookie,
+    random: Arc<dyn Random>,
+}
+
+/// The app's routes.
+///
+/// # Errors
+/// Addresses that the app cannot ask.
+pub(crate) fn router(settings: AppSettings, observed: &Observed) -> anyhow::Result<Router> {
+    let app = App {
+        cookie: Cookie::of_port(settings.port),
+        provider: Provider::new(settings)?,
+        visits: Visits::default(),
+        random: Arc::clone(&observed.random),
+    };
+    let router = Router::new()
+        .route("/", get(front))
+        .route("/start", get(start))
+        .route("/callback", get(callback))
+        .route("/refresh", post(refresh))
+        .route("/sign-out", post(sign_out))
+        .route("/style.css", get(style))
+        .fallback(web::not_found)
+        .with_state(Arc::new(app));
+    Ok(web::layers(router, observed))
+}
+
+/// An explanation, or what a person's tokens brought.
+async fn front(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, AppError> {
+    let signed_in = app
+        .cookie
+        .of(&headers)
+        .and_then(|visit| app.visits.signed_in(&visit));
+    match signed_in {
+        None => Ok(page::respond(
+            StatusCode::OK,
+            &StartPage::new(&app.provider),
+        )),
+        Some(signed_in) => {
+            let endpoints = app.provider.discover().await?;
+            let access_token = &signed_in.tokens.access_token;
+            let page = SignedInPage {
+                form: signed_in.form.expose_secret(),
+                id_token: page::pretty(&signed_in.id_token),
+                access_token: page::pretty(&jwt::decoded(access_token.expose_secret())),
+                userinfo: app.provider.userinfo(&endpoints, access_token).await?,
+                me: app.provider.me(access_token).await?,
+                api: app.provider.api(),
+                refreshed: signed_in.refreshed,
+                refreshable: signed_in.tokens.refresh_token.is_some(),
+            };
+            Ok(page::respond(StatusCode::OK, &page))
+        }
+    }
+}
+
+/// Makes what only this browser and this app know, and sends the person to the authorization server (RFC 6749 §4.1.1).
+async fn start(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, AppError> {
+    let endpoints = app.provider.discover().await?;
+    let secret = || alphanumeric(SECRET_LENGTH, &*app.random);
+    let visit = app.cookie.of(&headers);
+    let set_cookie = visit.is_none();
+    let started = Started {
+        visit: visit.unwrap_or_else(secret),
+        nonce: secret(),
+        verifier: secret().into(),
+    };
+    let state = secret();
+    let mut response = see_other(&app.provider.authorization_url(&endpoints, &state, &started));
+    if set_cookie {
+        let cookie = app.cookie.set(&started.visit);
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    app.visits.start(state, started);
+    Ok(response)
+}
+
+/// Where the authorization server sends the person back to (RFC 6749 §4.1.2).
+async fn callback(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, AppError> {
+    let query = query.unwrap_or_default();
+    let parameter = |name| single(query.as_bytes(), name);
+    // RFC 6749 §10.12: a response that this browser did not ask for is somebody else's.
+    let started = parameter("state")
+        .and_then(|state| app.visits.take(&state))
+        .filter(|started| app.cookie.of(&headers).as_ref() == Some(&started.visit))
+        .ok_or(AppError::NotAskedFor)?;
+    // RFC 9207 §2.4: errors included.
+    if parameter("iss").as_deref() != Some(app.provider.issuer()) {
+        return Err(AppError::OtherIssuer);
+    }
+    if let Some(error) = parameter("error") {
+        return Err(AppError::Refused {
+            error,
+            description: parameter("error_description"),
+        });
+    }
+    let code = parameter("code").ok_or(AppError::Unexpected("neither a code nor an error"))?;
+    let endpoints = app.provider.discover().await?;
+    let tokens = app
+        .provider
+        .redeem(&endpoints, &code, &started.verifier)
+        .await?;
+    let id_token = tokens
+        .id_token
+        .as_deref()
+        .ok_or(AppError::Unexpected("no ID token"))?;
+    let id_token = app.provider.id_token(id_token, &started.nonce, now)?;
+    // A new name, because whoever knew the old one must not share what comes now.
+    let visit = alphanumeric(SECRET_LENGTH, &*app.random);
+    let mut response = see_other("/");
+    response
+        .headers_mut()
+        .insert(SET_COOKIE, app.cookie.set(&visit));
+    let form = alphanumeric(SECRET_LENGTH, &*app.random).into();
+    let signed_in = SignedIn {
+        tokens,
+        id_token,
+        form,
+        refreshed: 0,
+    };
+    app.visits.sign_in(visit, signed_in);
+    Ok(response)
+}
+
+/// New tokens for the refresh token (RFC 6749 §6).
+async fn refresh(
+    State(app): State<Arc<App>>,
+    Now(now): Now,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Result<Response, AppError> {
+    let (visit, before) = app.posted(&headers, &form)?;
+    let refresh_token = before
+        .tokens
+        .refresh_token
+        .as_ref()
+        .ok_or(AppError::Unexpected("no refresh token"))?;
+    let endpoints = app.provider.discover().await?;
+    let refreshed = match app.provider.refresh(&endpoints, refresh_token).await {
+        Ok(refreshed) => refreshed,
+        Err(error) => {
+            if matches!(error, AppError::Refused { .. }) {
+                // It is worth nothing any more: the person signs in again.
+                app.visits.sign_out(&visit);
+            }
+            return Err(error);
+        }
+    };
+    let after = SignedIn {
+        id_token: app.renewed(&refreshed, &before, now)?,
+        tokens: Tokens {
+            // RFC 6749 §6: the old one stays where no new one comes.
+            refresh_token: refreshed
+                .refresh_token
+                .or_else(|| before.tokens.refresh_token.clone()),
+            ..refreshed
+        },
+        form: before.form.clone(),
+        refreshed: before.refreshed.saturating_add(1),
+    };
+    app.visits.sign_in(visit, after);
+    Ok(see_other("/"))
+}
+
+/// Ends what the person allowed the app (RFC 7009), and forgets the tokens.
+async fn sign_out(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Result<Response, AppError> {
+    let (visit, signed_in) = app.posted(&headers, &form)?;
+    app.visits.sign_out(&visit);
+    let endpoints = app.provider.discover().await?;
+    let tokens = &signed_in.tokens;
+    let token = tokens
+        .refresh_token
+        .as_ref()
+        .unwrap_or(&tokens.access_token);
+    app.provider.revoke(&endpoints, token).await?;
+    let mut response = see_other("/");
+    response
+        .headers_mut()
+        .insert(SET_COOKIE, app.cookie.clear());
+    Ok(response)
+}
+
+async fn style() -> Response {
+    (
+        [(CONTENT_TYPE, "text/css")],
+        include_str!("../templates/style.css"),
+    )
+        .into_response()
+}
+
+impl App {
+    /// Who posts a form of the signed-in page, if it is one: it holds a token that no other site knows.
+    fn posted(
+        &self,
+        headers: &HeaderMap,
+        form: &[u8],
+    ) -> Result<(String, Arc<SignedIn>), AppError> {
+        let visit = self.cookie.of(headers).ok_or(AppError::NotAskedFor)?;
+        let signed_in = self.visits.signed_in(&visit).ok_or(AppError::NotAskedFor)?;
+        let presented = single(form, "form").unwrap_or_default();
+        let expected = signed_in.form.expose_secret().as_bytes();
+        if presented.as_bytes().ct_eq(expected).into() {
+            Ok((visit, signed_in))
+        } else {
+            Err(AppError::NotAskedFor)
+        }
+    }
+
+    /// The claims of the ID token that came with a refresh, or those from before (OpenID Connect Core §12.2).
+    fn renewed(
+        &self,
+        refreshed: &Tokens,
+        before: &SignedIn,
+        now: Instant,
+    ) -> Result<serde_json::Value, AppError> {
+        match refreshed.id_token.as_deref() {
+            None => Ok(before.id_token.clone()),
+            Some(id_token) => self
+                .provider
+                .renewed_id_token(id_token, &before.id_token, now),
+        }
+    }
+}
+
+/// The value of a parameter that stands there once (RFC 6749 §3.1).
+fn single(parameters: &[u8], name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(parameters).filter(|(key, _)| key == name);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned())
+}
+
+/// A redirect after which the browser uses GET, and in whose address nothing of this request is left.
+fn see_other(location: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+impl axum::response::IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        page::respond(self.status(), &ErrorPage::new(&self))
+    }
+}

@@ -1,0 +1,306 @@
+//! The authorization server and the API as a client asks them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use shared_protocol::jose::Audience;
+use shared_protocol::outbound::{Fetched, Fetcher, FetcherSettings, Origin};
+use shared_protocol::time::Instant;
+use url::Url;
+use url::form_urlencoded;
+
+use super::error::AppError;
+use super::visits::Started;
+use super::{AppSettings, jwt};
+
+/// What the app asks to be allowed.
+const SCOPE: &str = "openid profile email offline_access profile:read";
+
+/// Where the authorization server has what (RFC 8414 §2).
+#[derive(Deserialize)]
+pub(crate) struct Endpoints {
+    issuer: String,
+    authorization_endpoint: Url,
+    token_endpoint: Url,
+    revocation_endpoint: Url,
+    userinfo_endpoint: Url,
+}
+
+/// A token response (RFC 6749 §5.1).
+#[derive(Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names that the RFCs give them"
+)]
+pub(crate) struct Tokens {
+    pub(crate) access_token: SecretString,
+    pub(crate) refresh_token: Option<SecretString>,
+    pub(crate) id_token: Option<String>,
+}
+
+/// The claims of an ID token that are checked each time (OpenID Connect Core §3.1.3.7).
+#[derive(Deserialize)]
+struct Checked {
+    iss: String,
+    aud: Audience,
+    exp: i64,
+}
+
+/// What a server said to a token.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+#[derive(Deserialize)]
+struct ErrorResponse {
+    error: String,
+    error_description: Option<String>,
+}
+
+/// Both servers.
+pub(crate) struct Provider {
+    settings: AppSettings,
+    redirect_uri: String,
+    fetcher: Fetcher,
+}
+
+impl Provider {
+    pub(crate) fn new(settings: AppSettings) -> anyhow::Result<Self> {
+        let fetcher = Fetcher::new(FetcherSettings {
+            allowed: vec![
+                Origin::try_from(settings.issuer.url())?,
+                Origin::try_from(settings.api.url())?,
+            ],
+            ..FetcherSettings::default()
+        })?;
+        Ok(Self {
+            redirect_uri: format!("http://localhost:{}/callback", settings.port),
+            settings,
+            fetcher,
+        })
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.settings.issuer.as_str()
+    }
+
+    pub(crate) fn api(&self) -> &str {
+        self.settings.api.as_str()
+    }
+
+    /// Where a person signs out of the authorization server.
+    pub(crate) fn sign_out_page(&self) -> String {
+        self.settings.issuer.endpoint("/oauth/logout")
+    }
+
+    /// The endpoints, asked anew each time: the app may have been started first.
+    pub(crate) async fn discover(&self) -> Result<Endpoints, AppError> {
+        let url = self.settings.issuer.metadata_url();
+        let fetched = self.fetcher.get(&url, "application/json").await?;
+        let endpoints: Endpoints = json(&fetched)?;
+        // RFC 8414 §3.3.
+        if endpoints.issuer == self.issuer() {
+            Ok(endpoints)
+        } else {
+            Err(AppError::OtherIssuer)
+        }
+    }
+
+    /// RFC 6749 §4.1.1, with PKCE (RFC 7636 §4.3), the API as resource (RFC 8707 §2.1), and a nonce.
+    pub(crate) fn authorization_url(
+        &self,
+        endpoints: &Endpoints,
+        state: &str,
+        started: &Started,
+    ) -> String {
+        let digest = Sha256::digest(started.verifier.expose_secret());
+        let challenge = URL_SAFE_NO_PAD.encode(digest);
+        let mut url = endpoints.authorization_endpoint.clone();
+        url.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", self.settings.client_id.as_str()),
+            ("redirect_uri", &self.redirect_uri),
+            ("scope", SCOPE),
+            ("resource", self.api()),
+            ("state", state),
+            ("nonce", &started.nonce),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        url.into()
+    }
+
+    /// RFC 6749 §4.1.3.
+    pub(crate) async fn redeem(
+        &self,
+        endpoints: &Endpoints,
+        code: &str,
+        verifier: &SecretString,
+    ) -> Result<Tokens, AppError> {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("code_verifier", verifier.expose_secret()),
+        ];
+        json(&self.post(&endpoints.token_endpoint, &form).await?)
+    }
+
+    /// RFC 6749 §6.
+    pub(crate) async fn refresh(
+        &self,
+        endpoints: &Endpoints,
+        refresh_token: &SecretString,
+    ) -> Result<Tokens, AppError> {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose_secret()),
+        ];
+        json(&self.post(&endpoints.token_endpoint, &form).await?)
+    }
+
+    /// RFC 7009 §2.1.
+    pub(crate) async fn revoke(
+        &self,
+        endpoints: &Endpoints,
+        token: &SecretString,
+    ) -> Result<(), AppError> {
+        let form = [("token", token.expose_secret())];
+        let fetched = self.post(&endpoints.revocation_endpoint, &form).await?;
+        if fetched.status.is_success() {
+            Ok(())
+        } else {
+            Err(refusal(&fetched))
+        }
+    }
+
+    /// The claims of the first ID token, if it is for this app and this flow (OpenID Connect Core §3.1.3.7). It came from the token
+    /// endpoint itself, so rule 6 leaves out the signature.
+    pub(crate) fn id_token(
+        &self,
+        id_token: &str,
+        nonce: &str,
+        now: Instant,
+    ) -> Result<Value, AppError> {
+        let claims = self.current_claims(id_token, now)?;
+        if claims.get("nonce").and_then(Value::as_str) != Some(nonce) {
+            return Err(AppError::IdToken("it belongs to another sign-in"));
+        }
+        Ok(claims)
+    }
+
+    /// The claims of an ID token that came with a refresh: of the same person (OpenID Connect Core §12.2).
+    pub(crate) fn renewed_id_token(
+        &self,
+        id_token: &str,
+        before: &Value,
+        now: Instant,
+    ) -> Result<Value, AppError> {
+        let claims = self.current_claims(id_token, now)?;
+        if claims.get("sub") != before.get("sub") {
+            return Err(AppError::IdToken("it is about somebody else"));
+        }
+        Ok(claims)
+    }
+
+    fn current_claims(&self, id_token: &str, now: Instant) -> Result<Value, AppError> {
+        let claims = jwt::claims(id_token).ok_or(AppError::IdToken("it is not a JWT"))?;
+        let checked = Checked::deserialize(&claims)
+            .map_err(|_| AppError::IdToken("it lacks a claim that it must have"))?;
+        if checked.iss != self.issuer() {
+            return Err(AppError::IdToken("another server issued it"));
+        }
+        if !checked.aud.iter().eq([self.settings.client_id.as_str()]) {
+            return Err(AppError::IdToken("it is for another client"));
+        }
+        if checked.exp <= now.as_secs() {
+            return Err(AppError::IdToken("it has expired"));
+        }
+        Ok(claims)
+    }
+
+    /// OpenID Connect Core §5.3.
+    pub(crate) async fn userinfo(
+        &self,
+        endpoints: &Endpoints,
+        access_token: &SecretString,
+    ) -> Result<Answer, AppError> {
+        self.call(&endpoints.userinfo_endpoint, access_token).await
+    }
+
+    /// What the API says about whose token this is.
+    pub(crate) async fn me(&self, access_token: &SecretString) -> Result<Answer, AppError> {
+        let base = self.api().trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/api/v1/users/me"))
+            .map_err(|_| AppError::Unexpected("the API has no address"))?;
+        self.call(&url, access_token).await
+    }
+
+    /// RFC 6750 §2.1.
+    async fn call(&self, url: &Url, access_token: &SecretString) -> Result<Answer, AppError> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose_secret()))
+            .map_err(|_| AppError::Unexpected("an access token that no header can hold"))?;
+        bearer.set_sensitive(true);
+        let mut request = request(Method::GET, url, Bytes::new())?;
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+        let fetched = self.fetcher.send(request).await?;
+        let body = match serde_json::from_slice::<Value>(&fetched.body) {
+            Ok(value) => super::page::pretty(&value),
+            Err(_) => String::from_utf8_lossy(&fetched.body).into_owned(),
+        };
+        Ok(Answer {
+            status: fetched.status.as_u16(),
+            body,
+        })
+    }
+
+    /// A form of a public client, which says who it is and proves nothing (RFC 6749 §3.2.1).
+    async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<Fetched, AppError> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .append_pair("client_id", self.settings.client_id.as_str())
+            .finish();
+        let mut request = request(Method::POST, url, body.into())?;
+        request.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        Ok(self.fetcher.send(request).await?)
+    }
+}
+
+fn request(method: Method, url: &Url, body: Bytes) -> Result<Request<Bytes>, AppError> {
+    Request::builder()
+        .method(method)
+        .uri(url.as_str())
+        .header(ACCEPT, "application/json")
+        .body(body)
+        .map_err(|_| AppError::Unexpected("an endpoint that is not a URL"))
+}
+
+/// The document of a response with status 200, or the refusal that it is.
+fn json<T: DeserializeOwned>(fetched: &Fetched) -> Result<T, AppError> {
+    if fetched.status != StatusCode::OK {
+        return Err(refusal(fetched));
+    }
+    serde_json::from_slice(&fetched.body)
+        .map_err(|_| AppError::Unexpected("a document that is not of its form"))
+}
+
+fn refusal(fetched: &Fetched) -> AppError {
+    match serde_json::from_slice::<ErrorResponse>(&fetched.body) {
+        Ok(response) => AppError::Refused {
+            error: response.error,
+            description: response.error_description,
+        },
+        Err(_) => AppError::Unexpected("an error without a code"),
+    }
+}

@@ -1,0 +1,81 @@
+//! The rows of the running authorization server, as its command line has them.
+
+use std::sync::Arc;
+
+use auth_server::config::Config;
+use auth_server::resource_servers::ResourceServer;
+use auth_server::server::{Records, World};
+use serde_json::{Value, json};
+use shared_protocol::random::SystemRandom;
+use shared_protocol::time::SystemClock;
+
+use crate::process::{Credentials, Place};
+
+pub(crate) struct Operator {
+    records: Records,
+    world: World,
+}
+
+impl Operator {
+    pub(crate) async fn at(place: &Place) -> Self {
+        let mut config = Config::default();
+        config.database.url =
+            format!("sqlite:{}", place.data().join("auth-server.db").display()).into();
+        let world = World {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        };
+        let records = Records::open(&config, &world).await.unwrap();
+        Self { records, world }
+    }
+
+    /// A client of this metadata (RFC 7591 §2). The secret of a public one is empty.
+    pub(crate) async fn register(&self, metadata: Value) -> Credentials {
+        let metadata = serde_json::from_value(metadata).unwrap();
+        let registered = self.records.register_client(metadata, &self.world);
+        let (id, secret) = registered.await.unwrap();
+        Credentials {
+            id: id.to_string(),
+            secret: secret.map_or_else(String::new, |secret| secret.expose().to_owned()),
+        }
+    }
+
+    /// A service that may read profiles.
+    pub(crate) async fn register_service(&self) -> Credentials {
+        self.register(json!({
+            "token_endpoint_auth_method": "client_secret_basic",
+            "grant_types": ["client_credentials"],
+            "scope": "profile:read",
+        }))
+        .await
+    }
+
+    /// A native app that may sign people in, with these redirect URIs.
+    pub(crate) async fn register_native(&self, name: &str, redirect_uris: &[&str]) -> Credentials {
+        self.register(json!({
+            "client_name": name,
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "application_type": "native",
+            "redirect_uris": redirect_uris,
+            "scope": "openid profile email offline_access profile:read",
+        }))
+        .await
+    }
+
+    /// Another resource server, for which `client` introspects.
+    pub(crate) async fn register_resource(&self, identifier: &str, client: &Credentials) {
+        let template = self.records.resource_servers.all().remove(0);
+        let server = ResourceServer {
+            identifier: identifier.parse().unwrap(),
+            introspection_client_id: Some(client.id.parse().unwrap()),
+            ..(*template).clone()
+        };
+        let now = self.world.clock.now();
+        self.records
+            .resource_servers
+            .put(&server, now)
+            .await
+            .unwrap();
+    }
+}
