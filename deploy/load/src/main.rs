@@ -15,10 +15,10 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use shared_server::telemetry::LogSettings;
 
-use crate::drive::{Template, anything, drive};
+use crate::drive::{Script, anything, drive};
 use crate::process::Process;
 use crate::report::{Figures, Report, Row};
-use crate::servers::{AuthServer, Server};
+use crate::servers::{AuthServer, Server, Stores};
 use crate::workload::Workload;
 
 /// As the server allocates, so does the floor.
@@ -77,6 +77,8 @@ struct Benchmark {
     /// Rounds of each workload
     #[arg(long, default_value_t = 3, value_parser = count(1..=100))]
     rounds: usize,
+    #[command(flatten)]
+    stores: Stores,
     /// Print JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -148,7 +150,7 @@ impl Benchmark {
         } else {
             &self.workloads
         };
-        let server = AuthServer::start(&program).await?;
+        let server = AuthServer::start(&program, &self.stores).await?;
         let floor = Server::floor().await?;
         let (idle_memory_kib, _) = server.server.process.memory()?;
         let mut rounds = vec![(Vec::new(), Vec::new()); workloads.len()];
@@ -191,20 +193,16 @@ impl Benchmark {
         floor: &Server,
         requests: usize,
     ) -> anyhow::Result<(Figures, Figures)> {
-        let template = workload
-            .template(server, self.connections, requests)
-            .await?;
-        let at_floor = Template {
-            path: workload.floor().into(),
-            method: template.method.clone(),
-            authorization: template.authorization.clone(),
-            bodies: template.bodies.clone(),
-        };
+        let script = workload
+            .script(server, self.connections, requests)
+            .await
+            .with_context(|| format!("before {workload}"))?;
+        let at_floor = workload.at_floor(&script);
         let load = (self.connections, requests);
         let at_floor = figures(floor, load, at_floor, anything)
             .await
             .context("floor")?;
-        let at_server = figures(&server.server, load, template, workload.check())
+        let at_server = figures(&server.server, load, script, workload.check())
             .await
             .with_context(|| workload.to_string())?;
         Ok((at_floor, at_server))
@@ -215,13 +213,13 @@ impl Benchmark {
 async fn figures(
     server: &Server,
     (connections, requests): (usize, usize),
-    template: Template,
+    script: Script,
     check: fn(&bytes::Bytes) -> anyhow::Result<()>,
 ) -> anyhow::Result<Figures> {
     let process: &Process = &server.process;
     process.forget_peak()?;
     let before = process.cpu()?;
-    let mut driven = drive(server.port, connections, requests, template, check).await?;
+    let mut driven = drive(server.port, connections, requests, script, check).await?;
     let spent = process.cpu()?.since(&before);
     let (_, peak) = process.memory()?;
     Ok(Figures::of(

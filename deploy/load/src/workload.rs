@@ -6,9 +6,8 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::Method;
-use serde_json::Value;
 
-use crate::drive::{Template, anything, drive};
+use crate::drive::{Refresh, Script, Template, anything, drive, member};
 use crate::floor;
 use crate::servers::AuthServer;
 
@@ -17,6 +16,12 @@ use crate::servers::AuthServer;
 pub(crate) enum Workload {
     /// A token by `client_secret_basic`, signed with ES256
     ClientCredentials,
+    /// From the authorization request to tokens: PKCE, an access token and an ID token, signed with ES256
+    CodeFlow,
+    /// A rotated refresh token, an access token and an ID token, signed with ES256
+    Refresh,
+    /// Claims about a person, by one and the same token
+    Userinfo,
     /// Introspection of one and the same token
     IntrospectionRepeated,
     /// Introspection of tokens never seen before
@@ -31,6 +36,9 @@ impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ClientCredentials => "client-credentials",
+            Self::CodeFlow => "code-flow",
+            Self::Refresh => "refresh",
+            Self::Userinfo => "userinfo",
             Self::IntrospectionRepeated => "introspection-repeated",
             Self::IntrospectionFresh => "introspection-fresh",
             Self::Jwks => "jwks",
@@ -40,87 +48,127 @@ impl fmt::Display for Workload {
 }
 
 impl Workload {
-    /// CPU time that one request may cost the server, in milliseconds.
+    /// CPU time that one unit may cost the server, in milliseconds.
     pub(crate) const fn budget(self) -> f64 {
         match self {
             Self::ClientCredentials => 0.045,
+            Self::CodeFlow => 0.20,
+            Self::Refresh => 0.13,
+            Self::Userinfo => 0.03,
             Self::IntrospectionRepeated => 0.02,
             Self::IntrospectionFresh => 0.09,
             Self::Jwks | Self::Metadata => 0.012,
         }
     }
 
-    /// The path of the bare handler that it is compared with: one that signs if it signs, else one that only answers.
-    pub(crate) const fn floor(self) -> &'static str {
+    /// The bare handler that it is compared with, one that signs if it signs, else one that only answers; and how many requests.
+    const fn floor(self) -> (&'static str, usize) {
         match self {
-            Self::ClientCredentials => floor::SIGN,
-            Self::IntrospectionRepeated
+            Self::CodeFlow => (floor::SIGN, 2),
+            Self::ClientCredentials | Self::Refresh => (floor::SIGN, 1),
+            Self::Userinfo
+            | Self::IntrospectionRepeated
             | Self::IntrospectionFresh
             | Self::Jwks
-            | Self::Metadata => floor::ANSWER,
+            | Self::Metadata => (floor::ANSWER, 1),
         }
     }
 
-    /// What to send for a round of `requests`; tokens that it takes are got here, outside of what is measured.
+    /// What to do for a round of `requests`; tokens that it takes are got here, outside of what is measured.
     ///
     /// # Errors
     /// If the tokens cannot be had.
-    pub(crate) async fn template(
+    pub(crate) async fn script(
         self,
         server: &AuthServer,
         connections: usize,
         requests: usize,
-    ) -> anyhow::Result<Template> {
-        let tokens = match self {
-            Self::ClientCredentials => return Ok(token_request(server)),
-            Self::Jwks => return Ok(Template::get("/oauth/jwks")),
-            Self::Metadata => return Ok(Template::get("/.well-known/oauth-authorization-server")),
-            Self::IntrospectionRepeated => 1,
-            Self::IntrospectionFresh => requests,
-        };
+    ) -> anyhow::Result<Script> {
         let port = server.server.port;
-        let got = drive(
-            port,
-            connections,
-            tokens,
-            token_request(server),
-            introspection,
-        )
-        .await?;
-        Ok(Template {
-            method: Method::POST,
-            path: "/oauth/introspect".into(),
-            authorization: Some(server.introspector.basic()),
-            bodies: got.read,
-        })
+        let template = match self {
+            Self::ClientCredentials => token_request(server),
+            Self::Jwks => Template::get("/oauth/jwks"),
+            Self::Metadata => Template::get("/.well-known/oauth-authorization-server"),
+            Self::CodeFlow => return Ok(Script::CodeFlow(server.code_flow())),
+            Self::Refresh => {
+                let flow = Script::CodeFlow(server.code_flow());
+                let read = |body: &Bytes| member(body, "refresh_token");
+                let got = drive(port, connections, connections, flow, read).await?;
+                return Ok(Script::Refresh(Refresh {
+                    form: server.refresh_form(),
+                    tokens: got.read,
+                }));
+            }
+            Self::Userinfo => {
+                let flow = Script::CodeFlow(server.code_flow());
+                let read = |body: &Bytes| member(body, "access_token");
+                let got = drive(port, 1, 1, flow, read).await?;
+                let token = got.read.first().context("no token")?;
+                Template {
+                    authorization: Some(format!("Bearer {token}")),
+                    ..Template::get("/oauth/userinfo")
+                }
+            }
+            Self::IntrospectionRepeated | Self::IntrospectionFresh => {
+                let tokens = if self == Self::IntrospectionFresh {
+                    requests
+                } else {
+                    1
+                };
+                let request = Script::Repeat(token_request(server), 1);
+                let got = drive(port, connections, tokens, request, introspection).await?;
+                Template {
+                    method: Method::POST,
+                    path: "/oauth/introspect".into(),
+                    authorization: Some(server.introspector.basic()),
+                    bodies: got.read,
+                }
+            }
+        };
+        Ok(Script::Repeat(template, 1))
+    }
+
+    /// The same load for the floor: as large a request where it is one and the same, to a bare handler.
+    pub(crate) fn at_floor(self, script: &Script) -> Script {
+        let (path, times) = self.floor();
+        let (method, authorization, bodies) = match script {
+            Script::Repeat(template, _) => (
+                template.method.clone(),
+                template.authorization.clone(),
+                template.bodies.clone(),
+            ),
+            Script::CodeFlow(flow) => (Method::POST, None, vec![flow.form.clone().into()]),
+            Script::Refresh(refresh) => (Method::POST, None, vec![refresh.form.clone().into()]),
+        };
+        let template = Template {
+            method,
+            path: path.into(),
+            authorization,
+            bodies,
+        };
+        Script::Repeat(template, times)
     }
 
     /// What every response must be.
     pub(crate) const fn check(self) -> fn(&Bytes) -> anyhow::Result<()> {
         match self {
             Self::IntrospectionRepeated | Self::IntrospectionFresh => active,
-            Self::ClientCredentials | Self::Jwks | Self::Metadata => anything,
+            Self::CodeFlow | Self::Refresh => identifies,
+            Self::ClientCredentials | Self::Userinfo | Self::Jwks | Self::Metadata => anything,
         }
     }
 }
 
 fn token_request(server: &AuthServer) -> Template {
     Template {
-        method: Method::POST,
-        path: "/oauth/token".into(),
         authorization: Some(server.client.basic()),
-        bodies: vec![Bytes::from_static(
-            b"grant_type=client_credentials&scope=read",
-        )],
+        ..Template::token("grant_type=client_credentials&scope=read".into())
     }
 }
 
 /// From a token response (RFC 6749 §5.1) the form that introspects its token (RFC 7662 §2.1). A JWT needs no escapes.
 fn introspection(body: &Bytes) -> anyhow::Result<Bytes> {
-    let response: Value = serde_json::from_slice(body)?;
-    let token = response.get("access_token").and_then(Value::as_str);
-    let token = token.context("a token response without a token")?;
-    Ok(format!("token={token}").into())
+    Ok(format!("token={}", member(body, "access_token")?).into())
 }
 
 /// RFC 7662 §2.2: refusing is cheaper than what is to be measured, so that a token that is not active is an error.
@@ -131,6 +179,11 @@ fn active(body: &Bytes) -> anyhow::Result<()> {
         "a token is not active"
     );
     Ok(())
+}
+
+/// A token response with an ID token (OpenID Connect Core §3.1.3.3).
+fn identifies(body: &Bytes) -> anyhow::Result<()> {
+    member(body, "id_token").map(drop)
 }
 
 #[cfg(test)]
@@ -152,5 +205,7 @@ mod tests {
         assert!(introspection(&Bytes::from_static(b"{}")).is_err());
         assert!(active(&Bytes::from_static(br#"{"active":true,"sub":"x"}"#)).is_ok());
         assert!(active(&Bytes::from_static(br#"{"active":false}"#)).is_err());
+        assert!(identifies(&Bytes::from_static(br#"{"id_token":"a.b.c"}"#)).is_ok());
+        assert!(identifies(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
     }
 }
