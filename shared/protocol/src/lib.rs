@@ -5,6 +5,7 @@ pub mod bearer;
 pub mod client_id;
 pub mod issuer;
 pub mod jose;
+pub mod lookups;
 pub mod outbound;
 pub mod random;
 pub mod resource;

@@ -5,8 +5,11 @@ mod address;
 mod config;
 mod conn;
 mod error;
+mod metrics;
 mod migrations;
 mod postgres;
+mod prepared;
+mod space;
 mod sqlite;
 
 use std::sync::Arc;
@@ -14,14 +17,18 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::{Pool, PoolError};
+use prometheus::Registry;
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use address::Address;
 pub use config::DatabaseConfig;
 pub use conn::{Conn, Lease, Pooled, Running};
 pub use error::{DbError, OptionalRow, Result};
+use metrics::{DbMetrics, PoolName, Work};
 pub use migrations::Migrations;
 use postgres::Connector;
+pub use prepared::{PreparedOnce, prepared_once};
 use sqlite::Role;
 pub use sqlite::{Executor, SqliteConn};
 
@@ -93,6 +100,7 @@ struct Inner {
     pools: Pools,
     wait_timeout: Duration,
     statement_timeout: Duration,
+    meter: Arc<DbMetrics>,
 }
 
 enum Pools {
@@ -136,6 +144,7 @@ impl Store {
             pools,
             wait_timeout: settings.wait_timeout,
             statement_timeout: settings.statement_timeout,
+            meter: Arc::default(),
         }));
         match store.backend() {
             Backend::Sqlite => drop(store.write().await?),
@@ -152,8 +161,14 @@ impl Store {
     /// [`DbError::Unavailable`] if there is none within the time to wait.
     pub async fn read(&self) -> Result<Conn> {
         match &self.0.pools {
-            Pools::Sqlite { readers, .. } => self.lend_sqlite(readers).await,
-            Pools::Postgres { pool, .. } => self.lend_postgres(pool).await,
+            Pools::Sqlite { readers, .. } => {
+                let lent = self.lend(readers.get(), PoolName::Readers, Work::Read);
+                Ok(Conn::Sqlite(lent.await?))
+            }
+            Pools::Postgres { pool, .. } => {
+                let lent = self.lend(pool.get(), PoolName::All, Work::Read);
+                Ok(Conn::Postgres(lent.await?))
+            }
         }
     }
 
@@ -163,8 +178,14 @@ impl Store {
     /// [`DbError::Unavailable`] if there is none within the time to wait.
     pub async fn write(&self) -> Result<Conn> {
         match &self.0.pools {
-            Pools::Sqlite { writer, .. } => self.lend_sqlite(writer).await,
-            Pools::Postgres { pool, .. } => self.lend_postgres(pool).await,
+            Pools::Sqlite { writer, .. } => {
+                let lent = self.lend(writer.get(), PoolName::Writer, Work::Write);
+                Ok(Conn::Sqlite(lent.await?))
+            }
+            Pools::Postgres { pool, .. } => {
+                let lent = self.lend(pool.get(), PoolName::All, Work::Write);
+                Ok(Conn::Postgres(lent.await?))
+            }
         }
     }
 
@@ -205,28 +226,56 @@ impl Store {
     /// How busy the pools are now.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
-        let statuses = match &self.0.pools {
-            Pools::Sqlite {
-                readers, writer, ..
-            } => vec![readers.status(), writer.status()],
-            Pools::Postgres { pool, .. } => vec![pool.status()],
-        };
-        let sum = |of: fn(&_) -> usize| statuses.iter().map(of).sum();
+        let pools = self.pool_statuses();
+        let sum = |of: fn(&PoolStatus) -> usize| pools.iter().map(|(_, pool)| of(pool)).sum();
         PoolStatus {
-            in_use: sum(|pool| pool.size.saturating_sub(pool.available)),
-            size: sum(|pool| pool.max_size),
+            in_use: sum(|pool| pool.in_use),
+            size: sum(|pool| pool.size),
             waiting: sum(|pool| pool.waiting),
         }
     }
 
-    async fn lend_sqlite(&self, pool: &Pool<SqliteConn>) -> Result<Conn> {
-        let object = self.within_wait(pool.get(), pool_error).await?;
-        Ok(Conn::Sqlite(Lease::new(object, self.0.statement_timeout)))
+    /// Shows in `registry` how busy this database is and how it answers.
+    ///
+    /// # Errors
+    /// If another is shown there already.
+    pub fn register(&self, registry: &Registry) -> std::result::Result<(), prometheus::Error> {
+        metrics::register(self, registry)
     }
 
-    async fn lend_postgres(&self, pool: &Pool<AsyncPgConnection>) -> Result<Conn> {
-        let object = self.within_wait(pool.get(), pool_error).await?;
-        Ok(Conn::Postgres(Lease::new(object, self.0.statement_timeout)))
+    fn pool_statuses(&self) -> Vec<(PoolName, PoolStatus)> {
+        // Of two types, with methods of the same names.
+        macro_rules! status {
+            ($pool:expr) => {{
+                let status = $pool.status();
+                PoolStatus {
+                    in_use: status.size.saturating_sub(status.available),
+                    size: status.max_size,
+                    waiting: status.waiting,
+                }
+            }};
+        }
+        match &self.0.pools {
+            Pools::Sqlite {
+                readers, writer, ..
+            } => vec![
+                (PoolName::Readers, status!(readers)),
+                (PoolName::Writer, status!(writer)),
+            ],
+            Pools::Postgres { pool, .. } => vec![(PoolName::All, status!(pool))],
+        }
+    }
+
+    async fn lend<O: Pooled>(
+        &self,
+        connection: impl Future<Output = Result<O, PoolError>>,
+        pool: PoolName,
+        work: Work,
+    ) -> Result<Lease<O>> {
+        let (began, meter) = (Instant::now(), &self.0.meter);
+        let object = self.within_wait(connection, pool_error).await;
+        meter.waited(pool, began.elapsed());
+        Ok(Lease::new(object?, self.0.statement_timeout, work, meter))
     }
 
     /// One bound for all that stands between a task and its connection: the queue, the network, the handshakes.

@@ -1,11 +1,14 @@
 //! What a server remembers for minutes: codes, pushed requests, replayed `jti`s, counters. In memory for one node, in
-//! Redis for many, behind the same five verbs.
+//! Redis for many, behind the same six verbs.
 //!
-//! Each of [`Ephemeral::put_new`], [`Ephemeral::take`] and [`Ephemeral::hit`] is one atomic step, so that "at most
+//! Each of [`Ephemeral::put_new`], [`Ephemeral::take`], [`Ephemeral::hit`] and [`Ephemeral::draw`] is one atomic step, so that "at most
 //! once" holds against any number of callers on any number of nodes. Every value carries its own deadline, which is
 //! compared with the `now` that the caller passes; the store's own expiry only collects rubbish, a minute later.
 
+pub(crate) mod bucket;
+mod config;
 mod memory;
+mod metrics;
 mod redis;
 
 use std::error::Error;
@@ -13,12 +16,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Registry;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use shared_protocol::time::{Clock, Instant};
 use thiserror::Error;
 
+pub use self::bucket::{Bucket, Drawn, LONGEST_FILL, MOST_TOKENS};
+pub use self::config::EphemeralConfig;
 use self::memory::Memory;
+use self::metrics::{EphemeralMetrics, Verb};
 use self::redis::Redis;
 
 /// How long an entry is kept after its deadline. Callers read their clocks a little apart, on several nodes: one that
@@ -175,7 +182,10 @@ impl Window {
 
 /// The ephemeral store. Clones share it.
 #[derive(Clone)]
-pub struct Ephemeral(Store);
+pub struct Ephemeral {
+    store: Store,
+    meter: Arc<EphemeralMetrics>,
+}
 
 #[derive(Clone)]
 enum Store {
@@ -194,21 +204,35 @@ impl Ephemeral {
     /// than 6.2, or may evict entries (a `maxmemory-policy` other than `noeviction`);
     /// [`EphemeralError::Unavailable`] if Redis does not answer.
     pub async fn connect(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self(match redis::Target::parse(settings)? {
+        let meter = Arc::<EphemeralMetrics>::default();
+        let store = match redis::Target::parse(settings)? {
             redis::Target::Memory => Store::Memory(Memory::start(settings.capacity, clock)),
             redis::Target::Single(server) => {
-                Store::Redis(redis::connect(*server, settings, clock).await?)
+                Store::Redis(redis::connect(*server, settings, clock, &meter).await?)
             }
             redis::Target::Cluster(seeds) => {
-                Store::Cluster(redis::connect_cluster(seeds, settings, clock).await?)
+                Store::Cluster(redis::connect_cluster(seeds, settings, clock, &meter).await?)
             }
-        }))
+        };
+        Ok(Self { store, meter })
+    }
+
+    /// Shows in `registry` how this store answers, and how full it is where that is known.
+    ///
+    /// # Errors
+    /// If another is shown there already.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let memory = match &self.store {
+            Store::Memory(memory) => Some(Arc::clone(memory)),
+            Store::Redis(_) | Store::Cluster(_) => None,
+        };
+        self.meter.register(registry, memory)
     }
 
     /// Stores `entry`, whatever was there before.
     pub async fn put(&self, key: &Key, entry: Entry<'_>, now: Instant) -> Result<()> {
-        match &self.0 {
-            Store::Memory(memory) => memory.put(key, entry, now),
+        match &self.store {
+            Store::Memory(memory) => self.meter.failed(Verb::Put, memory.put(key, entry, now)),
             Store::Redis(redis) => redis.put(key, entry, now).await,
             Store::Cluster(redis) => redis.put(key, entry, now).await,
         }
@@ -216,8 +240,10 @@ impl Ephemeral {
 
     /// Stores `entry` if no live one is there, taken or not. Of any number of callers exactly one stores.
     pub async fn put_new(&self, key: &Key, entry: Entry<'_>, now: Instant) -> Result<PutNew> {
-        match &self.0 {
-            Store::Memory(memory) => memory.put_new(key, entry, now),
+        match &self.store {
+            Store::Memory(memory) => self
+                .meter
+                .failed(Verb::PutNew, memory.put_new(key, entry, now)),
             Store::Redis(redis) => redis.put_new(key, entry, now).await,
             Store::Cluster(redis) => redis.put_new(key, entry, now).await,
         }
@@ -225,7 +251,7 @@ impl Ephemeral {
 
     /// The value, if it is live and was not taken.
     pub async fn get(&self, key: &Key, now: Instant) -> Result<Option<Vec<u8>>> {
-        match &self.0 {
+        match &self.store {
             Store::Memory(memory) => Ok(memory.get(key, now)),
             Store::Redis(redis) => redis.get(key, now).await,
             Store::Cluster(redis) => redis.get(key, now).await,
@@ -235,7 +261,7 @@ impl Ephemeral {
     /// Takes the value and leaves its mark, which stays until the deadline of the entry. Of any number of callers
     /// exactly one is the first.
     pub async fn take(&self, key: &Key, now: Instant) -> Result<Take> {
-        match &self.0 {
+        match &self.store {
             Store::Memory(memory) => Ok(memory.take(key, now)),
             Store::Redis(redis) => redis.take(key, now).await,
             Store::Cluster(redis) => redis.take(key, now).await,
@@ -246,8 +272,8 @@ impl Ephemeral {
     /// the same key do not meet, nor do counters of different widths.
     pub async fn hit(&self, key: &Key, window: Duration, now: Instant) -> Result<Hits> {
         let window = Window::at(now, window);
-        let count = match &self.0 {
-            Store::Memory(memory) => memory.hit(key, window, now)?,
+        let count = match &self.store {
+            Store::Memory(memory) => self.meter.failed(Verb::Hit, memory.hit(key, window, now))?,
             Store::Redis(redis) => redis.hit(key, window, now).await?,
             Store::Cluster(redis) => redis.hit(key, window, now).await?,
         };
@@ -257,9 +283,19 @@ impl Ephemeral {
         })
     }
 
+    /// Takes up to `want` tokens out of the bucket of this key; one that was never drawn from is full. Buckets, entries and
+    /// counters of the same key do not meet. In memory, buckets that nobody drew from lately are forgotten when there are many.
+    pub async fn draw(&self, key: &Key, bucket: &Bucket, want: u32, now: Instant) -> Result<Drawn> {
+        match &self.store {
+            Store::Memory(memory) => Ok(memory.draw(key, bucket, want, now)),
+            Store::Redis(redis) => redis.draw(key, bucket, want, now).await,
+            Store::Cluster(redis) => redis.draw(key, bucket, want, now).await,
+        }
+    }
+
     /// Whether the store answers; in a Cluster, every master.
     pub async fn ping(&self) -> Result<()> {
-        match &self.0 {
+        match &self.store {
             Store::Memory(_) => Ok(()),
             Store::Redis(redis) => redis.ping().await,
             Store::Cluster(redis) => redis.ping().await,
@@ -269,16 +305,16 @@ impl Ephemeral {
     /// Whether other nodes see the same entries.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        match &self.0 {
+        match &self.store {
             Store::Memory(_) => false,
             Store::Redis(_) | Store::Cluster(_) => true,
         }
     }
 
-    /// How many entries and counters are held, those not yet collected included; `None` where asking costs a command.
+    /// How many entries and counters are held, those not yet collected included (buckets are not); `None` where asking costs a command.
     #[must_use]
     pub fn len_hint(&self) -> Option<usize> {
-        match &self.0 {
+        match &self.store {
             Store::Memory(memory) => Some(memory.len()),
             Store::Redis(_) | Store::Cluster(_) => None,
         }

@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod databases;
+pub mod line;
 pub mod random;
 pub mod redis;
 pub mod ssrf;
 pub mod stores;
+pub mod wire;

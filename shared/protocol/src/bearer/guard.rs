@@ -16,6 +16,7 @@ use super::presented::bearer_token;
 use super::verifier::{Always, Verifier};
 use super::{AccessToken, BearerError, BearerRefusal, GuardSettings, InvalidGuard};
 use crate::issuer::Issuer;
+use crate::lookups::Lookups;
 use crate::scope::ScopeSet;
 
 /// What accepts tokens for one resource server. Cheap to clone; clones share what they remember.
@@ -79,6 +80,12 @@ impl Guard {
     pub async fn ready(&self) -> Result<(), String> {
         let ready = self.0.verifier.ready().await;
         ready.map_err(|(issuer, failure)| format!("{issuer}: {failure}"))
+    }
+
+    /// What is remembered of tokens, by name, and how often it was asked for.
+    #[must_use]
+    pub fn lookups(&self) -> [(&'static str, Arc<Lookups>); 2] {
+        self.0.verifier.lookups()
     }
 
     /// Where the document of [`Guard::resource_metadata`] is to be served (RFC 9728 §3.1).

@@ -19,6 +19,7 @@ use super::access_token::{TokenClaims, Vouched};
 use super::{IntrospectionCredentials, InvalidToken, IssuerFailure};
 use crate::issuer::Issuer;
 use crate::jose::object;
+use crate::lookups::Lookups;
 use crate::outbound::Fetcher;
 use crate::time::Instant;
 
@@ -33,6 +34,7 @@ pub(super) struct Introspection {
     believed_for: Duration,
     // By the token's digest, with the moment from which it is asked for again.
     answers: Cache<[u8; 32], (Instant, Answer)>,
+    lookups: Arc<Lookups>,
 }
 
 impl Introspection {
@@ -49,7 +51,13 @@ impl Introspection {
             fetcher,
             believed_for,
             answers: Cache::new(remembered),
+            lookups: Arc::default(),
         }
+    }
+
+    /// The same, its look-ups counted where others are too.
+    pub(super) fn counting(self, lookups: Arc<Lookups>) -> Self {
+        Self { lookups, ..self }
     }
 
     /// What the issuer says about this token. An answer holds for the cache's time, counted from when it was asked for.
@@ -63,9 +71,9 @@ impl Introspection {
         now: Instant,
     ) -> Result<Answer, IssuerFailure> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some((until, answer)) = self.answers.get(&digest)
-            && now < until
-        {
+        let believed = self.answers.get(&digest).filter(|(until, _)| now < *until);
+        self.lookups.count(believed.is_some());
+        if let Some((_, answer)) = believed {
             return Ok(answer);
         }
         let answer = self.fetch(token, endpoint).await?;

@@ -13,6 +13,7 @@ use super::{AccessToken, BearerError, GuardSettings, InvalidGuard, InvalidToken}
 use super::{IssuerFailure, Policy};
 use crate::issuer::Issuer;
 use crate::jose::{JwtError, JwtKind, UnverifiedJwt, VerifiedTokens, object};
+use crate::lookups::Lookups;
 use crate::resource::ResourceId;
 use crate::scope::ScopeSet;
 use crate::time::{Clock, Instant};
@@ -32,6 +33,7 @@ pub(super) struct Verifier {
     issuers: Vec<Trusted>,
     clock: Arc<dyn Clock>,
     verified: VerifiedTokens<Vouched>,
+    introspected: Arc<Lookups>,
 }
 
 struct Trusted {
@@ -49,6 +51,7 @@ impl Verifier {
         if settings.introspection_cache > MAX_BELIEVED {
             return Err(InvalidGuard::IntrospectionCache);
         }
+        let introspected = Arc::<Lookups>::default();
         let mut issuers: Vec<Trusted> = Vec::with_capacity(settings.issuers.len());
         for trusted in settings.issuers {
             let issuer = trusted.issuer;
@@ -74,6 +77,7 @@ impl Verifier {
                         settings.introspection_cache,
                         settings.remembered,
                     )
+                    .counting(Arc::clone(&introspected))
                 }),
                 issuer,
             });
@@ -83,7 +87,15 @@ impl Verifier {
             issuers,
             clock: settings.clock,
             verified: VerifiedTokens::new(settings.remembered),
+            introspected,
         })
+    }
+
+    pub(super) fn lookups(&self) -> [(&'static str, Arc<Lookups>); 2] {
+        [
+            ("verified_tokens", self.verified.lookups()),
+            ("introspections", Arc::clone(&self.introspected)),
+        ]
     }
 
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {

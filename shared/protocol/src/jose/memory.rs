@@ -7,11 +7,13 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::KeyId;
+use crate::lookups::Lookups;
 
 /// Remembers, by the digest of a token, which key signed it and what its claims were. What changes with time or with the
 /// request (expiry, audience, revocation, proof of possession) is never remembered and must be checked each time.
 pub struct VerifiedTokens<T> {
     seen: Cache<[u8; 32], (KeyId, Arc<T>)>,
+    lookups: Arc<Lookups>,
 }
 
 impl<T: Send + Sync + 'static> VerifiedTokens<T> {
@@ -23,18 +25,30 @@ impl<T: Send + Sync + 'static> VerifiedTokens<T> {
             .max_capacity(capacity)
             .time_to_live(Duration::from_mins(10))
             .build();
-        Self { seen }
+        Self {
+            seen,
+            lookups: Arc::default(),
+        }
+    }
+
+    /// How often a token was remembered.
+    #[must_use]
+    pub fn lookups(&self) -> Arc<Lookups> {
+        Arc::clone(&self.lookups)
     }
 
     /// The claims of this very token, if its signature was verified before with a key that `is_current`.
     pub fn recall(&self, token: &str, is_current: impl FnOnce(&KeyId) -> bool) -> Option<Arc<T>> {
         let digest = digest(token);
-        let (kid, claims) = self.seen.get(&digest)?;
-        if is_current(&kid) {
-            return Some(claims);
-        }
-        self.seen.invalidate(&digest);
-        None
+        let claims = self.seen.get(&digest).and_then(|(kid, claims)| {
+            if is_current(&kid) {
+                return Some(claims);
+            }
+            self.seen.invalidate(&digest);
+            None
+        });
+        self.lookups.count(claims.is_some());
+        claims
     }
 
     /// Keeps the claims of a token whose signature was just verified with the key `kid`.

@@ -41,6 +41,18 @@ pub enum Origin {
     Together,
 }
 
+impl Mistake {
+    /// Settings that do not agree, or do not suffice; `key` is the one to begin with.
+    #[must_use]
+    pub fn together(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            origin: Origin::Together,
+            reason: reason.into(),
+        }
+    }
+}
+
 impl Origin {
     /// The key `path` as it would be written here.
     pub(super) fn spell(&self, path: &[String]) -> String {

@@ -1,5 +1,6 @@
 //! One connection on loan, of either database, and transactions on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::SqliteConnection;
@@ -9,9 +10,12 @@ use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
+use super::metrics::{DbMetrics, Work};
 use super::sqlite::SqliteConn;
 use super::{DbError, Result};
+use crate::telemetry::SPANS;
 
 /// A connection on loan from a [`Store`](super::Store); goes back when dropped.
 pub enum Conn {
@@ -64,7 +68,12 @@ impl Conn {
             Self::Sqlite(lease) => Self::Sqlite(lease.hold()),
             Self::Postgres(lease) => Self::Postgres(lease.hold()),
         };
-        let outcome = held.perform(work).await;
+        let (began, meter, span) = match &held {
+            Self::Sqlite(lease) => lease.begins(),
+            Self::Postgres(lease) => lease.begins(),
+        };
+        let outcome = held.perform(work).instrument(span).await;
+        meter.transaction_ended(outcome.is_ok(), began.elapsed());
         *self = held;
         outcome
     }
@@ -147,14 +156,18 @@ pub struct Lease<O: Pooled> {
     object: Option<Box<O>>,
     unfinished: u32,
     limit: Duration,
+    work: Work,
+    meter: Arc<DbMetrics>,
 }
 
 impl<O: Pooled> Lease<O> {
-    pub(super) fn new(object: O, limit: Duration) -> Self {
+    pub(super) fn new(object: O, limit: Duration, work: Work, meter: &Arc<DbMetrics>) -> Self {
         Self {
             object: Some(Box::new(object)),
             unfinished: 0,
             limit,
+            work,
+            meter: Arc::clone(meter),
         }
     }
 
@@ -169,8 +182,15 @@ impl<O: Pooled> Lease<O> {
             ));
         };
         let running = Running {
+            work: if self.unfinished > 0 {
+                Work::Transaction
+            } else {
+                self.work
+            },
             unfinished: &mut self.unfinished,
             limit: self.limit,
+            meter: &self.meter,
+            system: O::SYSTEM,
         };
         Ok((&mut ***object, running))
     }
@@ -178,8 +198,20 @@ impl<O: Pooled> Lease<O> {
     fn hold(&mut self) -> Self {
         Self {
             object: self.object.take(),
+            meter: Arc::clone(&self.meter),
             ..*self
         }
+    }
+
+    /// A transaction begins.
+    fn begins(&self) -> (Instant, Arc<DbMetrics>, tracing::Span) {
+        let span = tracing::debug_span!(
+            target: SPANS,
+            "database transaction",
+            otel.kind = "client",
+            db.system.name = O::SYSTEM
+        );
+        (Instant::now(), Arc::clone(&self.meter), span)
     }
 
     fn discard(&mut self) {
@@ -199,17 +231,24 @@ impl<O: Pooled> Drop for Lease<O> {
 
 /// A connection that knows its pool.
 pub trait Pooled: std::ops::DerefMut + Send {
+    /// What OpenTelemetry calls its database.
+    const SYSTEM: &'static str;
+
     /// Leaves the pool and closes.
     fn discard(self);
 }
 
 impl Pooled for Object<SqliteConn> {
+    const SYSTEM: &'static str = "sqlite";
+
     fn discard(self) {
         drop(Object::take(self));
     }
 }
 
 impl Pooled for Object<AsyncPgConnection> {
+    const SYSTEM: &'static str = "postgresql";
+
     fn discard(self) {
         drop(Object::take(self));
     }
@@ -219,6 +258,9 @@ impl Pooled for Object<AsyncPgConnection> {
 pub struct Running<'a> {
     unfinished: &'a mut u32,
     limit: Duration,
+    work: Work,
+    meter: &'a DbMetrics,
+    system: &'static str,
 }
 
 /// PostgreSQL ends a statement itself when its time is over, and the connection lives on. We only step in when the
@@ -233,20 +275,37 @@ impl Running<'_> {
     pub async fn until<T>(self, query: impl Future<Output = QueryResult<T>>) -> Result<T> {
         *self.unfinished += 1;
         let began = Instant::now();
+        let span = tracing::debug_span!(
+            target: SPANS,
+            "database statement",
+            otel.kind = "client",
+            db.system.name = self.system,
+            db.operation.name = self.work.as_str(),
+            error.type = tracing::field::Empty
+        );
+        let query = query.instrument(span.clone());
         let answer = tokio::time::timeout(self.limit + GRACE, query).await;
+        let took = began.elapsed();
         let too_long = || DbError::Unavailable(format!("no answer within {:?}", self.limit));
-        let Ok(answer) = answer else {
-            return Err(too_long());
-        };
-        *self.unfinished -= 1;
-        answer.map_err(|error| {
-            let unknown = matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _));
-            // The server's words for it depend on its language, and diesel keeps its code from us.
-            if unknown && began.elapsed() >= self.limit {
-                too_long()
-            } else {
-                error.into()
+        let answer = match answer {
+            Ok(answer) => {
+                *self.unfinished -= 1;
+                answer.map_err(|error| {
+                    let unknown =
+                        matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _));
+                    // The server's words for it depend on its language, and diesel keeps its code from us.
+                    if unknown && took >= self.limit {
+                        too_long()
+                    } else {
+                        error.into()
+                    }
+                })
             }
-        })
+            Err(_) => Err(too_long()),
+        };
+        if let Some(failure) = self.meter.statement_ended(self.work, took, &answer) {
+            span.record("error.type", failure);
+        }
+        answer
     }
 }

@@ -44,6 +44,13 @@ const UNAVAILABLE: [&str; 8] = [
 
 impl From<Error> for DbError {
     fn from(error: Error) -> Self {
+        // The connection broke within a transaction: this is what diesel says of it from then on.
+        if matches!(
+            error,
+            Error::BrokenTransactionManager | Error::RollbackErrorOnCommit { .. }
+        ) {
+            return Self::Unavailable(error.to_string());
+        }
         let Error::DatabaseError(kind, about) = &error else {
             return Self::Query(error);
         };

@@ -23,6 +23,12 @@ pub struct Migrations {
     pub postgres: EmbeddedMigrations,
 }
 
+/// The tables of what both servers stand on.
+static SHARED: Migrations = Migrations {
+    sqlite: diesel_migrations::embed_migrations!("../../migrations/shared/sqlite"),
+    postgres: diesel_migrations::embed_migrations!("../../migrations/shared/postgres"),
+};
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Any number will do that nobody else uses in this database.
@@ -41,8 +47,8 @@ struct Version {
 }
 
 impl Store {
-    /// Applies what is pending, in order, on a connection of its own, and gives the names of what was applied. Others
-    /// that do the same at the same time wait, and find nothing to do.
+    /// Applies what is pending, in order, on a connection of its own, and gives the names of what was applied: first the tables
+    /// of [`jobs`](crate::jobs), then those of `migrations`. Others that do the same at the same time wait, and find nothing to do.
     ///
     /// # Errors
     /// [`DbError::Migration`] naming what failed, [`DbError::Unavailable`] if there is no connection.
@@ -51,7 +57,7 @@ impl Store {
             Pools::Sqlite { file, .. } => {
                 let file = file.clone();
                 tokio::task::spawn_blocking(move || {
-                    migrate_sqlite(&mut file.open(Role::Migrator)?, &migrations.sqlite)
+                    migrate_sqlite(&mut file.open(Role::Migrator)?, migrations)
                 })
                 .await
             }
@@ -59,8 +65,7 @@ impl Store {
                 let connection = connector.connect_unbounded();
                 let conn = self.within_wait(connection, ToString::to_string).await?;
                 // diesel's migrations know no async, and a thread of the runtime must not wait for itself.
-                tokio::task::spawn_blocking(move || migrate_postgres(conn, &migrations.postgres))
-                    .await
+                tokio::task::spawn_blocking(move || migrate_postgres(conn, migrations)).await
             }
         };
         done.map_err(|error| DbError::Migration(error.to_string()))?
@@ -88,11 +93,15 @@ impl Store {
             crate::on!(&mut conn, |c| diesel::sql_query(query).get_results(c))?
         };
         let applied = applied.into_iter().map(|row| row.version).collect();
-        match self.backend() {
-            Backend::Sqlite => missing::<diesel::sqlite::Sqlite>(&migrations.sqlite, &applied),
-            Backend::Postgres => missing::<diesel::pg::Pg>(&migrations.postgres, &applied),
+        let mut pending = Vec::new();
+        for of in [&SHARED, migrations] {
+            let missing = match self.backend() {
+                Backend::Sqlite => missing::<diesel::sqlite::Sqlite>(&of.sqlite, &applied),
+                Backend::Postgres => missing::<diesel::pg::Pg>(&of.postgres, &applied),
+            };
+            pending.extend(missing.map_err(|error| DbError::Migration(error.to_string()))?);
         }
-        .map_err(|error| DbError::Migration(error.to_string()))
+        Ok(pending)
     }
 }
 
@@ -107,18 +116,29 @@ fn missing<DB: DieselBackend>(
     Ok(names)
 }
 
+/// Both kinds are kept in one list of what was applied, where a version that both have would count as applied for the other.
 fn apply<DB: DieselBackend>(
     harness: &mut impl MigrationHarness<DB>,
-    pending: &[Box<dyn Migration<DB>>],
+    [shared, own]: [&'static EmbeddedMigrations; 2],
 ) -> Result<Vec<String>, BoxError> {
-    let each = pending.iter().map(|migration| {
-        let name = migration.name().to_string();
-        match harness.run_migration(migration) {
-            Ok(_) => Ok(name),
-            Err(error) => Err(format!("{name}: {}", chain(&*error)).into()),
+    let versions = |of: &EmbeddedMigrations| -> Result<HashSet<String>, BoxError> {
+        let all = MigrationSource::<DB>::migrations(of)?;
+        Ok(all.iter().map(|m| m.name().version().to_string()).collect())
+    };
+    if let Some(version) = versions(shared)?.intersection(&versions(own)?).next() {
+        return Err(format!("two migrations have the version {version}").into());
+    }
+    let mut applied = Vec::new();
+    for of in [shared, own] {
+        for migration in harness.pending_migrations(Borrowed(of))? {
+            let name = migration.name().to_string();
+            if let Err(error) = harness.run_migration(&migration) {
+                return Err(format!("{name}: {}", chain(&*error)).into());
+            }
+            applied.push(name);
         }
-    });
-    each.collect()
+    }
+    Ok(applied)
 }
 
 /// `MigrationSource` is implemented for the value alone, which cannot be copied.
@@ -132,12 +152,11 @@ impl<DB: DieselBackend> MigrationSource<DB> for Borrowed {
 
 fn migrate_sqlite(
     conn: &mut SqliteConnection,
-    migrations: &'static EmbeddedMigrations,
+    migrations: &'static Migrations,
 ) -> Result<Vec<String>, BoxError> {
     use diesel::RunQueryDsl;
     conn.exclusive_transaction(|conn| {
-        let pending = conn.pending_migrations(Borrowed(migrations))?;
-        let applied = apply(conn, &pending)?;
+        let applied = apply(conn, [&SHARED.sqlite, &migrations.sqlite])?;
         // The keys were off, so that a table could be rebuilt.
         let broken: Count =
             diesel::sql_query("SELECT count(*) AS count FROM pragma_foreign_key_check")
@@ -152,13 +171,12 @@ fn migrate_sqlite(
 /// The lock goes with the connection.
 fn migrate_postgres(
     conn: AsyncPgConnection,
-    migrations: &'static EmbeddedMigrations,
+    migrations: &'static Migrations,
 ) -> Result<Vec<String>, BoxError> {
     use diesel::RunQueryDsl;
     let mut conn: AsyncConnectionWrapper<AsyncPgConnection> = conn.into();
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK)
         .execute(&mut conn)?;
-    let pending = conn.pending_migrations(Borrowed(migrations))?;
-    apply(&mut conn, &pending)
+    apply(&mut conn, [&SHARED.postgres, &migrations.postgres])
 }

@@ -106,6 +106,11 @@ impl File {
         })
     }
 
+    /// Bytes of what was written and is not in the file yet.
+    pub(super) fn journal_length(&self) -> u64 {
+        fs::metadata(format!("{}-wal", self.path)).map_or(0, |journal| journal.len())
+    }
+
     pub(super) fn pool(&self, role: Role) -> Result<Pool<SqliteConn>> {
         let file = self.clone();
         let mut config = ManagerConfig::default();
@@ -150,9 +155,17 @@ impl File {
             Synchronous::Full => "FULL",
             Synchronous::Normal => "NORMAL",
         };
+        // Only a file without a page yet takes it, and asking writes.
+        let is_new = fs::metadata(&*self.path).is_ok_and(|file| file.len() == 0);
+        let auto_vacuum = if is_new {
+            "PRAGMA auto_vacuum = INCREMENTAL;"
+        } else {
+            ""
+        };
         let mut conn = SqliteConnection::establish(&self.path)?;
         let set_up = format!(
             "PRAGMA busy_timeout = {};
+             {auto_vacuum}
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = {synchronous};
              PRAGMA cache_size = -16000;

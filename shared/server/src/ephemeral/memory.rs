@@ -10,18 +10,24 @@ use std::time::Duration;
 
 use shared_protocol::time::{Clock, Instant};
 
-use super::{Entry, EphemeralError, Key, PutNew, Result, SLACK, Take, Window};
+use super::bucket::Level;
+use super::{Bucket, Drawn, Entry, EphemeralError, Key, PutNew, Result, SLACK, Take, Window};
+use crate::recent::Recent;
 
 /// A lock is held for one look-up, or for the sweep of one shard.
 const SHARDS: usize = 64;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// Buckets stand apart from entries, and make room by forgetting: whoever comes from many addresses must not fill the store.
+const BUCKETS: usize = 100_000;
+
 pub(super) struct Memory {
     shards: Box<[Mutex<Shard>]>,
     /// Entries and counters in all shards.
     len: AtomicUsize,
     capacity: usize,
+    buckets: Recent<Key, Option<Level>>,
     created: Instant,
 }
 
@@ -67,6 +73,7 @@ impl Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             len: AtomicUsize::new(0),
             capacity,
+            buckets: Recent::new(BUCKETS),
             created,
         }
     }
@@ -143,6 +150,18 @@ impl Memory {
                 Ok(1)
             }
         }
+    }
+
+    pub(super) fn draw(&self, key: &Key, bucket: &Bucket, want: u32, now: Instant) -> Drawn {
+        self.buckets.with(key, |level| {
+            let (next, drawn) = bucket.draw(*level, want, now);
+            *level = Some(next);
+            drawn
+        })
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     pub(super) fn len(&self) -> usize {

@@ -18,12 +18,17 @@ use futures_util::future::try_join_all;
 use shared_protocol::time::{Clock, Instant};
 
 pub(super) use self::connect::{Target, connect, connect_cluster};
-use super::{Entry, EphemeralError, Key, PutNew, Result, SLACK, Take, Window};
+use super::bucket::Level;
+use super::metrics::{EphemeralMetrics, Verb};
+use super::{Bucket, Drawn, Entry, EphemeralError, Key, PutNew, Result, SLACK, Take, Window};
 
 /// How many hash tags keys are spread over. Not to be changed while entries live: they would not be found.
 const TAGS: usize = 32;
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// While Redis does not answer. A failed command is what connects anew, so that this, and not the next request, finds it back.
+const SEEK_EVERY: Duration = Duration::from_millis(200);
 
 /// Redis refuses an expiry that overflows; what is to live longer than this is collected after it.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -34,10 +39,12 @@ pub(super) struct Redis<C>(Arc<Inner<C>>);
 struct Inner<C> {
     connection: C,
     timeout: Duration,
+    meter: Arc<EphemeralMetrics>,
     tags: Box<[String]>,
     put_new: Lua,
     take: Lua,
     hit: Lua,
+    draw: Lua,
     witness: Lua,
 }
 
@@ -54,21 +61,30 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
         prefix: &str,
         timeout: Duration,
         clock: Arc<dyn Clock>,
+        meter: &Arc<EphemeralMetrics>,
     ) -> Result<Self> {
         let redis = Self(Arc::new(Inner {
             connection,
             timeout,
+            meter: Arc::clone(meter),
             tags: (0..TAGS).map(|n| format!("{{{prefix}:{n:02}}}")).collect(),
-            put_new: Lua::new(concat!(
-                include_str!("redis/epoch.lua"),
-                include_str!("redis/put_new.lua")
-            )),
-            take: Lua::new(include_str!("redis/take.lua")),
-            hit: Lua::new(include_str!("redis/hit.lua")),
-            witness: Lua::new(concat!(
-                include_str!("redis/epoch.lua"),
-                include_str!("redis/witness.lua")
-            )),
+            put_new: Lua::new(
+                Verb::PutNew,
+                concat!(
+                    include_str!("redis/epoch.lua"),
+                    include_str!("redis/put_new.lua")
+                ),
+            ),
+            take: Lua::new(Verb::Take, include_str!("redis/take.lua")),
+            hit: Lua::new(Verb::Hit, include_str!("redis/hit.lua")),
+            draw: Lua::new(Verb::Draw, include_str!("redis/draw.lua")),
+            witness: Lua::new(
+                Verb::Witness,
+                concat!(
+                    include_str!("redis/epoch.lua"),
+                    include_str!("redis/witness.lua")
+                ),
+            ),
         }));
         redis.witness(clock.now()).await?;
         tokio::spawn(watch(Arc::downgrade(&redis.0), clock));
@@ -79,7 +95,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
         let mut command = ::redis::cmd("SET");
         command.arg(self.name(key)).arg(pack(entry)?);
         command.arg("PX").arg(until_rubbish(entry.deadline, now));
-        self.run(&command).await
+        self.run(Verb::Put, &command).await
     }
 
     pub(super) async fn put_new(
@@ -105,7 +121,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
     pub(super) async fn get(&self, key: &Key, now: Instant) -> Result<Option<Vec<u8>>> {
         let mut command = ::redis::cmd("GET");
         command.arg(self.name(key));
-        let packed: Option<Vec<u8>> = self.run(&command).await?;
+        let packed: Option<Vec<u8>> = self.run(Verb::Get, &command).await?;
         Ok(packed.and_then(|packed| unpack(&packed, now)))
     }
 
@@ -127,8 +143,41 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
         self.eval(&self.0.hit, &[name], &args).await
     }
 
+    pub(super) async fn draw(
+        &self,
+        key: &Key,
+        bucket: &Bucket,
+        want: u32,
+        now: Instant,
+    ) -> Result<Drawn> {
+        // Neither the name of an entry nor, for want of a number, that of a counter.
+        let name = format!("{}:bucket", self.name(key));
+        let now = now.as_millis();
+        let mut args = Vec::new();
+        for number in [
+            now,
+            want.into(),
+            bucket.capacity,
+            bucket.per,
+            bucket.penalty,
+            bucket.longest_penalty,
+            i64::try_from(SLACK.as_millis()).unwrap_or(i64::MAX),
+        ] {
+            number.write_redis_args(&mut args);
+        }
+        let (granted, drops, at, strikes, blocked_until) =
+            self.eval(&self.0.draw, &[name], &args).await?;
+        let level = Level {
+            drops,
+            at,
+            strikes,
+            blocked_until,
+        };
+        Ok(level.answer(bucket, granted, now))
+    }
+
     pub(super) async fn ping(&self) -> Result<()> {
-        self.run(&::redis::cmd("PING")).await
+        self.run(Verb::Ping, &::redis::cmd("PING")).await
     }
 
     /// Begins an epoch in every tag whose master came up empty or with another replication id. `put_new` does the same
@@ -166,24 +215,28 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
         args: &[Vec<u8>],
     ) -> Result<T> {
         let mut connection = self.0.connection.clone();
-        answer(self.0.timeout, lua.eval(&mut connection, keys, args)).await
+        let evaluated = answer(self.0.timeout, lua.eval(&mut connection, keys, args));
+        self.0.meter.observe(lua.verb, evaluated).await
     }
 
-    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+    async fn run<T: FromRedisValue>(&self, verb: Verb, command: &Cmd) -> Result<T> {
         let mut connection = self.0.connection.clone();
-        answer(self.0.timeout, command.query_async(&mut connection)).await
+        let answered = answer(self.0.timeout, command.query_async(&mut connection));
+        self.0.meter.observe(verb, answered).await
     }
 }
 
 /// A script that Redis knows by its hash; it is sent whole to a server that does not know it yet.
 struct Lua {
+    verb: Verb,
     code: &'static str,
     script: Script,
 }
 
 impl Lua {
-    fn new(code: &'static str) -> Self {
+    fn new(verb: Verb, code: &'static str) -> Self {
         Self {
+            verb,
             code,
             script: Script::new(code),
         }
@@ -264,7 +317,7 @@ where
 {
     let mut answered = true;
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
+        tokio::time::sleep(if answered { WATCH_EVERY } else { SEEK_EVERY }).await;
         let Some(inner) = redis.upgrade() else {
             return;
         };

@@ -22,6 +22,10 @@ use super::{Shutdown, not_found};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long an answer about readiness is given again without new checks: anyone may ask, and checks cost queries.
 const FRESH: Duration = Duration::from_secs(1);
+/// In seconds, when to ask again.
+const AGAIN: HeaderValue = HeaderValue::from_static("1");
+/// The same while it is not ready: whoever waits for it should not wait longer than it takes.
+const FRESH_UNREADY: Duration = Duration::from_millis(100);
 
 type Run = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
@@ -36,6 +40,7 @@ pub struct Health {
 #[derive(Clone)]
 struct Check {
     name: &'static str,
+    needed: bool,
     run: Arc<Run>,
 }
 
@@ -43,6 +48,8 @@ struct Check {
 #[derive(Debug, Serialize)]
 struct Finding {
     name: &'static str,
+    #[serde(skip)]
+    needed: bool,
     status: Status,
     latency_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,8 +77,35 @@ impl Health {
     /// Adds a check that must pass within one second for the server to be ready. Its error is shown to operators alone.
     #[must_use]
     pub fn check<F, E>(
+        self,
+        name: &'static str,
+        run: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(name, true, run)
+    }
+
+    /// Adds a check that operators see, and without which the server serves all the same.
+    #[must_use]
+    pub fn detail<F, E>(
+        self,
+        name: &'static str,
+        run: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(name, false, run)
+    }
+
+    fn with<F, E>(
         mut self,
         name: &'static str,
+        needed: bool,
         run: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -82,7 +116,7 @@ impl Health {
             let checked = run();
             Box::pin(async move { checked.await.map_err(|error| error.to_string()) })
         });
-        self.checks.push(Check { name, run });
+        self.checks.push(Check { name, needed, run });
         self
     }
 
@@ -113,21 +147,29 @@ impl Health {
         // Held while checking, so that a crowd of askers waits for one round of checks.
         let mut last = self.last.lock().await;
         if let Some((at, ready)) = *last
-            && now.duration_since(at) < FRESH
+            && now.duration_since(at) < if ready { FRESH } else { FRESH_UNREADY }
         {
             return ready;
         }
-        let ready = self
-            .run_all()
+        let needed = self.checks.iter().filter(|check| check.needed);
+        let ready = join_all(needed.map(Check::run))
             .await
             .iter()
             .all(|finding| finding.status == Status::Up);
-        *last = Some((now, ready));
+        // From its end: those who waited for it share what it found, however long it took.
+        *last = Some((Instant::now().max(now), ready));
         ready
     }
 
     async fn run_all(&self) -> Vec<Finding> {
         join_all(self.checks.iter().map(Check::run)).await
+    }
+}
+
+impl Finding {
+    /// Whether the server can serve as far as this goes.
+    fn is_well(&self) -> bool {
+        self.status == Status::Up || !self.needed
     }
 }
 
@@ -142,6 +184,7 @@ impl Check {
         };
         Finding {
             name: self.name,
+            needed: self.needed,
             status: if reason.is_none() {
                 Status::Up
             } else {
@@ -157,8 +200,11 @@ async fn ready(State(health): State<Health>) -> Response {
     if health.is_ready(Instant::now()).await {
         StatusCode::OK.into_response()
     } else {
-        let again = (header::RETRY_AFTER, HeaderValue::from_static("1"));
-        (StatusCode::SERVICE_UNAVAILABLE, [again]).into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, AGAIN)],
+        )
+            .into_response()
     }
 }
 
@@ -167,6 +213,7 @@ async fn short(State(health): State<Health>) -> Response {
     told(
         &health.run_all().await,
         stopping,
+        Finding::is_well,
         |_, status| serde_json::json!({ "status": status }),
     )
 }
@@ -176,6 +223,7 @@ async fn all(State(health): State<Health>) -> Response {
     told(
         &health.run_all().await,
         stopping,
+        Finding::is_well,
         |findings, status| serde_json::json!({ "status": status, "stopping": stopping, "checks": findings }),
     )
 }
@@ -184,17 +232,21 @@ async fn one(State(health): State<Health>, Path(name): Path<String>) -> Response
     let Some(check) = health.checks.iter().find(|check| check.name == name) else {
         return not_found().await.into_response();
     };
-    told(&[check.run().await], false, |findings, _| {
-        serde_json::json!(findings.first())
-    })
+    told(
+        &[check.run().await],
+        false,
+        |finding| finding.status == Status::Up,
+        |findings, _| serde_json::json!(findings.first()),
+    )
 }
 
 fn told(
     findings: &[Finding],
     stopping: bool,
+    is_well: impl Fn(&Finding) -> bool,
     body: impl FnOnce(&[Finding], Status) -> serde_json::Value,
 ) -> Response {
-    let up = !stopping && findings.iter().all(|finding| finding.status == Status::Up);
+    let up = !stopping && findings.iter().all(is_well);
     let (code, status) = if up {
         (StatusCode::OK, Status::Up)
     } else {
@@ -204,5 +256,9 @@ fn told(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    (code, [json], body(findings, status).to_string()).into_response()
+    let mut response = (code, [json], body(findings, status).to_string()).into_response();
+    if !up {
+        response.headers_mut().insert(header::RETRY_AFTER, AGAIN);
+    }
+    response
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -20,9 +20,10 @@ use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
+use super::paced::{Late, Paced};
 use super::request_id::X_REQUEST_ID;
-use super::{Limits, Problem, RequestId};
-use crate::telemetry::HttpMetrics;
+use super::{Cors, Edge, Limits, Problem, RequestId, cors};
+use crate::telemetry::{self, HttpMetrics, REQUEST};
 
 /// What the layers need.
 #[derive(Clone)]
@@ -35,11 +36,17 @@ pub struct Observed {
     pub metrics: HttpMetrics,
     /// Bounds requests.
     pub limits: Limits,
+    /// Where requests come from, and how many at a time.
+    pub edge: Edge,
 }
 
 /// Why a request failed, for the log alone: an extension of the response.
 #[derive(Clone, Debug)]
 pub struct Cause(pub Arc<dyn Error + Send + Sync>);
+
+/// The error code with which a request was refused, as its client reads it: for the log, an extension of the response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused(pub &'static str);
 
 /// When the request came, read once from the clock: an extractor, so that everything that happens in one request happens at
 /// one time.
@@ -59,11 +66,16 @@ impl<S: Sync> FromRequestParts<S> for Now {
 /// panics.
 ///
 /// A handler adds to its request's line in the log by `tracing::Span::current().record("client_id", …)` or `"grant_type"`,
-/// and by a [`Cause`]; it overrides a security header by setting it.
+/// and by a [`Cause`] and [`Refused`]; it overrides a security header by setting it.
 pub fn layers(app: Router, observed: &Observed) -> Router {
+    layers_for(app, observed, Cors::Nobody)
+}
+
+/// As [`layers`], for routes whose answers, refusals among them, pages of other origins may read.
+pub fn layers_for(app: Router, observed: &Observed, pages: Cors) -> Router {
     app.method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(
-            Arc::new(observed.clone()),
+            Arc::new((observed.clone(), pages)),
             surround,
         ))
 }
@@ -84,53 +96,86 @@ pub async fn method_not_allowed() -> Problem {
 
 /// Every request passes here; what surrounds it, from the outside in.
 async fn surround(
-    State(observed): State<Arc<Observed>>,
+    State(surroundings): State<Arc<(Observed, Cors)>>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let (observed, pages) = &*surroundings;
     let id = RequestId::of(request.headers(), &*observed.random);
+    let _turn = match observed.edge.turn(observed.limits.requests, &request) {
+        Ok(turn) => turn,
+        // Before any other work, a line in the log included.
+        Err(overloaded) => return finished(overloaded.into_response(), &id, &observed.edge),
+    };
     let mut ending = Ending::of(&request, &id, &observed.metrics);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(Now(observed.clock.now()));
+    let address = observed.edge.client(&request);
+    request.extensions_mut().insert(address);
     // hyper hides whether a chunked request had a Content-Length too, after which the connection must be closed
     // (RFC 9112 §6.1): nothing that follows such a body is ever taken for a request.
     let close = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut response = bounded(request, next, &observed.limits)
-        .instrument(ending.span.clone())
-        .await;
-    Problem::render(&mut response, &id);
-    set_headers(response.headers_mut(), &id);
+    let allowed = pages.allowed(request.headers()).await;
+    let response = if allowed.is_some() && cors::is_preflight(&request) {
+        cors::preflight()
+    } else {
+        bounded(request, next, &observed.limits)
+            .instrument(ending.span.clone())
+            .await
+    };
+    let mut response = finished(response, &id, &observed.edge);
+    pages.tell(allowed, response.headers_mut());
     if close {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
     ending.status = Some(response.status());
     ending.cause = response.extensions_mut().remove();
+    ending.refused = response.extensions_mut().remove();
+    response
+}
+
+fn finished(mut response: Response, id: &RequestId, edge: &Edge) -> Response {
+    Problem::render(&mut response, id);
+    set_headers(response.headers_mut(), id, edge);
     response
 }
 
 /// The request within its limits, and a 500 if it panics.
 async fn bounded(request: Request, next: Next, limits: &Limits) -> Response {
-    let request = match admit(request, limits) {
-        Ok(request) => request,
+    let version = request.version();
+    let (request, late) = match admit(request, limits) {
+        Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
     match timeout(limits.request, answered).await {
+        Ok(Ok(response)) if late.is_late() && !response.status().is_success() => too_slow(version),
         Ok(Ok(response)) => response,
         // The hook of `telemetry::init` has told where.
         Ok(Err(_)) => internal().into_response(),
-        Err(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "timed-out",
-            "The request took too long",
-        )
-        .into_response(),
+        Err(_) => Problem::unavailable("timed-out", "The request took too long").into_response(),
     }
 }
 
+/// RFC 9110 §15.5.9: the rest of the body is not waited for.
+fn too_slow(version: Version) -> Response {
+    let problem = Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "body-too-slow",
+        "The body of the request did not come in time",
+    );
+    let close = HeaderValue::from_static("close");
+    // RFC 9113 §8.2.2: HTTP/2 has no such header.
+    match version {
+        Version::HTTP_2 => problem,
+        _ => problem.header(header::CONNECTION, close),
+    }
+    .into_response()
+}
+
 /// The request, its body bounded, if it says clearly where it goes and does not announce too much.
-fn admit(request: Request, limits: &Limits) -> Result<Request, Problem> {
+fn admit(request: Request, limits: &Limits) -> Result<(Request, Late), Problem> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     // RFC 9112 §3.2.
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
@@ -139,6 +184,18 @@ fn admit(request: Request, limits: &Limits) -> Result<Request, Problem> {
             "ambiguous-host",
             "A request must have exactly one Host header",
         ));
+    }
+    // What is packed could unfold without end, so none of it is taken.
+    let mut codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        // RFC 9110 §15.5.16.
+        let plain = HeaderValue::from_static("identity");
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-coding",
+            "The body of a request must not be compressed",
+        )
+        .header(header::ACCEPT_ENCODING, plain));
     }
     // hyper's buffer lets up to twice as much through, as the bytes happen to arrive.
     if header_bytes(&request) > limits.header_bytes {
@@ -149,21 +206,33 @@ fn admit(request: Request, limits: &Limits) -> Result<Request, Problem> {
         ));
     }
     let limit = u64::try_from(limits.body).unwrap_or(u64::MAX);
-    let mut request = match request.body().size_hint().exact() {
-        Some(length) if length > limit => {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The body of the request is too large",
-            )
-            .with("limit", limit));
-        }
-        // hyper reads no more than was announced.
-        Some(_) => request,
-        None => request.map(|body| Body::new(Limited::new(body, limits.body))),
+    let length = request.body().size_hint().exact();
+    if let Some(length) = length
+        && length > limit
+    {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body of the request is too large",
+        )
+        .with("limit", limit));
+    }
+    let mut late = Late::default();
+    let mut request = if length == Some(0) {
+        request
+    } else {
+        request.map(|body| {
+            let paced;
+            (paced, late) = Paced::new(body, limits.body_read);
+            match length {
+                // hyper reads no more than was announced.
+                Some(_) => Body::new(paced),
+                None => Body::new(Limited::new(paced, limits.body)),
+            }
+        })
     };
     DefaultBodyLimit::disable().apply(&mut request);
-    Ok(request)
+    Ok((request, late))
 }
 
 /// The length of the target and of all header fields, each with its colon, space and line end.
@@ -176,7 +245,7 @@ fn header_bytes(request: &Request) -> usize {
             .sum::<usize>()
 }
 
-fn internal() -> Problem {
+pub(super) fn internal() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal",
@@ -184,9 +253,13 @@ fn internal() -> Problem {
     )
 }
 
+/// Other sites may not embed what is here (WHATWG Fetch §3.7); requests that CORS allows are not meant by it.
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
 /// What suits a JSON API (OWASP, REST Security); a handler that set one keeps its own.
-fn set_headers(headers: &mut HeaderMap, id: &RequestId) {
-    headers.reserve(8);
+fn set_headers(headers: &mut HeaderMap, id: &RequestId, edge: &Edge) {
+    headers.reserve(10);
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -196,10 +269,14 @@ fn set_headers(headers: &mut HeaderMap, id: &RequestId) {
             "default-src 'none'; frame-ancestors 'none'",
         ),
         (header::CACHE_CONTROL, "no-store"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
     ] {
         headers
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
+    }
+    if let Some(strict) = edge.strict_transport() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
     }
     headers.insert(X_REQUEST_ID, id.header());
 }
@@ -213,23 +290,35 @@ struct Ending {
     started: tokio::time::Instant,
     status: Option<StatusCode>,
     cause: Option<Cause>,
+    refused: Option<Refused>,
 }
 
 impl Ending {
     fn of(request: &Request, id: &RequestId, metrics: &HttpMetrics) -> Self {
+        let span = tracing::info_span!(
+            REQUEST,
+            request_id = id.as_str(),
+            trace_id = Empty,
+            span_id = Empty,
+            client_id = Empty,
+            grant_type = Empty
+        );
+        let route: Option<MatchedPath> = request.extensions().get().cloned();
+        let method = known(request.method());
+        telemetry::join(&span, request.headers(), || match &route {
+            Some(route) => format!("{method} {}", route.as_str()),
+            None => method.to_owned(),
+        });
+        metrics.began();
         Self {
-            span: tracing::info_span!(
-                "request",
-                request_id = id.as_str(),
-                client_id = Empty,
-                grant_type = Empty
-            ),
+            span,
             metrics: metrics.clone(),
-            route: request.extensions().get().cloned(),
-            method: known(request.method()),
+            route,
+            method,
             started: tokio::time::Instant::now(),
             status: None,
             cause: None,
+            refused: None,
         }
     }
 }
@@ -237,14 +326,20 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let matched = self.route.as_ref().map(MatchedPath::as_str);
+        telemetry::ended(
+            &self.span,
+            matched,
+            self.method,
+            self.status.map(|status| status.as_u16()),
+        );
+        let route = matched.unwrap_or("unmatched");
         let status = self.status.as_ref().map_or("aborted", StatusCode::as_str);
         self.metrics
-            .request_duration
-            .with_label_values(&[route, self.method, status])
-            .observe(elapsed.as_secs_f64());
+            .ended(route, self.method, status, elapsed.as_secs_f64());
         let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
         let cause = self.cause.as_ref().map(chain);
+        let error = self.refused.map(|Refused(code)| code);
         macro_rules! tell {
             ($level:expr) => {
                 tracing::event!(
@@ -254,6 +349,7 @@ impl Drop for Ending {
                     method = self.method,
                     status,
                     elapsed_ms,
+                    error,
                     cause = cause.as_deref(),
                     "request"
                 )

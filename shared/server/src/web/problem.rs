@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::{Cause, RequestId};
+use super::{Cause, Refused, RequestId};
 
 /// The media type of problem details in JSON (RFC 9457 §6.1).
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -47,6 +47,13 @@ impl Problem {
             headers: HeaderMap::new(),
             cause: None,
         }))
+    }
+
+    /// A problem that will soon be over: 503, to be tried again in a second (RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn unavailable(type_slug: &'static str, title: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, type_slug, title)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// Says what is special about this occurrence, to help the client mend it (RFC 9457 §3.1.4).
@@ -112,6 +119,7 @@ impl IntoResponse for Problem {
         if let Some(cause) = self.0.cause.take() {
             response.extensions_mut().insert(cause);
         }
+        response.extensions_mut().insert(Refused(self.0.slug));
         response.extensions_mut().insert(self);
         response
     }

@@ -4,7 +4,6 @@ use std::io;
 use std::panic;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,11 +82,8 @@ pub async fn uninterrupted(
         Ok(response) => response,
         // The layer around everything answers panics, wherever they come from.
         Err(Ok(panicked)) => panic::resume_unwind(panicked),
-        Err(Err(_)) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutting-down",
-            "The server is stopping",
-        )
-        .into_response(),
+        Err(Err(_)) => {
+            Problem::unavailable("shutting-down", "The server is stopping").into_response()
+        }
     }
 }

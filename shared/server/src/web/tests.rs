@@ -1,10 +1,14 @@
 //! Through real sockets, byte for byte: what a client may do, and what it gets.
 
+mod cors;
+mod crowds;
+mod flood;
 mod framing;
 mod health;
 mod log;
 mod requests;
 mod stopping;
+mod tls;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,25 +43,68 @@ impl Server {
     }
 
     async fn start_with(app: Router, limits: Limits, shutdown: Shutdown) -> Self {
-        let registry = Registry::new();
+        Self::start_behind(Edge::default(), Registry::new(), app, limits, shutdown).await
+    }
+
+    async fn start_behind(
+        edge: Edge,
+        registry: Registry,
+        app: Router,
+        limits: Limits,
+        shutdown: Shutdown,
+    ) -> Self {
         let observed = Observed {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             metrics: HttpMetrics::register(&registry).unwrap(),
             limits: limits.clone(),
+            edge: edge.clone(),
         };
         let app = layers(app, &observed);
+        Self {
+            registry,
+            ..Self::serving(&edge, app, limits, shutdown).await
+        }
+    }
+
+    /// Of an app that has its layers.
+    async fn start_surrounded(app: Router, limits: Limits) -> Self {
+        Self::serving(&Edge::default(), app, limits, Shutdown::new()).await
+    }
+
+    async fn serving(edge: &Edge, app: Router, limits: Limits, shutdown: Shutdown) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = Listener::bind(&[any]).await.unwrap();
+        let listener = Listener::bind(&[any]).await.unwrap().behind(edge);
         let address = listener.addresses()[0];
         let stop = shutdown.clone();
         let serving = tokio::spawn(async move { serve(listener, app, &limits, stop).await });
         Self {
             address,
             shutdown,
-            registry,
+            registry: Registry::new(),
             serving,
         }
+    }
+
+    /// A counter or gauge, of all its labels or of those with the value `label`.
+    fn measured(&self, name: &str, label: Option<&str>) -> u64 {
+        let families = self.registry.gather();
+        let of_name = families.iter().filter(|family| family.name() == name);
+        let counted = of_name
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .filter(|metric| {
+                label.is_none_or(|label| metric.get_label().iter().any(|l| l.value() == label))
+            });
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and small"
+        )]
+        counted
+            .map(|metric| {
+                (metric.get_counter().get_value() + metric.get_gauge().get_value()) as u64
+            })
+            .sum()
     }
 
     async fn connect(&self) -> Client {

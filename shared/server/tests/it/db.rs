@@ -1,5 +1,8 @@
 mod cancel;
+mod metrics;
 mod migrate;
+mod prepared;
+mod space;
 mod tls;
 mod unavailable;
 
@@ -9,7 +12,7 @@ use diesel_migrations::embed_migrations;
 use shared_server::db::{Backend, Conn, DbError, Migrations, OptionalRow, Result, Settings, Store};
 use shared_server::on;
 
-static MIGRATIONS: Migrations = Migrations {
+pub(crate) static MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("tests/migrations/sqlite"),
     postgres: embed_migrations!("tests/migrations/postgres"),
 };

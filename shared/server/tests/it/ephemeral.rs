@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use shared_protocol::time::{Clock, Instant};
-use shared_server::ephemeral::{Entry, Ephemeral, Hits, Key, Kind, PutNew, Settings, Take};
+use shared_server::ephemeral::{Bucket, Entry, Ephemeral, Hits, Key, Kind, PutNew, Settings, Take};
 use shared_testing::redis::{self, RedisCluster};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -103,7 +103,11 @@ on_every_store!(
     ids_of_any_length_and_bytes_differ,
     a_deadline_in_the_past_or_the_far_future_is_no_error,
     the_epoch_is_when_the_store_began,
+    a_thousand_draws_take_what_is_there_and_no_more,
+    draws_follow_the_bucket_step_by_step,
+    buckets_meet_neither_each_other_nor_entries_nor_counters,
     it_answers_a_ping,
+    what_it_was_asked_and_did_not_do_is_counted,
 );
 
 async fn put_is_found_until_its_deadline_by_the_clock_that_is_passed(store: Ephemeral) {
@@ -388,6 +392,94 @@ async fn the_epoch_is_when_the_store_began(store: Ephemeral) {
         let outcome = store.put_new(&key, entry, now).await.unwrap();
         assert_eq!(outcome, PutNew::Stored { epoch: START });
     }
+}
+
+async fn a_thousand_draws_take_what_is_there_and_no_more(store: Ephemeral) {
+    let bucket = Bucket::new(300, MINUTE, SECOND, MINUTE);
+    let key = Key::new(CODE, "a");
+    for (now, there) in [(START, 300), (START + MINUTE / 2, 150)] {
+        let answers = race(|n| {
+            let store = store.clone();
+            // Wants of two meet a single one at the end.
+            let want = if n % 2 == 0 { 1 } else { 2 };
+            async move { store.draw(&key, &bucket, want, now).await.unwrap().granted }
+        })
+        .await;
+        assert_eq!(answers.into_iter().sum::<u32>(), there);
+    }
+}
+
+/// What one answers to every draw of a long, fixed sequence, all do: expected is what a bucket of its own says, without any store.
+async fn draws_follow_the_bucket_step_by_step(store: Ephemeral) {
+    let model = connect(&redis::settings_at("memory")).await;
+    let buckets = [
+        Bucket::new(10, 10 * SECOND, SECOND, 7 * SECOND),
+        Bucket::new(7, 3 * SECOND, Duration::ZERO, Duration::ZERO),
+        Bucket::new(u32::MAX, 100_000 * SECOND, SECOND, 100_000 * SECOND),
+    ];
+    let mut now = START;
+    let mut random = 1_u64;
+    for step in 0..600 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let (pass, want) = ((random >> 33) % 1_500, (random >> 50) % 5);
+        now = now + Duration::from_millis(pass);
+        let back = Duration::from_millis((random >> 60) * 10);
+        let bucket = buckets[usize::try_from(random >> 40).unwrap() % buckets.len()];
+        let key = Key::new(CODE, format!("{bucket:?}"));
+        let want = u32::try_from(want).unwrap();
+        let (is, expected) = (
+            store.draw(&key, &bucket, want, now - back).await.unwrap(),
+            model.draw(&key, &bucket, want, now - back).await.unwrap(),
+        );
+        assert_eq!(is, expected, "step {step}");
+    }
+}
+
+async fn buckets_meet_neither_each_other_nor_entries_nor_counters(store: Ephemeral) {
+    let bucket = Bucket::new(1, MINUTE, SECOND, MINUTE);
+    let key = Key::new(CODE, "a");
+    let put = store.put(&key, entry(b"value", b"", START + MINUTE), START);
+    put.await.unwrap();
+    store.hit(&key, MINUTE, START).await.unwrap();
+    for id in ["a", "b"] {
+        let key = Key::new(CODE, id);
+        for granted in [1, 0] {
+            let drawn = store.draw(&key, &bucket, 5, START).await.unwrap();
+            assert_eq!(drawn.granted, granted, "{id}");
+        }
+    }
+    assert!(store.get(&key, START).await.unwrap().is_some());
+}
+
+async fn what_it_was_asked_and_did_not_do_is_counted(store: Ephemeral) {
+    let registry = prometheus::Registry::new();
+    store.register(&registry).unwrap();
+    let key = Key::new(CODE, "counted");
+    let entry = entry(b"value", b"", START + MINUTE);
+    store.put(&key, entry, START).await.unwrap();
+    store.take(&key, START).await.unwrap();
+    store.take(&key, START).await.unwrap();
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
+    let commands = u8::from(store.is_shared());
+    for line in [
+        format!("redis_command_duration_seconds_count{{verb=\"put\"}} {commands}"),
+        format!(
+            "redis_command_duration_seconds_count{{verb=\"take\"}} {}",
+            2 * commands
+        ),
+        "ephemeral_failures_total{cause=\"full\",verb=\"put\"} 0".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    assert_eq!(
+        text.contains("\nephemeral_entries 1\n"),
+        !store.is_shared(),
+        "{text}"
+    );
 }
 
 async fn it_answers_a_ping(store: Ephemeral) {

@@ -5,3 +5,7 @@
 mod db;
 #[cfg(test)]
 mod ephemeral;
+#[cfg(test)]
+mod jobs;
+#[cfg(test)]
+mod rate_limits;

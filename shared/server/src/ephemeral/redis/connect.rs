@@ -16,6 +16,7 @@ use secrecy::ExposeSecret;
 use shared_protocol::time::Clock;
 use thiserror::Error;
 
+use super::super::metrics::EphemeralMetrics;
 use super::super::{EphemeralError, Result, Settings};
 use super::{Redis, answer};
 
@@ -98,6 +99,7 @@ pub(in super::super) async fn connect(
     server: ConnectionInfo,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    meter: &Arc<EphemeralMetrics>,
 ) -> Result<Redis<ConnectionManager>> {
     let address = server.addr().to_string();
     // No retries: the next command tries again, and until then a caller is told at once.
@@ -109,7 +111,7 @@ pub(in super::super) async fn connect(
         let client = Client::open(server)?;
         ConnectionManager::new_with_config(client, config).await
     };
-    start(connecting, &address, settings, clock).await
+    start(connecting, &address, settings, clock, meter).await
 }
 
 /// Connects to the Cluster that any of `seeds` knows.
@@ -117,6 +119,7 @@ pub(in super::super) async fn connect_cluster(
     seeds: Vec<ConnectionInfo>,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    meter: &Arc<EphemeralMetrics>,
 ) -> Result<Redis<ClusterConnection>> {
     let mut addresses = String::new();
     for seed in &seeds {
@@ -132,7 +135,7 @@ pub(in super::super) async fn connect_cluster(
         .tcp_settings(tcp.unwrap_or_default())
         .build();
     let connecting = async { client?.get_async_connection().await };
-    start(connecting, &addresses, settings, clock).await
+    start(connecting, &addresses, settings, clock, meter).await
 }
 
 async fn start<C: ConnectionLike + Clone + Send + Sync + 'static>(
@@ -140,6 +143,7 @@ async fn start<C: ConnectionLike + Clone + Send + Sync + 'static>(
     addresses: &str,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    meter: &Arc<EphemeralMetrics>,
 ) -> Result<Redis<C>> {
     let named = |error: EphemeralError| match error {
         EphemeralError::Unavailable(source) => explain(addresses, &settings.prefix, source),
@@ -152,7 +156,7 @@ async fn start<C: ConnectionLike + Clone + Send + Sync + 'static>(
     check(&mut connection, settings.timeout)
         .await
         .map_err(named)?;
-    Redis::start(connection, &settings.prefix, settings.timeout, clock)
+    Redis::start(connection, &settings.prefix, settings.timeout, clock, meter)
         .await
         .map_err(named)
 }

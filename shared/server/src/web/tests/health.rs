@@ -49,10 +49,10 @@ async fn readiness_follows_the_checks_and_ends_with_shutdown() {
         "asked once a second at most"
     );
     up.store(false, Ordering::SeqCst);
-    let now = now + Duration::from_secs(1);
+    let now = now + Duration::from_secs(2);
     assert!(!health.is_ready(now).await);
     up.store(true, Ordering::SeqCst);
-    let now = now + Duration::from_secs(1);
+    let now = now + Duration::from_secs(2);
     assert!(health.is_ready(now).await);
     shutdown.trigger();
     assert!(!health.is_ready(now).await);

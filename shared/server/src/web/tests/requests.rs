@@ -243,6 +243,7 @@ async fn routers_with_limits_of_their_own_merge() {
             body: 10,
             ..Limits::default()
         },
+        edge: Edge::default(),
     };
     let roomy = Observed {
         limits: Limits {
