@@ -112,14 +112,17 @@ impl Authorize {
         began_at: Option<Instant>,
         now: Instant,
     ) -> Result<Next, RedirectCause> {
-        let person = self.person(token, now).await?;
-        let remembered = match &person {
-            Some(person) => {
-                let (account_id, client_id) = (&person.account.id, &request.client.id);
-                self.consents.find(account_id, client_id).await?
+        let found = match token {
+            Some(token) => {
+                let sessions = &self.sessions;
+                sessions
+                    .find_with_agreement(token, &request.client.id, now)
+                    .await?
             }
             None => None,
         };
+        let (person, remembered) =
+            found.map_or((None, None), |(person, agreed)| (Some(person), agreed));
         let circumstances = Circumstances {
             session: person.as_ref().map(|person| &person.session),
             remembered: remembered.as_ref(),

@@ -24,7 +24,8 @@ use self::output::Output;
 use self::resources::ResourceCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
-use crate::server::{AuthServer, Records, World};
+use crate::records::Records;
+use crate::server::{AuthServer, World};
 use crate::store::MIGRATIONS;
 
 /// OAuth 2 and OpenID Connect authorization server.
@@ -143,7 +144,7 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
 }
 
 async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
-    telemetry::init(&config.log)?;
+    let traces = telemetry::init(&config.log, &config.traces)?;
     let shutdown = Shutdown::new();
     shutdown.on_signal()?;
     let listener = Listener::bind(&config.server.listen)
@@ -153,6 +154,7 @@ async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
         .await
         .context("server.operations_listen")?;
     let server = AuthServer::open(config, world, shutdown).await?;
+    traces.register(server.registry())?;
     if config.mode == Mode::Development {
         tracing::warn!(
             "development mode: plain http, in-process stores and a key beside the database are accepted"
@@ -160,6 +162,7 @@ async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
     }
     tracing::info!(issuer = %config.issuer, listening = ?listener.addresses(), "ready");
     server.serve(listener, operations).await;
+    traces.finish().await;
     Ok(())
 }
 
@@ -175,6 +178,7 @@ fn check(mut config: Config, production: bool, output: &Output) -> anyhow::Resul
     if production {
         config.mode = Mode::Production;
     }
+    Output::warn(&config.warnings())?;
     let problems = config.problems();
     output.list("problem", &problems, "the configuration can be used")?;
     anyhow::ensure!(problems.is_empty(), "{} to mend", problems.len());

@@ -12,6 +12,8 @@ use crate::grants::{GrantId, Terms};
 use crate::pkce::CodeChallenge;
 
 const CODE: Kind = Kind::new("code");
+/// Uses of one code that went unanswered, of which is remembered when they were.
+const MAX_UNANSWERED: usize = 8;
 /// 43 letters and digits hold 256 bits.
 const LENGTH: usize = 43;
 
@@ -35,8 +37,12 @@ pub struct Authorization {
 pub struct Kept {
     /// The grant that it brings.
     pub grant_id: GrantId,
+    /// The salt of the refresh tokens that the grant brings, if it is to have any.
+    pub family_salt: [u8; 16],
     /// What it stands for.
     pub authorization: Authorization,
+    /// When it was taken before and nobody could say what came of that: whoever took it was answered 503. The latest few.
+    pub unanswered: Vec<Instant>,
     deadline: Instant,
 }
 
@@ -74,14 +80,33 @@ impl Codes {
         let code = random::alphanumeric(LENGTH, random);
         let kept = Kept {
             grant_id: GrantId::generate(random),
+            family_salt: random::bytes(random),
             authorization,
+            unanswered: Vec::new(),
             deadline: now + self.lifetime,
         };
         self.keep(&code, &kept, now).await?;
         Ok(code)
     }
 
-    /// Keeps a code, also one that was taken and that nothing came of: it is as good as before, and no longer.
+    /// Keeps a code that was taken at `now`, and of which nobody can say what came: it is as good as before, and no longer.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn keep_unanswered(
+        &self,
+        code: &str,
+        mut kept: Box<Kept>,
+        now: Instant,
+    ) -> Result<(), EphemeralError> {
+        if kept.unanswered.len() == MAX_UNANSWERED {
+            kept.unanswered.remove(0);
+        }
+        kept.unanswered.push(now);
+        self.keep(code, &kept, now).await
+    }
+
+    /// Keeps a code.
     ///
     /// # Errors
     /// [`EphemeralError`].

@@ -2,11 +2,11 @@
 
 use shared_protocol::client_id::ClientId;
 use shared_protocol::time::Instant;
-use shared_server::db::{Conn, DbError, Store};
+use shared_server::db::{DbError, Store};
 
 use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
-use crate::store::consents;
+use crate::store::consents::{self, Consent};
 
 /// The consents of this server.
 #[derive(Clone)]
@@ -16,18 +16,6 @@ pub struct Consents {
 }
 
 impl Consents {
-    /// What a person agreed to for a client.
-    ///
-    /// # Errors
-    /// [`DbError`].
-    pub async fn find(
-        &self,
-        account_id: &AccountId,
-        client_id: &ClientId,
-    ) -> Result<Option<Agreement>, DbError> {
-        load(&mut self.store.read().await?, account_id, client_id).await
-    }
-
     /// Remembers that a person agreed to this, beside what they agreed to before.
     ///
     /// # Errors
@@ -42,8 +30,8 @@ impl Consents {
         self.store
             .transaction(async |conn| {
                 // Two that agree at one moment may overwrite each other; the one that is lost is asked again.
-                let before = load(conn, account_id, client_id).await?;
-                let mut all = before.unwrap_or_default();
+                let before = consents::find(conn, account_id, client_id).await?;
+                let mut all = before.and_then(agreement).unwrap_or_default();
                 all.grow(agreed);
                 let resources = serde_json::json!(all.resources);
                 let scope = all.own.to_string();
@@ -66,16 +54,9 @@ impl Consents {
 }
 
 /// A row that makes no sense counts for nothing: the person is asked.
-async fn load(
-    conn: &mut Conn,
-    account_id: &AccountId,
-    client_id: &ClientId,
-) -> Result<Option<Agreement>, DbError> {
-    let Some((own, resources)) = consents::find(conn, account_id, client_id).await? else {
-        return Ok(None);
-    };
-    Ok(own.parse().ok().and_then(|own| {
-        let resources = serde_json::from_value(resources).ok()?;
-        Some(Agreement { own, resources })
-    }))
+pub(crate) fn agreement((own, resources): Consent) -> Option<Agreement> {
+    Some(Agreement {
+        own: own.parse().ok()?,
+        resources: serde_json::from_value(resources).ok()?,
+    })
 }

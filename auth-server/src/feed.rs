@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_protocol::time::{Clock, Instant};
-use shared_server::db::Store;
+use shared_server::db::{DbError, Store};
 use shared_server::web::Shutdown;
 
 use crate::clients::directory::{self, Clients};
 use crate::keys::Keys;
+use crate::outage::Outage;
 use crate::resource_servers::{self, ResourceServers};
 use crate::revocations::{OVERLAP, Revocations};
 use crate::store::changes;
 
 /// Between two polls.
 const PERIOD: Duration = Duration::from_millis(500);
+/// The same while they fail: a node is not ready until one succeeds.
+const SEEK: Duration = Duration::from_millis(100);
 /// After this long everything is loaded anew.
 const WHOLE: Duration = Duration::from_secs(30);
 /// As many changes as this within the overlap mean that everything is loaded anew.
@@ -34,6 +37,8 @@ pub struct Feed {
     pub keys: Keys,
     /// Refreshed each time.
     pub revocations: Revocations,
+    /// Told of polls that the database did not answer.
+    pub outage: Outage,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -67,10 +72,11 @@ impl Feed {
     pub async fn run(self, shutdown: Shutdown) {
         let mut followed = Followed::default();
         let mut failing = false;
+        let began = self.clock.now();
         loop {
             tokio::select! {
                 () = shutdown.triggered() => return,
-                () = tokio::time::sleep(PERIOD) => {}
+                () = tokio::time::sleep(if failing { SEEK } else { PERIOD }) => {}
             }
             let outcome = self.poll(&mut followed).await;
             if let Err(error) = &outcome
@@ -80,6 +86,13 @@ impl Feed {
                 tracing::warn!(error, "cannot follow changes in the database");
             }
             failing = outcome.is_err();
+            match &outcome {
+                Err(error) if is_unavailable(&**error) => {
+                    self.outage.goes_on(followed.at.unwrap_or(began));
+                }
+                // If something else is wrong, the database is there for everybody.
+                Ok(()) | Err(_) => self.outage.is_over(self.clock.now()),
+            }
         }
     }
 
@@ -135,4 +148,11 @@ impl Feed {
         followed.at = Some(now);
         Ok(())
     }
+}
+
+fn is_unavailable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(
+        error.downcast_ref::<DbError>(),
+        Some(DbError::Unavailable(_))
+    )
 }

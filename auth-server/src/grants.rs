@@ -1,9 +1,12 @@
 //! What people allowed clients.
 //!
-//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), in the transaction that makes sure that its session and its person
-//! are still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
+//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), by the statement that makes sure that its session and its person are
+//! still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
 //! that its refresh tokens die for as long as the row is kept.
 
+mod told;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +17,13 @@ use shared_server::db::{Conn, DbError, Store};
 use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
 use crate::identifiers::identifier;
+use crate::outage::Outage;
 use crate::resource_servers::MAX_LIFETIME;
 use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::{Amr, SessionId};
-use crate::store::grants::{self, Footing, GrantRow, GrantedPerson, Rotation};
+use crate::store::grants::{self, GrantRow, GrantedPerson, Rotation};
 use crate::store::revocations::{self, RevocationRow};
+pub use told::Told;
 
 identifier!(
     /// Names what a person allowed a client; in access tokens as `grant_id`.
@@ -103,6 +108,8 @@ pub struct Redemption<'a> {
     pub terms: &'a Terms,
     /// The salt of its refresh tokens, if it is to have any.
     pub family_salt: Option<[u8; 16]>,
+    /// When it was tried before and nobody could say what came of it.
+    pub unanswered: &'a [Instant],
 }
 
 /// A grant as it stands.
@@ -140,10 +147,17 @@ pub struct Grants {
     pub revocations: Revocations,
     /// How long they go on.
     pub lifetimes: GrantLifetimes,
+    /// What does not count of that.
+    pub outage: Outage,
+    /// Whose they are.
+    pub told: Told,
 }
 
 impl Grants {
     /// Makes the grant that a code stands for, at most once for each code, whatever the store of codes has forgotten.
+    ///
+    /// Threat 34: what it rests on stays as it is until the grant is there, so that whoever ends the session or shuts the person out
+    /// a moment later finds it.
     ///
     /// # Errors
     /// [`DbError`].
@@ -153,29 +167,33 @@ impl Grants {
         now: Instant,
     ) -> Result<Redeemed, DbError> {
         let row = self.row(redemption, now);
-        let redeemed = self
-            .store
-            .transaction(async |conn| {
-                if let Some(gone) = missing(grants::hold_footing(conn, &row).await?, &row) {
-                    return Ok((gone, Vec::new()));
+        let added = grants::insert(&mut self.store.write().await?, &row).await;
+        match added {
+            Ok(true) => Ok(Redeemed::Granted),
+            Ok(false) => {
+                let mut conn = self.store.read().await?;
+                let shut_out = grants::find_shut_out(&mut conn, &row).await?.flatten();
+                Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
+            }
+            Err(DbError::Duplicate(_)) => {
+                // It was committed although nobody could be told: this is the same use, and it is answered once. Whoever ended its
+                // session in the meantime has revoked it. One that was answered is of another instant.
+                let unanswered = redemption.unanswered;
+                if !unanswered.is_empty()
+                    && grants::adopt(&mut self.store.write().await?, &row, unanswered).await?
+                {
+                    return Ok(Redeemed::Granted);
                 }
-                if grants::insert(conn, &row).await? {
-                    return Ok((Redeemed::Granted, Vec::new()));
-                }
-                // RFC 6749 §4.1.2: this must commit, although we refuse.
-                let first = grants::find_by_code(conn, &redemption.code_digest).await?;
-                let first = first.unwrap_or_else(|| row.id.clone());
-                let revoked = self.revoke_in(conn, &first, now).await?;
-                Ok::<_, DbError>((Redeemed::Before, vec![revoked]))
-            })
-            .await;
-        let (outcome, revoked) = match redeemed {
+                // RFC 6749 §4.1.2.
+                let first = self.find_by_code(&redemption.code_digest).await?;
+                let first = first.as_ref().unwrap_or(redemption.id);
+                self.revoke(first, now).await?;
+                Ok(Redeemed::Before)
+            }
             // Of all that a grant refers to, the rows above keep still; this is the client.
-            Err(DbError::Reference(_)) => return Ok(Redeemed::ClientGone),
-            other => other?,
-        };
-        self.revocations.learn(revoked);
-        Ok(outcome)
+            Err(DbError::Reference(_)) => Ok(Redeemed::ClientGone),
+            Err(error) => Err(error),
+        }
     }
 
     fn row(&self, redemption: &Redemption<'_>, now: Instant) -> GrantRow {
@@ -230,7 +248,8 @@ impl Grants {
         Ok(found.and_then(|id| id.parse().ok()))
     }
 
-    /// Whom a grant is of, for userinfo: `None` if it is over or was never there.
+    /// Whom a grant is of, for userinfo: `None` if it is over or was never there. Remembered for a second, in which only its
+    /// revocation is told: ask [`Revocations`] as well.
     ///
     /// # Errors
     /// [`DbError`].
@@ -238,11 +257,18 @@ impl Grants {
         &self,
         id: &GrantId,
         now: Instant,
-    ) -> Result<Option<GrantedPerson>, DbError> {
-        let mut conn = self.store.read().await?;
-        let found = grants::find_person(&mut conn, id.as_str()).await?;
+    ) -> Result<Option<Arc<GrantedPerson>>, DbError> {
         let idle = self.lifetimes.session_idle;
-        Ok(found.filter(|person| !person.standing.is_over(idle, now)))
+        let goes_on = |person: &GrantedPerson| !person.standing.is_over(idle, now);
+        if let Some(person) = self.told.recall(id, now).filter(|person| goes_on(person)) {
+            return Ok(Some(person));
+        }
+        let found = grants::find_person(&mut self.store.read().await?, id.as_str()).await?;
+        let found = found.map(Arc::new).filter(|person| goes_on(person));
+        if let Some(person) = &found {
+            self.told.remember(id, person, now);
+        }
+        Ok(found)
     }
 
     /// Moves the refresh tokens of a grant on from `generation`; of any number of callers, one does. `false` too when the grant is
@@ -338,22 +364,6 @@ pub async fn revoke_of(
     }
     let rows = ids.into_iter().map(|id| revocation(id, now + MAX_LIFETIME));
     Ok(rows.collect())
-}
-
-/// What keeps a grant from being made. Threat 34: what it rests on stays as it is until the grant is there, so that whoever ends the
-/// session or shuts the person out a moment later finds it. A session that has just run out does not matter to what outlives it.
-fn missing(footing: Option<Footing>, row: &GrantRow) -> Option<Redeemed> {
-    let Some(footing) = footing else {
-        return Some(Redeemed::SessionOver);
-    };
-    let is_over = !row.offline && footing.expires_at <= row.created_at;
-    if footing.disabled_at.is_some() {
-        Some(Redeemed::PersonGone)
-    } else if footing.ended_at.is_some() || is_over {
-        Some(Redeemed::SessionOver)
-    } else {
-        None
-    }
 }
 
 fn revocation(id: String, matters_until: Instant) -> RevocationRow {

@@ -2,9 +2,11 @@
 
 pub mod encryption;
 mod keyring;
+mod metrics;
 pub mod root_secret;
 mod rotate;
 mod schedule;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,9 +21,11 @@ use tokio::sync::Mutex;
 
 use crate::store;
 use encryption::{KeyEncryption, OpenError};
-pub use keyring::{KeyState, Keyring};
+pub use keyring::{KeyState, Keyring, PrivateHalf};
+pub use metrics::KeyMetrics;
 use root_secret::RootSecretError;
 pub use schedule::Phase;
+pub use upkeep::Upkeep;
 
 /// The kind of the rows in `changes` that tell other nodes to read their keys again.
 pub const CHANGE_KIND: &str = "keys";
@@ -86,6 +90,16 @@ pub enum KeysError {
     /// There is no such key.
     #[error("there is no signing key {0}")]
     Unknown(KeyId),
+    /// One more, and verifiers would refuse all of them.
+    #[error("{0} signing keys are published already; make keys.rotate_every longer")]
+    TooMany(usize),
+}
+
+fn row_error(kid: &str, why: InvalidKey) -> KeysError {
+    KeysError::Row {
+        kid: kid.to_owned(),
+        why,
+    }
 }
 
 /// What is wrong with a row of `signing_keys`.
@@ -122,11 +136,12 @@ struct Inner {
 }
 
 impl Keys {
-    /// Reads the keys, and makes the first of each configured algorithm that has none. That one signs at once, for nobody
-    /// has published anything else. Of several nodes that start at once, one makes it and all use it.
+    /// Reads the keys, and makes the first of each configured algorithm that has none. At the first start that one signs at once, for
+    /// nobody has published anything else; an algorithm that is added later has to wait, as every new key has, and nothing is announced
+    /// or signed with it before. Of several nodes that start at once, one makes it and all use it.
     ///
     /// # Errors
-    /// [`KeysError::Row`] if a key does not open, in which case none is made; otherwise [`KeysError::Database`] or
+    /// [`KeysError::Row`] if a configured algorithm cannot sign because a key does not open, in which case none is made; otherwise [`KeysError::Database`] or
     /// [`KeysError::Generate`].
     pub async fn open(
         store: Store,
@@ -139,7 +154,13 @@ impl Keys {
         settings
             .algorithms
             .retain(|algorithm| seen.insert(*algorithm));
-        let ring = read(&store, &encryption, &settings).await?;
+        let ring = read(&store, &encryption, &settings, None).await?;
+        let lacking = |algorithm: &Algorithm| ring.signer(*algorithm, now).is_none();
+        if let [(kid, why), ..] = ring.unreadable()
+            && settings.algorithms.iter().any(lacking)
+        {
+            return Err(row_error(kid, why.clone()));
+        }
         let keys = Self(Arc::new(Inner {
             ring: ArcSwap::from_pointee(ring),
             reading: Mutex::new(()),
@@ -151,14 +172,22 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Reads the keys again. After an error the ring is what it was.
+    /// Reads the keys again. One that does not open keeps no other from being read, for another may have been withdrawn: it is logged
+    /// when that begins. After an error the ring is what it was.
     ///
     /// # Errors
-    /// [`KeysError::Database`] or [`KeysError::Row`].
+    /// [`KeysError::Database`].
     pub async fn reload(&self) -> Result<(), KeysError> {
         let inner = &*self.0;
         let _reading = inner.reading.lock().await;
-        let ring = read(&inner.store, &inner.encryption, &inner.settings).await?;
+        let before = self.ring();
+        let ring = read(
+            &inner.store,
+            &inner.encryption,
+            &inner.settings,
+            Some(&before),
+        )
+        .await?;
         inner.ring.store(Arc::new(ring));
         Ok(())
     }
@@ -169,6 +198,20 @@ impl Keys {
         &self.0.settings.algorithms
     }
 
+    /// Whether there is a key to sign with for each algorithm that has had its first.
+    ///
+    /// # Errors
+    /// Names the algorithm that cannot sign.
+    pub fn check(&self, now: Instant) -> Result<(), CannotSign> {
+        let ring = self.ring();
+        let waits = |algorithm| ring.schedule().awaits_first(algorithm, now);
+        let mut needed = self.algorithms().iter().copied();
+        match needed.find(|&alg| ring.signer(alg, now).is_none() && !waits(alg)) {
+            Some(algorithm) => Err(CannotSign(algorithm)),
+            None => Ok(()),
+        }
+    }
+
     /// The keys as they were read last.
     #[must_use]
     pub fn ring(&self) -> Arc<Keyring> {
@@ -176,11 +219,28 @@ impl Keys {
     }
 }
 
+/// No key of this algorithm can sign here.
+#[derive(Debug, thiserror::Error)]
+#[error("no signing key for {0} can be used; see the log, and `keys list`")]
+pub struct CannotSign(Algorithm);
+
 async fn read(
     store: &Store,
     encryption: &KeyEncryption,
     settings: &KeySettings,
+    before: Option<&Keyring>,
 ) -> Result<Keyring, KeysError> {
     let rows = store::keys::all(&mut store.read().await?).await?;
-    Keyring::open(&rows, encryption, settings.max_token_lifetime)
+    let ring = Keyring::open(&rows, encryption, settings.max_token_lifetime, before);
+    let known = before.map_or(&[][..], Keyring::unreadable);
+    for (kid, why) in ring.unreadable() {
+        if !known.iter().any(|(known, _)| known == kid) {
+            let error = row_error(kid, why.clone());
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a signing key is left out"
+            );
+        }
+    }
+    Ok(ring)
 }

@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    match run(Cli::parse(), environment.collect()).await {
+    match Box::pin(run(Cli::parse(), environment.collect())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("auth-server: {error:#}");

@@ -7,6 +7,9 @@ use crate::clients::AuthMethod;
 use crate::routes;
 use crate::token::GrantName;
 
+const TOO_MANY: &str =
+    "Too many requests, of an address, a client or a person: wait as long as Retry-After says";
+
 /// The description of the server of `issuer`.
 #[must_use]
 pub fn document(issuer: &Issuer) -> Value {
@@ -19,6 +22,7 @@ pub fn document(issuer: &Issuer) -> Value {
             "400": refusal("The request is refused (RFC 6749 section 5.2)"),
             "401": refusal("Client authentication failed"),
             "413": refusal("The body is larger than 64 KiB"),
+            "429": refusal(TOO_MANY),
             "503": refusal("A store does not answer; try again"),
         })
     };
@@ -55,6 +59,7 @@ pub fn document(issuer: &Issuer) -> Value {
                 "400": {"description": "The token stands in two places, or cannot be read (RFC 6750 section 3.1)"},
                 "401": {"description": "No token, or one that is not accepted"},
                 "403": {"description": "The grant of the token does not hold openid, or the token was narrowed to less"},
+                "429": refusal(TOO_MANY),
                 "503": refusal("A store does not answer; try again"),
             },
         })
@@ -126,17 +131,19 @@ fn pages() -> (Value, Value) {
         "200": page("The answer to the client, in a form that the browser posts (response_mode=form_post)"),
         "303": {"description": "The answer to the client, or the way to a page to sign in or to agree on"},
         "400": page("A page: the client or the redirect URI is not known, or the request cannot be read"),
-        "429": page("A page: too many requests from there wait for somebody to sign in"),
+        "429": page("A page: too many requests from there, or too many of them wait for somebody to sign in"),
         "503": unavailable,
     });
     let asked_to_sign_out = json!({
         "200": page("The question whether to sign out"),
         "303": {"description": "Nobody is signed in"},
+        "429": page("A page: too many requests from there"),
         "503": unavailable,
     });
     let signed_out = json!({
         "303": {"description": "Signed out; a client's form leads to the question"},
         "400": page("A page: the form is not the one that asked, or cannot be read"),
+        "429": page("A page: too many requests from there"),
         "503": unavailable,
     });
     let ask = "Send a person here to sign out (OpenID Connect RP-Initiated Logout section 2)";

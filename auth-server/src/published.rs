@@ -1,6 +1,7 @@
 //! Public documents (metadata, JWKS) as stored bytes with an entity tag, made anew only when what they say changes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
@@ -9,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use shared_protocol::lookups::Lookups;
 
-/// How long anyone may keep a public document: five minutes.
-pub const MAX_AGE: &str = "public, max-age=300";
+/// How long anyone may keep a public document, where nothing else is said.
+const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// A JSON document, ready to be sent.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct Document {
     bytes: Bytes,
     etag: HeaderValue,
     media_type: &'static str,
+    cache_control: HeaderValue,
 }
 
 impl Document {
@@ -34,6 +37,16 @@ impl Document {
             bytes,
             etag,
             media_type,
+            cache_control: cache_control(MAX_AGE),
+        }
+    }
+
+    /// The same, to be kept for so long by anyone.
+    #[must_use]
+    pub fn kept_for(self, max_age: Duration) -> Self {
+        Self {
+            cache_control: cache_control(max_age),
+            ..self
         }
     }
 
@@ -48,7 +61,7 @@ impl Document {
                 .any(|tag| tag == "*" || tag.trim_start_matches("W/") == own)
         });
         let headers = [
-            (header::CACHE_CONTROL, HeaderValue::from_static(MAX_AGE)),
+            (header::CACHE_CONTROL, self.cache_control.clone()),
             (header::ETAG, self.etag.clone()),
             (
                 header::CONTENT_TYPE,
@@ -62,20 +75,34 @@ impl Document {
     }
 }
 
+fn cache_control(max_age: Duration) -> HeaderValue {
+    // Digits are always a header value.
+    HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs()))
+        .unwrap_or(HeaderValue::from_static("no-cache"))
+}
+
 /// A document and what it was made of, by identity.
 pub struct Published<T> {
     current: ArcSwapOption<(T, Document)>,
+    lookups: Arc<Lookups>,
 }
 
 impl<T> Default for Published<T> {
     fn default() -> Self {
         Self {
             current: ArcSwapOption::empty(),
+            lookups: Arc::default(),
         }
     }
 }
 
 impl<T: Send + Sync + 'static> Published<T> {
+    /// How often it needed not to be made.
+    #[must_use]
+    pub fn lookups(&self) -> Arc<Lookups> {
+        Arc::clone(&self.lookups)
+    }
+
     /// The document, made anew unless what it was made of `is_same`.
     pub fn get(
         &self,
@@ -88,8 +115,10 @@ impl<T: Send + Sync + 'static> Published<T> {
             .as_ref()
             .filter(|current| is_same(&current.0))
         {
+            self.lookups.count(true);
             return current.1.clone();
         }
+        self.lookups.count(false);
         let published = Arc::new(make());
         self.current.store(Some(Arc::clone(&published)));
         published.1.clone()

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use prometheus::Registry;
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
+use shared_server::telemetry::{gauges, number};
 
 use crate::store::revocations::{self, RevocationRow};
 
@@ -14,12 +16,13 @@ use crate::store::revocations::{self, RevocationRow};
 const TRUSTED: Duration = Duration::from_secs(2);
 /// How far back each comparison looks: longer than a transaction may take and clocks of nodes may differ.
 pub const OVERLAP: Duration = Duration::from_secs(30);
-/// For how long a revocation is kept past its time: a clock that was wrong may be put right.
-const SLACK: Duration = Duration::from_hours(1);
 /// Rows for each query of the full load.
 const PAGE: i64 = 1000;
 /// Rows for the one query of a comparison.
 const MAX_RECORDED: usize = 10_000;
+
+/// Entries for which a map may have room whatever it holds.
+const ROOMY: usize = 4096;
 
 /// What is revoked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +51,7 @@ impl RevocationKind {
 #[derive(Clone)]
 pub struct Revocations {
     store: Store,
+    kept: Duration,
     state: Arc<State>,
 }
 
@@ -80,15 +84,17 @@ impl Live {
 }
 
 impl Revocations {
-    /// A set that has not been loaded: until [`Revocations::reload`] the database is asked each time.
+    /// A set that has not been loaded: until [`Revocations::reload`] the database is asked each time. Each is `kept` for so long past
+    /// its time, as its row is, for a clock that was wrong may be put right.
     #[must_use]
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, kept: Duration) -> Self {
         let state = State {
             live: RwLock::default(),
             confirmed: AtomicI64::new(i64::MIN),
         };
         Self {
             store,
+            kept,
             state: Arc::new(state),
         }
     }
@@ -128,7 +134,12 @@ impl Revocations {
         }
         self.write(|live| {
             for kind in RevocationKind::ALL {
-                live.of_mut(kind).retain(|_, until| *until + SLACK > now);
+                let of_kind = live.of_mut(kind);
+                of_kind.retain(|_, until| *until + self.kept > now);
+                // After a wave the memory goes back too.
+                if of_kind.capacity() > ROOMY && of_kind.len() < of_kind.capacity() / 4 {
+                    of_kind.shrink_to(of_kind.len() * 2);
+                }
             }
         });
         self.confirm(now);
@@ -208,6 +219,37 @@ impl Revocations {
                 }
             }
         });
+    }
+
+    /// Shows in `registry` how many revocations are held, and when they were last compared with the database.
+    ///
+    /// # Errors
+    /// If it is shown there already.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let state = Arc::clone(&self.state);
+        gauges(
+            registry,
+            "revocations_held",
+            "Revocations held in memory until they no longer matter, by what they revoke.",
+            ["kind"],
+            move || {
+                let live = state.live.read().unwrap_or_else(PoisonError::into_inner);
+                let held = RevocationKind::ALL
+                    .map(|kind| ([kind.as_str()], number(live.of(kind).len() as u64)));
+                held.into()
+            },
+        )?;
+        let state = Arc::clone(&self.state);
+        gauges(
+            registry,
+            "revocations_confirmed_timestamp_seconds",
+            "When the revocations were last compared with the database, in seconds since 1970.",
+            [],
+            move || {
+                let confirmed = state.confirmed.load(Ordering::Acquire).max(0);
+                vec![([], number(confirmed.unsigned_abs()) / 1000.0)]
+            },
+        )
     }
 
     fn confirm(&self, now: Instant) {

@@ -1,19 +1,24 @@
 //! Every path of the server, on one screen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::HeaderMap;
 use axum::middleware::{from_fn_with_state, map_response_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use shared_protocol::issuer::Issuer;
-use shared_server::web::{self, Now, Shutdown};
+use shared_protocol::time::Instant;
+use shared_server::rate_limits::{ByAddress, Limited, RateLimiter, by_address};
+use shared_server::web::{self, Cors, Health, Now, Observed, Shutdown, layers, layers_for};
 
+use crate::authorize::page::PageError;
 use crate::authorize::visit::Dialogue;
 use crate::authorize::{self, consent, sign_in};
 use crate::clients::authenticate::Authenticator;
+use crate::clients::directory::Clients;
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
 use crate::metadata;
@@ -24,7 +29,7 @@ use crate::revoke::{self, Revocation};
 use crate::sign_out::{self, SignOut};
 use crate::telemetry::Metrics;
 use crate::token::access_token::AccessTokens;
-use crate::token::error::ErrorCode;
+use crate::token::error::{ErrorCode, TokenError};
 use crate::token::{self, Grantor};
 use crate::userinfo::{self, Userinfo};
 
@@ -51,6 +56,8 @@ pub struct AppState(pub Arc<Parts>);
 
 /// What handlers and extractors ask for, each by a pointer of its own.
 pub struct Parts {
+    /// Knows whose pages may read answers.
+    pub clients: Clients,
     /// Authenticates clients.
     pub authenticator: Arc<Authenticator>,
     /// Makes and reads access tokens.
@@ -67,14 +74,37 @@ pub struct Parts {
     pub revocation: Arc<Revocation>,
     /// Signs people out.
     pub sign_out: Arc<SignOut>,
+    /// Counts requests by address.
+    pub addresses: RateLimiter,
     /// Makes documents of pages.
     pub frame: Arc<Frame>,
     /// The metadata, as it was last published.
-    pub metadata: Published<Arc<Snapshot>>,
+    pub metadata: Published<(Arc<Snapshot>, OfKeys)>,
+    /// For how long anyone may keep the keys.
+    pub jwks_max_age: Duration,
     /// The HTTP interface as OpenAPI.
     pub description: Document,
     /// The keys, as they were last published.
-    pub jwks: Published<(Arc<Keyring>, Option<shared_protocol::time::Instant>)>,
+    pub jwks: Published<OfKeys>,
+}
+
+/// The keys that a document was made of, and until when it tells of them what it should.
+pub struct OfKeys {
+    ring: Arc<Keyring>,
+    until: Option<Instant>,
+}
+
+impl OfKeys {
+    fn new(ring: &Arc<Keyring>, now: Instant) -> Self {
+        Self {
+            ring: Arc::clone(ring),
+            until: ring.published_until(now),
+        }
+    }
+
+    fn is_same(&self, ring: &Arc<Keyring>, now: Instant) -> bool {
+        Arc::ptr_eq(&self.ring, ring) && self.until.is_none_or(|until| now < until)
+    }
 }
 
 macro_rules! parts {
@@ -98,13 +128,65 @@ parts!(
     SignOut = sign_out
 );
 
-/// The routes of `issuer`; those of an issuer with a path lie below it, its metadata where RFC 8414 §3.1 puts it.
-pub fn routes(issuer: &Issuer, state: AppState, shutdown: Shutdown) -> Router {
-    let path = issuer.path();
-    let metrics = Arc::clone(&state.0.tokens.metrics);
+/// The routes of `issuer`, each group with all that surrounds it; those of an issuer with a path lie below it, its metadata where
+/// RFC 8414 §3.1 puts it.
+pub fn routes(
+    issuer: &Issuer,
+    state: &AppState,
+    health: &Health,
+    observed: &Observed,
+    shutdown: &Shutdown,
+) -> Router {
+    let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
     // A client that hangs up must not cancel a write half way.
     let writing = from_fn_with_state(shutdown.clone(), web::uninterrupted);
-    let below = |endpoint: &str| format!("{path}{endpoint}");
+    let for_apps = Router::new()
+        .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
+        .route(
+            &below(USERINFO),
+            get(userinfo::endpoint).post(userinfo::endpoint),
+        )
+        .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
+        .method_not_allowed_fallback(web::method_not_allowed);
+    // Not counted by address: a resource server asks for each stranger who shows it a token, and who authenticates is counted as a
+    // client, who does not by failures.
+    let for_servers = Router::new().route(&below(INTROSPECT), post(introspect::endpoint));
+    let nothing = Router::new().fallback(web::not_found);
+    let counted = |refusal: fn(Limited) -> Response| {
+        let limiter = state.0.addresses.clone();
+        from_fn_with_state(Arc::new(ByAddress { limiter, refusal }), by_address)
+    };
+    let refusing = |group: Router<AppState>| {
+        let metrics = Arc::clone(&state.0.tokens.metrics);
+        group.layer(map_response_with_state(metrics, count_refusals))
+    };
+    let refused = || counted(|limited| TokenError::from(limited).into_response());
+    let people = people(issuer.path(), shutdown.clone())
+        .layer(counted(|limited| PageError::from(limited).into_response()))
+        .layer(from_fn_with_state(
+            Arc::clone(&state.0.frame),
+            pages::framed,
+        ));
+    let clients = state.0.clients.clone();
+    let of_clients = Cors::known(move |origin| {
+        let clients = clients.clone();
+        async move { clients.has_origin(origin).await }
+    });
+    let stated = |group: Router<AppState>| group.with_state(state.clone());
+    let rest = refusing(for_servers.merge(nothing.layer(refused()))).merge(people);
+    let rest = stated(rest).merge(health.router());
+    layers_for(stated(documents(issuer)), observed, Cors::Anyone)
+        .merge(layers_for(
+            stated(refusing(for_apps.layer(refused()))),
+            observed,
+            of_clients,
+        ))
+        .merge(layers(rest, observed))
+}
+
+/// What everybody may fetch, and caches keep: not counted.
+fn documents(issuer: &Issuer) -> Router<AppState> {
+    let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
     Router::new()
         .route(issuer.metadata_url().path(), get(server_metadata))
         .route(
@@ -113,22 +195,11 @@ pub fn routes(issuer: &Issuer, state: AppState, shutdown: Shutdown) -> Router {
         )
         .route(&below(JWKS), get(jwks))
         .route(&below("/.well-known/jwks.json"), get(jwks))
-        .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
-        .route(
-            &below(USERINFO),
-            get(userinfo::endpoint).post(userinfo::endpoint),
-        )
-        .route(&below(INTROSPECT), post(introspect::endpoint))
-        .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
         .route("/openapi.json", get(description))
-        .layer(map_response_with_state(metrics, count_refusals))
-        .merge(people(path, Arc::clone(&state.0.frame), shutdown))
-        .fallback(web::not_found)
-        .with_state(state)
 }
 
 /// Where people go: each step may write, and answers with a page or leads to one.
-fn people(path: &str, frame: Arc<Frame>, shutdown: Shutdown) -> Router<AppState> {
+fn people(path: &str, shutdown: Shutdown) -> Router<AppState> {
     let writing = from_fn_with_state(shutdown, web::uninterrupted);
     let below = |endpoint: &str| format!("{path}{endpoint}");
     Router::new()
@@ -139,7 +210,6 @@ fn people(path: &str, frame: Arc<Frame>, shutdown: Shutdown) -> Router<AppState>
         .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::answer))
         .route(&below(LOGGED_OUT), get(sign_out::done))
         .layer(writing)
-        .layer(from_fn_with_state(frame, pages::framed))
 }
 
 async fn count_refusals(State(metrics): State<Arc<Metrics>>, response: Response) -> Response {
@@ -150,18 +220,24 @@ async fn count_refusals(State(metrics): State<Arc<Metrics>>, response: Response)
 }
 
 /// RFC 8414 §3, OpenID Connect Discovery 1.0 §4.
-async fn server_metadata(State(AppState(state)): State<AppState>, headers: HeaderMap) -> Response {
+async fn server_metadata(
+    State(AppState(state)): State<AppState>,
+    Now(now): Now,
+    headers: HeaderMap,
+) -> Response {
     let servers = state.tokens.resource_servers.snapshot();
+    let ring = state.tokens.keys.ring();
     let document = state.metadata.get(
-        |published| Arc::ptr_eq(published, &servers),
+        |(published, keys)| Arc::ptr_eq(published, &servers) && keys.is_same(&ring, now),
         || {
             let scopes = servers
                 .values()
                 .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
-            let signs = state.tokens.keys.algorithms();
-            let value = metadata::document(&state.tokens.issuer, &scopes.collect(), signs);
+            // An algorithm that was added is announced when its first key signs.
+            let signs = ring.signing(state.tokens.keys.algorithms(), now);
+            let value = metadata::document(&state.tokens.issuer, &scopes.collect(), &signs);
             (
-                Arc::clone(&servers),
+                (Arc::clone(&servers), OfKeys::new(&ring, now)),
                 Document::new(&value, "application/json"),
             )
         },
@@ -181,13 +257,12 @@ async fn jwks(
 ) -> Response {
     let ring = state.tokens.keys.ring();
     let document = state.jwks.get(
-        |(published, until)| Arc::ptr_eq(published, &ring) && until.is_none_or(|until| now < until),
+        |published| published.is_same(&ring, now),
         || {
             let value = ring.published(now).to_value();
-            let until = ring.published_until(now);
             (
-                (Arc::clone(&ring), until),
-                Document::new(&value, "application/jwk-set+json"),
+                OfKeys::new(&ring, now),
+                Document::new(&value, "application/jwk-set+json").kept_for(state.jwks_max_age),
             )
         },
     );

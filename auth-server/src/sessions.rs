@@ -5,15 +5,18 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shared_protocol::client_id::ClientId;
 use shared_protocol::random::{self, Random};
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
 
 use crate::accounts::{Account, AccountError, AccountId, Proven};
+use crate::authorize::agreement::Agreement;
+use crate::consents::agreement;
 use crate::grants::{self, GrantsOf};
 use crate::identifiers::identifier;
 use crate::revocations::Revocations;
-use crate::store::accounts;
+use crate::store::accounts::{self, AccountRow};
 use crate::store::revocations::RevocationRow;
 use crate::store::sessions::{self, SessionRow};
 
@@ -206,9 +209,43 @@ impl Sessions {
     ) -> Result<Option<Person>, AccountError> {
         let digest = token.digest();
         let found = sessions::find_with_account(&mut self.store.read().await?, &digest).await?;
-        let Some((row, account)) = found.filter(|(row, _)| self.is_live(row, now)) else {
+        match found {
+            Some((session, account)) => self.admit(session, account, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// [`Sessions::find`], with what they agreed to for a client.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`] and [`AccountError::Damaged`].
+    pub async fn find_with_agreement(
+        &self,
+        token: &SessionToken,
+        client_id: &ClientId,
+        now: Instant,
+    ) -> Result<Option<(Person, Option<Agreement>)>, AccountError> {
+        let digest = token.digest();
+        let mut conn = self.store.read().await?;
+        let found = sessions::find_with_consent(&mut conn, &digest, client_id).await?;
+        drop(conn);
+        let Some((session, account, consent)) = found else {
             return Ok(None);
         };
+        let person = self.admit(session, account, now).await?;
+        Ok(person.map(|person| (person, consent.and_then(agreement))))
+    }
+
+    /// The person, if the session goes on and they still may be signed in; notes that it was used.
+    async fn admit(
+        &self,
+        row: SessionRow,
+        account: AccountRow,
+        now: Instant,
+    ) -> Result<Option<Person>, AccountError> {
+        if !self.is_live(&row, now) {
+            return Ok(None);
+        }
         let account = Account::try_from(account)?;
         if account.disabled {
             return Ok(None);

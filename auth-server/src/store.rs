@@ -6,6 +6,7 @@ pub mod clients;
 pub mod consents;
 pub mod grants;
 pub mod keys;
+pub mod pruning;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
+use shared_server::rate_limits::RateLimiter;
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
@@ -175,6 +176,8 @@ pub struct Grantor {
     pub grants: Grants,
     /// Makes refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Counts what is asked on behalf of people.
+    pub accounts: RateLimiter,
 }
 
 /// POST `/oauth/token`.

@@ -10,7 +10,8 @@ use shared_protocol::bearer::{BearerError, BearerRefusal, InvalidToken, bearer_t
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
-use shared_server::web::{Cause, Now};
+use shared_server::rate_limits::{RateLimiter, Standings};
+use shared_server::web::{Cause, Now, Refused};
 
 use crate::accounts::AccountId;
 use crate::authorize::request::OwnScope;
@@ -30,6 +31,8 @@ pub struct Userinfo {
     pub grants: Grants,
     /// Knows what clients may still ask for.
     pub clients: Clients,
+    /// Counts what is asked on behalf of people.
+    pub accounts: RateLimiter,
 }
 
 /// Why nothing was told.
@@ -52,9 +55,14 @@ impl IntoResponse for UserinfoError {
         match self {
             Self::Bearer(error) => {
                 let refusal = BearerRefusal::without_metadata(error);
-                let cause = Cause(refusal.cause());
+                let cause = refusal.cause();
+                let code = cause.wire().1;
                 let mut response = refusal.into_response();
-                response.extensions_mut().insert(cause);
+                let extensions = response.extensions_mut();
+                extensions.insert(Cause(cause));
+                if let Some(code) = code {
+                    extensions.insert(Refused(code));
+                }
                 response
             }
             Self::Other(error) => error.into_response(),
@@ -94,6 +102,7 @@ impl IntoResponse for UserinfoResponse {
 pub async fn endpoint(
     State(userinfo): State<Arc<Userinfo>>,
     Now(now): Now,
+    standings: Standings,
     mut request: Request,
 ) -> Result<UserinfoResponse, UserinfoError> {
     // RFC 6750 §2.2. What stands in a query is not looked at (RFC 9700 §4.3.2).
@@ -107,7 +116,7 @@ pub async fn endpoint(
         (std::mem::take(request.headers_mut()), None)
     };
     let token = token(&headers, in_form.as_deref())?;
-    userinfo.tell(token, now).await
+    userinfo.tell(token, &standings, now).await
 }
 
 /// RFC 6750 §2: by one method, and no more.
@@ -120,7 +129,12 @@ fn token<'a>(headers: &'a HeaderMap, form: Option<&'a str>) -> Result<&'a str, B
 }
 
 impl Userinfo {
-    async fn tell(&self, token: &str, now: Instant) -> Result<UserinfoResponse, UserinfoError> {
+    async fn tell(
+        &self,
+        token: &str,
+        standings: &Standings,
+        now: Instant,
+    ) -> Result<UserinfoResponse, UserinfoError> {
         let claims = self
             .tokens
             .read(token, now)
@@ -135,6 +149,8 @@ impl Userinfo {
         if revoked.map_err(unknown)? {
             return Err(InvalidToken::Inactive.into());
         }
+        let standing = self.accounts.admit(claims.sub.as_bytes(), now).await;
+        standings.note(standing.map_err(|limited| UserinfoError::Other(limited.into()))?);
         let client = self.clients.find(&claims.client_id).await;
         let client = client
             .map_err(|error| UserinfoError::Other(error.into()))?
@@ -152,19 +168,19 @@ impl Userinfo {
             return Err(insufficient().into());
         }
         let sub = claims.sub.parse().map_err(|_| InvalidToken::Claims)?;
-        Ok(claims_of(sub, person, &scope))
+        Ok(claims_of(sub, &person, &scope))
     }
 }
 
 /// OpenID Connect Core §5.4.
-fn claims_of(sub: AccountId, person: GrantedPerson, scope: &ScopeSet) -> UserinfoResponse {
+fn claims_of(sub: AccountId, person: &GrantedPerson, scope: &ScopeSet) -> UserinfoResponse {
     let profile = OwnScope::Profile.is_in(scope);
     let email = OwnScope::Email.is_in(scope);
     UserinfoResponse {
         sub,
-        name: person.name.filter(|_| profile),
+        name: person.name.clone().filter(|_| profile),
         updated_at: profile.then(|| person.updated_at.as_secs()),
-        email: email.then_some(person.email),
+        email: email.then(|| person.email.clone()),
         email_verified: email.then_some(person.email_verified),
     }
 }

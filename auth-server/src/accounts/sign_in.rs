@@ -207,8 +207,7 @@ impl SignIn {
         let digest = counters.identity.subject.digest();
         let until = now + self.limits.lock;
         let mut conn = self.accounts.store.write().await?;
-        sign_in_locks::lock(&mut conn, digest, until).await?;
-        sign_in_locks::prune(&mut conn, now).await
+        sign_in_locks::lock(&mut conn, digest, until).await
     }
 
     /// Hashes a password anew whose hash has other parameters than new ones. When too many wait, another time will do.

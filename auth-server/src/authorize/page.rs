@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_server::ephemeral::EphemeralError;
+use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
 use super::error::{AuthorizeError, PageCause};
@@ -37,6 +38,9 @@ pub enum PageError {
     /// The request itself cannot be answered, or is answered now.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// Too many requests of one address.
+    #[error(transparent)]
+    RateLimited(#[from] Limited),
     /// The ephemeral store failed.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
@@ -75,6 +79,15 @@ impl IntoResponse for PageError {
                 go_on: Some(path.clone()),
             }
             .into_response(),
+            Self::RateLimited(ref limited) => {
+                let mut page = error_page(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Too much at once",
+                    "Your network asked this server for more than it answers. Wait a moment, then reload the page.",
+                );
+                limited.write(page.headers_mut());
+                page
+            }
             Self::Ephemeral(_) => unavailable(),
         };
         caused(response, self)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_protocol::issuer::Issuer;
-use shared_server::web::Cause;
+use shared_server::web::{Cause, Refused};
 use url::form_urlencoded::Serializer;
 
 use super::error::RedirectCause;
@@ -89,6 +89,7 @@ impl IntoResponse for AuthorizationResponse {
         let mut response = self.send();
         if let Outcome::Error(cause) = self.outcome {
             let extensions = response.extensions_mut();
+            extensions.insert(Refused(cause.code().as_str()));
             extensions.insert(Cause(Arc::new(cause)));
         }
         response

@@ -1,13 +1,13 @@
 //! A browser on its way through an interaction.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use shared_protocol::time::Instant;
-use shared_server::web::{Now, Problem};
+use shared_server::web::{ClientAddress, Now, Problem};
 
 use super::Authorize;
 use super::decision::{self, Circumstances};
@@ -159,12 +159,11 @@ impl FromRequestParts<crate::routes::AppState> for Visit {
     ) -> Result<Self, Problem> {
         let Now(now) = Now::from_request_parts(parts, state).await?;
         let cookies = &state.0.dialogue.cookies;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
         Ok(Self {
             browser: cookies.browser(&parts.headers),
             session: cookies.session(&parts.headers),
-            // Only a router that is not served by a listener lacks it.
-            address: peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip()),
+            address,
             now,
             headers: parts.headers.clone(),
         })

@@ -16,7 +16,8 @@ use super::output::Output;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
 use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
-use crate::server::{Records, World};
+use crate::records::Records;
+use crate::server::World;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {

@@ -6,8 +6,9 @@ use serde_json::json;
 use shared_protocol::jose::{Algorithm, KeyId};
 
 use super::output::Output;
-use crate::keys::Phase;
-use crate::server::{Records, World};
+use crate::keys::PrivateHalf;
+use crate::records::Records;
+use crate::server::World;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -46,9 +47,10 @@ impl KeysCommand {
                             json!({
                                 "kid": key.kid.as_str(),
                                 "alg": key.algorithm,
-                                "phase": phase(key.phase),
+                                "phase": key.phase.as_str(),
                                 "created_at": key.created_at.to_string(),
                                 "signs_from": key.signs_from.to_string(),
+                                "private_half": private_half(key.private_half),
                             })
                         })
                         .collect();
@@ -58,18 +60,23 @@ impl KeysCommand {
                     .iter()
                     .map(|key| {
                         format!(
-                            "{}  {}  {}  signs from {}",
+                            "{}  {}  {}  signs from {}{}",
                             key.kid,
                             key.algorithm,
-                            phase(key.phase),
-                            key.signs_from
+                            key.phase.as_str(),
+                            key.signs_from,
+                            match key.private_half {
+                                PrivateHalf::Kept => "",
+                                PrivateHalf::Wiped => "  (private half wiped)",
+                                PrivateHalf::Unreadable => "  (does not open)",
+                            }
                         )
                     })
                     .collect();
                 output.list("key", &lines, "no keys")
             }
             Self::Rotate { alg } => {
-                let made = keys.rotate(alg, now, random).await?;
+                let made = keys.rotate(alg, &*world.clock, random).await?;
                 let kids: Vec<_> = made.iter().map(ToString::to_string).collect();
                 output.list("made", &kids, "no keys are configured")
             }
@@ -99,12 +106,10 @@ impl KeysCommand {
     }
 }
 
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Next => "next",
-        Phase::Current => "current",
-        Phase::Previous => "previous",
-        Phase::Retired => "retired",
-        Phase::Revoked => "revoked",
+fn private_half(half: PrivateHalf) -> &'static str {
+    match half {
+        PrivateHalf::Kept => "kept",
+        PrivateHalf::Wiped => "wiped",
+        PrivateHalf::Unreadable => "unreadable",
     }
 }

@@ -44,6 +44,14 @@ impl Output {
         Ok(())
     }
 
+    /// Prints warnings where they disturb no script.
+    pub(crate) fn warn(warnings: &[String]) -> anyhow::Result<()> {
+        for warning in warnings {
+            writeln!(io::stderr(), "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
     /// Prints `line` for people, `value` for scripts.
     pub(crate) fn done(&self, line: &str, value: &impl Serialize) -> anyhow::Result<()> {
         if self.json {

@@ -10,8 +10,9 @@ use shared_protocol::scope::ScopeToken;
 use shared_server::config::Period;
 
 use super::output::Output;
+use crate::records::Records;
 use crate::resource_servers::{MAX_LIFETIME, ResourceServer};
-use crate::server::{Records, World};
+use crate::server::World;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ResourceCommand {

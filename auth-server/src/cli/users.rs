@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use super::output::Output;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::{Account, AccountId, NewAccount};
-use crate::server::{Records, World};
+use crate::records::Records;
+use crate::server::World;
 
 /// Letters and digits of a password that we make: 119 bits.
 const GENERATED: usize = 20;

@@ -1,6 +1,7 @@
 //! Client authentication as an extractor that finishes the job: there is no way to hold an [`AuthenticatedClient`] whose proof
 //! went unchecked (RFC 6749 §2.3, RFC 7521 §4.2).
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest, Request};
@@ -12,6 +13,8 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
+use shared_server::rate_limits::{RateLimiter, Standings};
+use shared_server::web::ClientAddress;
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
@@ -20,6 +23,7 @@ use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
 use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
+use crate::rate_limits::Failures;
 use crate::telemetry::Metrics;
 use crate::token::error::TokenError;
 
@@ -77,29 +81,42 @@ pub struct Authenticator {
     pub clock: Arc<dyn Clock>,
     /// Counts by method.
     pub metrics: Arc<Metrics>,
+    /// Counts the requests of each client.
+    pub requests: RateLimiter,
+    /// Counts what fails.
+    pub failures: Failures,
 }
 
 /// A client that proved who it is, or a public one that named itself.
 #[derive(Clone)]
-pub struct AuthenticatedClient(Arc<Client>);
+pub struct AuthenticatedClient {
+    client: Arc<Client>,
+    standings: Standings,
+}
 
 impl AuthenticatedClient {
     /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.0
+        &self.client
+    }
+
+    /// How it stands with the limits that count this request.
+    #[must_use]
+    pub fn standings(&self) -> &Standings {
+        &self.standings
     }
 
     /// Its identifier.
     #[must_use]
     pub fn id(&self) -> &ClientId {
-        &self.0.id
+        &self.client.id
     }
 
     /// Whether it proved who it is (RFC 6749 §2.1).
     #[must_use]
     pub fn is_confidential(&self) -> bool {
-        self.0.metadata.token_endpoint_auth_method != AuthMethod::None
+        self.client.metadata.token_endpoint_auth_method != AuthMethod::None
     }
 }
 
@@ -132,12 +149,28 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
+        let extensions = request.extensions();
+        // Only a router without its layers lacks it.
+        let address = extensions
+            .get()
+            .map_or(Ipv4Addr::UNSPECIFIED.into(), |ClientAddress(address)| {
+                *address
+            });
+        let standings = extensions.get().cloned().unwrap_or_default();
         let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse(&body)?;
         let now = authenticator.clock.now();
-        let client = authenticator
-            .authenticate(&headers, &parameters, now)
-            .await?;
+        let attempt = Attempt {
+            headers: &headers,
+            parameters: &parameters,
+            address,
+            now,
+        };
+        let client = AuthenticatedClient {
+            client: authenticator.authenticate(&attempt).await?,
+            standings,
+        };
+        authenticator.admit(&client, now).await?;
         tracing::Span::current().record("client_id", client.id().as_str());
         Ok(Self {
             form: T::from_parameters(&parameters)?,
@@ -145,6 +178,14 @@ where
             now,
         })
     }
+}
+
+/// Somebody who wants to be a client.
+struct Attempt<'a> {
+    headers: &'a HeaderMap,
+    parameters: &'a Parameters,
+    address: IpAddr,
+    now: Instant,
 }
 
 /// What a request brings to prove who sent it.
@@ -172,13 +213,53 @@ impl Presented<'_> {
 }
 
 impl Authenticator {
-    async fn authenticate(
+    /// Who failed too often is refused before the proof is looked at.
+    async fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Arc<Client>, TokenError> {
+        let (address, now) = (attempt.address, attempt.now);
+        let presented = match presented(attempt.headers, attempt.parameters) {
+            Ok(presented) => presented,
+            Err(error) => {
+                self.failures.check(address, None, now)?;
+                self.count_failure(&error, None, attempt).await;
+                return Err(error);
+            }
+        };
+        let id = presented.client_id().clone();
+        self.failures.check(address, Some(&id), now)?;
+        let outcome = self.judge(presented, now).await;
+        if let Err(error) = &outcome {
+            self.count_failure(error, Some(&id), attempt).await;
+        }
+        outcome
+    }
+
+    async fn count_failure(
         &self,
-        headers: &HeaderMap,
-        parameters: &Parameters,
+        error: &TokenError,
+        client: Option<&ClientId>,
+        attempt: &Attempt<'_>,
+    ) {
+        if matches!(error, TokenError::ClientAuth(_)) {
+            self.failures
+                .count(attempt.address, client, attempt.now)
+                .await;
+        }
+    }
+
+    /// Counts a request of a client that proved who it is. Anybody may name a public one, and would use up what is its.
+    async fn admit(&self, client: &AuthenticatedClient, now: Instant) -> Result<(), TokenError> {
+        if client.is_confidential() {
+            let id = client.id().as_str().as_bytes();
+            client.standings.note(self.requests.admit(id, now).await?);
+        }
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        presented: Presented<'_>,
         now: Instant,
-    ) -> Result<AuthenticatedClient, TokenError> {
-        let presented = presented(headers, parameters)?;
+    ) -> Result<Arc<Client>, TokenError> {
         let method = presented.method();
         let client = match self.clients.find(presented.client_id()).await {
             Ok(client) => client,
@@ -196,7 +277,7 @@ impl Authenticator {
         presented: Presented<'_>,
         client: Option<Arc<Client>>,
         now: Instant,
-    ) -> Result<AuthenticatedClient, TokenError> {
+    ) -> Result<Arc<Client>, TokenError> {
         let registered = client
             .filter(|client| client.metadata.token_endpoint_auth_method == presented.method());
         match presented {
@@ -228,9 +309,7 @@ impl Authenticator {
                 }
             }
         }
-        Ok(AuthenticatedClient(
-            registered.ok_or(ClientAuthError::Refused)?,
-        ))
+        Ok(registered.ok_or(ClientAuthError::Refused)?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients by id, from memory where they were seen before.
+//! Clients by id and by the origins of their pages, from memory where they were seen before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,19 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
+use shared_protocol::lookups::Lookups;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
+use shared_server::web::WebOrigin;
+use tokio::sync::Semaphore;
 
+use super::redirect_uri::RedirectUri;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{Client, ClientMetadata, InvalidClientMetadata};
 use crate::store::{changes, clients};
+
+/// Origins that are looked up in the database at a time.
+const LOOKS: usize = 2;
 
 /// The kind of a change to a client, in the table of changes.
 pub const CHANGE: &str = "client";
@@ -44,6 +51,10 @@ pub enum DirectoryError {
 pub struct Clients {
     store: Store,
     seen: Cache<ClientId, Arc<Client>>,
+    /// Whether pages of an origin are some client's.
+    origins: Cache<WebOrigin, bool>,
+    looks: Arc<Semaphore>,
+    lookups: Arc<Lookups>,
 }
 
 impl Clients {
@@ -55,7 +66,23 @@ impl Clients {
             .max_capacity(10_000)
             .time_to_live(Duration::from_secs(30))
             .build();
-        Self { store, seen }
+        let origins = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(Duration::from_secs(10))
+            .build();
+        Self {
+            store,
+            seen,
+            origins,
+            looks: Arc::new(Semaphore::new(LOOKS)),
+            lookups: Arc::default(),
+        }
+    }
+
+    /// How often a client was remembered.
+    #[must_use]
+    pub fn lookups(&self) -> Arc<Lookups> {
+        Arc::clone(&self.lookups)
     }
 
     /// The client of this id.
@@ -63,7 +90,9 @@ impl Clients {
     /// # Errors
     /// [`DirectoryError::Store`] and [`DirectoryError::Damaged`].
     pub async fn find(&self, id: &ClientId) -> Result<Option<Arc<Client>>, DirectoryError> {
-        if let Some(client) = self.seen.get(id) {
+        let seen = self.seen.get(id);
+        self.lookups.count(seen.is_some());
+        if let Some(client) = seen {
             return Ok(Some(client));
         }
         let mut conn = self.store.read().await?;
@@ -73,6 +102,31 @@ impl Clients {
         let client = Arc::new(client);
         self.seen.insert(id.clone(), Arc::clone(&client));
         Ok(Some(client))
+    }
+
+    /// Whether pages of this origin are some client's, by its redirect URIs. Not known counts as no.
+    pub async fn has_origin(&self, origin: WebOrigin) -> bool {
+        if let Some(known) = self.origins.get(&origin) {
+            return known;
+        }
+        // Strangers make origins up. Their look-ups, which nothing else counts, have a few connections to the database at most.
+        let Ok(_turn) = self.looks.try_acquire() else {
+            return false;
+        };
+        match self.look_for(&origin).await {
+            Ok(known) => {
+                self.origins.insert(origin, known);
+                known
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an origin could not be looked up");
+                false
+            }
+        }
+    }
+
+    async fn look_for(&self, origin: &WebOrigin) -> Result<bool, DbError> {
+        clients::has_origin(&mut self.store.read().await?, origin).await
     }
 
     /// One page of clients in the order of their ids.
@@ -86,11 +140,13 @@ impl Clients {
     /// Forgets what was remembered of a client that changed.
     pub fn forget(&self, id: &ClientId) {
         self.seen.invalidate(id);
+        self.origins.invalidate_all();
     }
 
     /// Forgets everything that was remembered.
     pub fn forget_all(&self) {
         self.seen.invalidate_all();
+        self.origins.invalidate_all();
     }
 
     /// Registers a client, or replaces its metadata; with `secret`, adds that one.
@@ -104,9 +160,11 @@ impl Clients {
         now: Instant,
     ) -> Result<(), DbError> {
         let metadata = serde_json::to_value(&client.metadata).unwrap_or_default();
+        let redirects = &client.metadata.redirect_uris;
+        let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
         self.store
             .transaction(async |conn| {
-                clients::put(conn, &client.id, &metadata, now).await?;
+                clients::put(conn, &client.id, &metadata, &origins, now).await?;
                 if let Some(secret) = secret {
                     clients::add_secret(conn, &client.id, secret.digest().as_bytes(), now).await?;
                 }

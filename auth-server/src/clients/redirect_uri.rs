@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use shared_server::web::WebOrigin;
 use url::{Host, Url};
 
 /// A registered redirect URI: absolute, without fragment and user; https, http, or a private-use scheme with a period in its name
@@ -37,6 +38,13 @@ impl RedirectUri {
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         }
+    }
+
+    /// The origin of the page that it leads to. An app on a device that listens to loopback is no page: its redirect names no port,
+    /// for that varies (RFC 8252 §7.3). One that names it may be an app in the making, and counts on that port alone.
+    #[must_use]
+    pub fn origin(&self) -> Option<WebOrigin> {
+        WebOrigin::of(&self.url).filter(|_| !self.is_loopback() || self.url.port().is_some())
     }
 }
 
@@ -281,6 +289,31 @@ mod tests {
             "http://127.0.0.1:1/cb",
             false
         ));
+    }
+
+    #[test]
+    fn fetch_3_3_a_redirect_uri_has_the_origin_of_its_page() {
+        for (registered, origin) in [
+            ("https://app.example/cb?x=1", Some("https://app.example")),
+            ("https://APP.example:443/cb", Some("https://app.example")),
+            ("https://app.example:8443", Some("https://app.example:8443")),
+            ("https://app.example./cb", Some("https://app.example.")),
+            ("https://[2001:DB8::1]/cb", Some("https://[2001:db8::1]")),
+            ("http://localhost:5173/cb", Some("http://localhost:5173")),
+            ("http://127.0.0.1/cb", None),
+            ("http://[::1]/cb", None),
+            ("http://localhost/cb", None),
+            ("com.example.app:/cb", None),
+            ("com.example.app://host/cb", None),
+        ] {
+            let uri: RedirectUri = registered.parse().unwrap();
+            let found = uri.origin();
+            assert_eq!(
+                found.as_ref().map(WebOrigin::as_str),
+                origin,
+                "{registered}"
+            );
+        }
     }
 
     /// Every way to write a URI a little differently that has fooled a server.

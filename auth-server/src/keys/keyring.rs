@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_protocol::jose::{Algorithm, JwkSet, KeyId, Pkcs8, Signer, SigningKey};
+use shared_protocol::jose::{Algorithm, JwkSet, KeyId, Pkcs8, PublicJwk, Signer, SigningKey};
 use shared_protocol::time::Instant;
 
+use super::InvalidKey;
 use super::encryption::{KeyEncryption, Label};
 use super::schedule::{Phase, Schedule, Times};
-use super::{InvalidKey, KeysError};
 use crate::store::keys::SigningKeyRow;
 
 /// One key, as an operator sees it.
@@ -27,40 +27,108 @@ pub struct KeyState {
     pub signs_from: Instant,
     /// When it was withdrawn, if it was.
     pub revoked_at: Option<Instant>,
+    /// What there is of its private half.
+    pub private_half: PrivateHalf,
+}
+
+/// What there is of the private half of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PrivateHalf {
+    /// It opens.
+    Kept,
+    /// It went when the key had become useless.
+    Wiped,
+    /// It does not open here.
+    Unreadable,
 }
 
 /// All signing keys as they were when they were read. A ring never changes; [`Keys`](super::Keys) puts another in its place.
 pub struct Keyring {
     schedule: Schedule,
     signers: HashMap<KeyId, Arc<dyn Signer>>,
+    publics: HashMap<KeyId, PublicJwk>,
     verifying: JwkSet,
+    unreadable: Vec<(String, InvalidKey)>,
 }
 
 impl Keyring {
+    /// Opens what opens. A row that does not is left out, but for a key that `before` holds: what is in memory is good whatever became of
+    /// the row's private half, as long as the row is there and the key was not withdrawn.
     pub(super) fn open(
         rows: &[SigningKeyRow],
         encryption: &KeyEncryption,
         max_token_lifetime: Duration,
-    ) -> Result<Self, KeysError> {
-        let mut signers: HashMap<KeyId, Arc<dyn Signer>> = HashMap::with_capacity(rows.len());
+        before: Option<&Self>,
+    ) -> Self {
+        let mut ring = Self {
+            schedule: Schedule::new(Vec::new(), max_token_lifetime),
+            signers: HashMap::with_capacity(rows.len()),
+            publics: HashMap::with_capacity(rows.len()),
+            verifying: JwkSet::default(),
+            unreadable: Vec::new(),
+        };
+        let mut all = Vec::with_capacity(rows.len());
         for row in rows {
-            let (kid, signer) = open(row, encryption)?;
-            signers.insert(kid, Arc::new(signer));
+            let opened = open(row, encryption);
+            let mut times = match times(row) {
+                Ok(times) => times,
+                Err(why) => {
+                    ring.unreadable.push((row.kid.clone(), why));
+                    continue;
+                }
+            };
+            if let Err(why) = &opened {
+                ring.unreadable.push((row.kid.clone(), why.clone()));
+            }
+            let opened = opened.ok().or_else(|| before?.recall(&times));
+            times.opens = opened.is_some();
+            match opened {
+                Some(Opened::Whole(signer)) => {
+                    let public = signer.public().clone();
+                    ring.publics.insert(times.kid.clone(), public);
+                    ring.signers.insert(times.kid.clone(), signer);
+                }
+                Some(Opened::Public(public)) => {
+                    ring.publics.insert(times.kid.clone(), public);
+                }
+                None => {}
+            }
+            all.push(times);
         }
-        let schedule = Schedule::new(times(rows)?, max_token_lifetime);
-        let good = schedule
-            .keys()
-            .iter()
-            .filter(|key| key.revoked_at.is_none());
-        let verifying = good
-            .filter_map(|key| signers.get(&key.kid))
-            .map(|signer| signer.public().clone())
-            .collect();
-        Ok(Self {
-            schedule,
-            signers,
-            verifying: JwkSet::new(verifying),
-        })
+        ring.schedule = Schedule::new(all, max_token_lifetime);
+        let good = ring.schedule.keys().iter();
+        let good = good.filter(|key| key.revoked_at.is_none());
+        let verifying = good.filter_map(|key| ring.publics.get(&key.kid)).cloned();
+        ring.verifying = JwkSet::new(verifying.collect());
+        ring
+    }
+
+    /// A key that this ring holds, if it is the same.
+    fn recall(&self, times: &Times) -> Option<Opened> {
+        let signer = self.signers.get(&times.kid)?;
+        let is_same = signer.algorithm() == times.algorithm && times.wiped_at.is_none();
+        is_same.then(|| Opened::Whole(Arc::clone(signer)))
+    }
+
+    /// The rows that do not open, and why.
+    pub(super) fn unreadable(&self) -> &[(String, InvalidKey)] {
+        &self.unreadable
+    }
+
+    /// Of these algorithms, those with which a token can be signed now.
+    #[must_use]
+    pub fn signing(&self, algorithms: &[Algorithm], now: Instant) -> Vec<Algorithm> {
+        let can_sign = |algorithm: &&Algorithm| self.schedule.signer(**algorithm, now).is_some();
+        algorithms.iter().filter(can_sign).copied().collect()
+    }
+
+    /// When a key was of no use any more, if that has come.
+    pub(super) fn done_at(&self, kid: &KeyId, now: Instant) -> Option<Instant> {
+        self.schedule.done_at(kid, now)
+    }
+
+    pub(super) fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     /// What signs with `algorithm` now. `None` if there is no such key.
@@ -74,8 +142,8 @@ impl Keyring {
     #[must_use]
     pub fn published(&self, now: Instant) -> JwkSet {
         let keys = self.schedule.published(now);
-        let signers = keys.filter_map(|key| self.signers.get(&key.kid));
-        JwkSet::new(signers.map(|signer| signer.public().clone()).collect())
+        let publics = keys.filter_map(|key| self.publics.get(&key.kid));
+        JwkSet::new(publics.cloned().collect())
     }
 
     /// The next instant at which [`Keyring::published`] or [`Keyring::signer`] may answer otherwise.
@@ -107,6 +175,11 @@ impl Keyring {
             created_at: key.created_at,
             signs_from: key.signs_from,
             revoked_at: key.revoked_at,
+            private_half: match (key.opens, key.wiped_at) {
+                (false, _) => PrivateHalf::Unreadable,
+                (true, None) => PrivateHalf::Kept,
+                (true, Some(_)) => PrivateHalf::Wiped,
+            },
         };
         self.schedule.keys().iter().map(state).collect()
     }
@@ -120,50 +193,86 @@ pub(super) fn label<'a>(kid: &'a str, alg: &'a str) -> Label<'a> {
     }
 }
 
-/// The private half of a row.
-pub(super) fn unseal(row: &SigningKeyRow, encryption: &KeyEncryption) -> Result<Pkcs8, KeysError> {
-    let opened = encryption.open(label(&row.kid, &row.alg), &row.kek_id, &row.sealed);
-    let mut der = opened.map_err(|error| invalid(row, InvalidKey::Sealed(error)))?;
+/// What a key that was wiped is known by. Nothing is sealed, but for this label: a public half whose thumbprint it names is of a key
+/// that this server had, whoever can write to the database.
+pub(super) fn wiped_label<'a>(kid: &'a str, alg: &'a str) -> Label<'a> {
+    Label {
+        purpose: "wiped signing key",
+        parts: [kid, alg],
+    }
+}
+
+/// What a row is sealed for.
+pub(super) fn label_of(row: &SigningKeyRow) -> Label<'_> {
+    let label = if row.wiped_at.is_some() {
+        wiped_label
+    } else {
+        label
+    };
+    label(&row.kid, &row.alg)
+}
+
+/// What a row held.
+enum Opened {
+    /// A key.
+    Whole(Arc<dyn Signer>),
+    /// What is left of one that was wiped.
+    Public(PublicJwk),
+}
+
+/// The private half of a row; nothing, of one that was wiped.
+pub(super) fn unseal(row: &SigningKeyRow, encryption: &KeyEncryption) -> Result<Pkcs8, InvalidKey> {
+    let opened = encryption.open(label_of(row), &row.kek_id, &row.sealed);
+    let mut der = opened.map_err(InvalidKey::Sealed)?;
     // Moved, not copied: the bytes are wiped by their new owner.
     Ok(Pkcs8::from_der(std::mem::take(&mut *der)))
 }
 
-fn open(row: &SigningKeyRow, encryption: &KeyEncryption) -> Result<(KeyId, SigningKey), KeysError> {
-    let algorithm = algorithm(row)?;
-    let key = SigningKey::from_pkcs8(algorithm, &unseal(row, encryption)?)
-        .map_err(|error| invalid(row, InvalidKey::Private(error)))?;
+fn open(row: &SigningKeyRow, encryption: &KeyEncryption) -> Result<Opened, InvalidKey> {
+    let (algorithm, private) = (algorithm(row)?, unseal(row, encryption)?);
+    if row.wiped_at.is_some() {
+        return public_half(row, algorithm)
+            .map(Opened::Public)
+            .ok_or(InvalidKey::Halves);
+    }
+    let key = SigningKey::from_pkcs8(algorithm, &private).map_err(InvalidKey::Private)?;
     let public = key.public();
     match public.kid() {
         Some(kid) if kid.as_str() == row.kid && public.to_value() == row.jwk => {
-            Ok((kid.clone(), key))
+            Ok(Opened::Whole(Arc::new(key)))
         }
-        _ => Err(invalid(row, InvalidKey::Halves)),
+        _ => Err(InvalidKey::Halves),
     }
 }
 
-/// When the keys of these rows sign, without opening them.
-pub(super) fn times(rows: &[SigningKeyRow]) -> Result<Vec<Times>, KeysError> {
-    let times = |row: &SigningKeyRow| {
-        Ok(Times {
-            kid: KeyId::new(&row.kid).ok_or_else(|| invalid(row, InvalidKey::Kid))?,
-            algorithm: algorithm(row)?,
-            created_at: row.created_at,
-            signs_from: row.signs_from,
-            revoked_at: row.revoked_at,
-        })
-    };
-    rows.iter().map(times).collect()
+/// The public half of a row, if it is the key that the row is named by.
+fn public_half(row: &SigningKeyRow, algorithm: Algorithm) -> Option<PublicJwk> {
+    let public = PublicJwk::from_object(row.jwk.as_object()?).ok()?;
+    let kid = public.kid()?.as_str();
+    let is_named = kid == row.kid && public.thumbprint().to_string() == row.kid;
+    let alg = row.jwk.get("alg")?.as_str()?;
+    (is_named && alg == algorithm.name() && public.to_value() == row.jwk).then_some(public)
 }
 
-fn algorithm(row: &SigningKeyRow) -> Result<Algorithm, KeysError> {
-    row.alg
-        .parse()
-        .map_err(|error| invalid(row, InvalidKey::Algorithm(error)))
+/// When the key of a row signs, without opening it.
+fn times(row: &SigningKeyRow) -> Result<Times, InvalidKey> {
+    Ok(Times {
+        kid: KeyId::new(&row.kid).ok_or(InvalidKey::Kid)?,
+        algorithm: algorithm(row)?,
+        created_at: row.created_at,
+        signs_from: row.signs_from,
+        revoked_at: row.revoked_at,
+        wiped_at: row.wiped_at,
+        opens: true,
+    })
 }
 
-fn invalid(row: &SigningKeyRow, why: InvalidKey) -> KeysError {
-    KeysError::Row {
-        kid: row.kid.clone(),
-        why,
-    }
+fn algorithm(row: &SigningKeyRow) -> Result<Algorithm, InvalidKey> {
+    row.alg.parse().map_err(InvalidKey::Algorithm)
+}
+
+/// When the keys of these rows sign, without opening them; without those that cannot be keys.
+pub(super) fn schedule(rows: &[SigningKeyRow], max_token_lifetime: Duration) -> Schedule {
+    let times = rows.iter().filter_map(|row| times(row).ok());
+    Schedule::new(times.collect(), max_token_lifetime)
 }

@@ -1,20 +1,46 @@
 //! What changes keys. Private keys are made before a transaction begins: RSA takes a while, and SQLite has one writer.
 
+use std::time::Duration;
+
+use serde_json::Value;
 use shared_protocol::jose::{Algorithm, InvalidSigningKey, KeyId, Pkcs8, Signer as _, SigningKey};
 use shared_protocol::random::{Random, SystemRandom};
-use shared_protocol::time::Instant;
+use shared_protocol::time::{Clock, Instant};
 use shared_server::db::Conn;
 
-use super::keyring::{label, times, unseal};
+use super::encryption::Sealed;
+use super::keyring::{self, label, label_of, unseal};
 use super::schedule::{Schedule, Times};
-use super::{CHANGE_KIND, Keys, KeysError, root_secret};
+use super::{CHANGE_KIND, Keys, KeysError, root_secret, row_error};
 use crate::store::changes;
 use crate::store::keys::{self, SigningKeyRow};
 
-/// A key that was made and not yet kept.
+/// Verifiers refuse sets of more than a hundred keys; some are left for what people do by hand.
+const MAX_PUBLISHED: usize = 80;
+
+/// A key that was made and not yet kept. Its times are those of the moment at which it is kept: to make one may take seconds, and
+/// whoever fetches the published keys must know it for as long as was promised before it signs.
 struct Made {
     kid: KeyId,
-    row: SigningKeyRow,
+    algorithm: Algorithm,
+    jwk: Value,
+    sealed: Sealed,
+}
+
+impl Made {
+    fn row(&self, created_at: Instant, signs_from: Instant) -> SigningKeyRow {
+        SigningKeyRow {
+            kid: self.kid.as_str().to_owned(),
+            alg: self.algorithm.name().to_owned(),
+            jwk: self.jwk.clone(),
+            sealed: self.sealed.bytes.clone(),
+            kek_id: self.sealed.kek_id.as_str().to_owned(),
+            created_at,
+            signs_from,
+            revoked_at: None,
+            wiped_at: None,
+        }
+    }
 }
 
 impl Keys {
@@ -27,7 +53,7 @@ impl Keys {
     pub async fn rotate(
         &self,
         algorithm: Option<Algorithm>,
-        now: Instant,
+        clock: &dyn Clock,
         random: &dyn Random,
     ) -> Result<Vec<KeyId>, KeysError> {
         let configured = &self.0.settings.algorithms;
@@ -36,30 +62,86 @@ impl Keys {
             Some(other) => return Err(KeysError::NotConfigured(other)),
             None => configured.clone(),
         };
-        let signs_from = now + self.0.settings.publish_ahead;
-        let mut made = Vec::new();
-        for algorithm in algorithms {
-            made.push((
-                algorithm,
-                self.make(algorithm, now, signs_from, random).await?,
-            ));
-        }
-        let kids = made.iter().map(|(_, key)| key.kid.clone()).collect();
+        let made = self.make_each(&algorithms, random).await?;
+        let kids = made.iter().map(|key| key.kid.clone()).collect();
+        let ahead = self.0.settings.publish_ahead;
         self.0
             .store
             .transaction(async |conn| {
                 let schedule = self.locked_schedule(conn).await?;
-                for (algorithm, key) in &made {
-                    if let Some(next) = schedule.next(*algorithm, now) {
+                let now = clock.now();
+                for key in &made {
+                    if let Some(next) = schedule.next(key.algorithm, ahead, now) {
                         return Err(next_waits(next));
                     }
-                    add(conn, &key.row, now).await?;
+                    add(conn, key, now, now + ahead).await?;
                 }
                 Ok(())
             })
             .await?;
         self.reload().await?;
         Ok(kids)
+    }
+
+    /// Makes the next key of each algorithm whose current one will have signed for `every` when the next one may. Of several nodes that
+    /// find one due, one makes it.
+    ///
+    /// # Errors
+    /// [`KeysError::TooMany`], [`KeysError::Generate`] or [`KeysError::Database`].
+    pub async fn rotate_due(
+        &self,
+        every: Duration,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> Result<Vec<KeyId>, KeysError> {
+        let ahead = self.0.settings.publish_ahead;
+        let is_due = |schedule: &Schedule, algorithm, now| {
+            let since = schedule.signs_since(algorithm, now);
+            since.is_some_and(|since| since + every <= now + ahead)
+                && schedule.next(algorithm, ahead, now).is_none()
+        };
+        self.reload().await?;
+        let (ring, now) = (self.ring(), clock.now());
+        let mut algorithms = self.0.settings.algorithms.clone();
+        algorithms.retain(|algorithm| is_due(ring.schedule(), *algorithm, now));
+        if algorithms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let published = ring.published(now).keys().len();
+        if published + algorithms.len() > MAX_PUBLISHED {
+            return Err(KeysError::TooMany(published));
+        }
+        let made = self.make_each(&algorithms, random).await?;
+        let added = self
+            .0
+            .store
+            .transaction(async |conn| {
+                let schedule = self.locked_schedule(conn).await?;
+                let now = clock.now();
+                let mut added = Vec::new();
+                for key in &made {
+                    if is_due(&schedule, key.algorithm, now) {
+                        add(conn, key, now, now + ahead).await?;
+                        added.push(key.kid.clone());
+                    }
+                }
+                Ok::<_, KeysError>(added)
+            })
+            .await?;
+        self.reload().await?;
+        Ok(added)
+    }
+
+    async fn make_each(
+        &self,
+        algorithms: &[Algorithm],
+        random: &dyn Random,
+    ) -> Result<Vec<Made>, KeysError> {
+        let mut made = Vec::with_capacity(algorithms.len());
+        for &algorithm in algorithms {
+            made.push(self.make(algorithm, random).await?);
+        }
+        Ok(made)
     }
 
     /// Withdraws a key at once. If it signed, the one before it signs again while verifiers still know that one; else a new
@@ -83,7 +165,7 @@ impl Keys {
             .ok_or_else(|| KeysError::Unknown(kid.clone()))?;
         let configured = self.0.settings.algorithms.contains(&algorithm);
         let successor = if configured {
-            Some(self.make(algorithm, now, now, random).await?)
+            Some(self.make(algorithm, random).await?)
         } else {
             None
         };
@@ -98,7 +180,7 @@ impl Keys {
                 changes::record(conn, CHANGE_KIND, kid.as_str(), now).await?;
                 match successor {
                     Some(key) if !schedule.another_can_sign(kid, algorithm, now) => {
-                        add(conn, &key.row, now).await?;
+                        add(conn, &key, now, now).await?;
                         Ok::<_, KeysError>(Some(key.kid))
                     }
                     _ => Ok(None),
@@ -120,8 +202,8 @@ impl Keys {
         rows.retain(|row| row.kek_id != encryption.current().as_str());
         let mut resealed = Vec::with_capacity(rows.len());
         for row in rows {
-            let private = unseal(&row, encryption)?;
-            let sealed = encryption.seal(label(&row.kid, &row.alg), private.expose_der(), random);
+            let private = unseal(&row, encryption).map_err(|why| row_error(&row.kid, why))?;
+            let sealed = encryption.seal(label_of(&row), private.expose_der(), random);
             resealed.push((row, sealed));
         }
         self.0
@@ -148,8 +230,8 @@ impl Keys {
         let ring = self.ring();
         let mut made = Vec::new();
         for &algorithm in &self.0.settings.algorithms {
-            if ring.signer(algorithm, now).is_none() {
-                made.push((algorithm, self.make(algorithm, now, now, random).await?));
+            if !ring.schedule().has(algorithm) {
+                made.push(self.make(algorithm, random).await?);
             }
         }
         if made.is_empty() {
@@ -159,9 +241,16 @@ impl Keys {
             .store
             .transaction(async |conn| {
                 let schedule = self.locked_schedule(conn).await?;
-                for (algorithm, key) in &made {
-                    if schedule.signer(*algorithm, now).is_none() {
-                        add(conn, &key.row, now).await?;
+                let is_live = schedule.keys().iter().any(|key| key.revoked_at.is_none());
+                // Where nothing is published yet, nobody has a copy without it.
+                let ahead = if is_live {
+                    self.0.settings.publish_ahead
+                } else {
+                    Duration::ZERO
+                };
+                for key in &made {
+                    if !schedule.has(key.algorithm) {
+                        add(conn, key, now, now + ahead).await?;
                     }
                 }
                 Ok::<_, KeysError>(())
@@ -171,19 +260,14 @@ impl Keys {
     }
 
     /// When the keys sign, and nobody changes that until the transaction ends.
-    async fn locked_schedule(&self, conn: &mut Conn) -> Result<Schedule, KeysError> {
+    pub(super) async fn locked_schedule(&self, conn: &mut Conn) -> Result<Schedule, KeysError> {
         keys::lock(conn).await?;
-        let times = times(&keys::all(conn).await?)?;
-        Ok(Schedule::new(times, self.0.settings.max_token_lifetime))
+        let rows = keys::all(conn).await?;
+        let lifetime = self.0.settings.max_token_lifetime;
+        Ok(keyring::schedule(&rows, lifetime))
     }
 
-    async fn make(
-        &self,
-        algorithm: Algorithm,
-        now: Instant,
-        signs_from: Instant,
-        random: &dyn Random,
-    ) -> Result<Made, KeysError> {
+    async fn make(&self, algorithm: Algorithm, random: &dyn Random) -> Result<Made, KeysError> {
         let failed = |error| KeysError::Generate(algorithm, error);
         let private = generate(algorithm, random).await.map_err(failed)?;
         let key = SigningKey::from_pkcs8(algorithm, &private).map_err(failed)?;
@@ -191,18 +275,12 @@ impl Keys {
         let kid = public.kid().ok_or_else(|| failed(InvalidSigningKey))?;
         let label = label(kid.as_str(), algorithm.name());
         let sealed = self.0.encryption.seal(label, private.expose_der(), random);
-        let row = SigningKeyRow {
-            kid: kid.as_str().to_owned(),
-            alg: algorithm.name().to_owned(),
+        Ok(Made {
+            kid: kid.clone(),
+            algorithm,
             jwk: public.to_value(),
-            sealed: sealed.bytes,
-            kek_id: sealed.kek_id.as_str().to_owned(),
-            created_at: now,
-            signs_from,
-            revoked_at: None,
-        };
-        let kid = kid.clone();
-        Ok(Made { kid, row })
+            sealed,
+        })
     }
 }
 
@@ -218,8 +296,14 @@ async fn generate(algorithm: Algorithm, random: &dyn Random) -> Result<Pkcs8, In
     }
 }
 
-async fn add(conn: &mut Conn, row: &SigningKeyRow, now: Instant) -> Result<(), KeysError> {
-    keys::insert(conn, row).await?;
+async fn add(
+    conn: &mut Conn,
+    key: &Made,
+    now: Instant,
+    signs_from: Instant,
+) -> Result<(), KeysError> {
+    let row = key.row(now, signs_from);
+    keys::insert(conn, &row).await?;
     changes::record(conn, CHANGE_KIND, &row.alg, now).await?;
     Ok(())
 }

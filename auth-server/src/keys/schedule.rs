@@ -13,6 +13,21 @@ pub(super) struct Times {
     pub(super) created_at: Instant,
     pub(super) signs_from: Instant,
     pub(super) revoked_at: Option<Instant>,
+    pub(super) wiped_at: Option<Instant>,
+    /// Whether the row opens here.
+    pub(super) opens: bool,
+}
+
+impl Times {
+    /// Whether this node has the private half.
+    fn can_sign(&self) -> bool {
+        self.opens && self.wiped_at.is_none()
+    }
+
+    /// Whether it was made to sign at once, for nothing else could have.
+    fn is_first(&self) -> bool {
+        self.signs_from <= self.created_at
+    }
 }
 
 /// Where a key stands in its life.
@@ -28,6 +43,29 @@ pub enum Phase {
     Retired,
     /// Withdrawn: nothing that it signed counts any more.
     Revoked,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 5] = [
+        Self::Next,
+        Self::Current,
+        Self::Previous,
+        Self::Retired,
+        Self::Revoked,
+    ];
+
+    /// As operators see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Current => "current",
+            Self::Previous => "previous",
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// All keys, by the instant from which they may sign.
@@ -58,23 +96,57 @@ impl Schedule {
     }
 
     /// Of the keys whose time has come, the one whose time came last.
-    pub(super) fn signer(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
+    fn current(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
         self.good(algorithm)
             .rfind(|key| key.signs_from <= now)
             // The first key ever signs from the start, also where the clock is behind that of the node that made it.
-            .or_else(|| self.good(algorithm).next())
+            .or_else(|| self.good(algorithm).next().filter(|key| key.is_first()))
     }
 
-    /// The key that waits for its time.
-    pub(super) fn next(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
-        self.good(algorithm).find(|key| key.signs_from > now)
+    /// What signs here: the current key, or where this node lacks its private half, the last one before it that verifiers still know.
+    pub(super) fn signer(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
+        let current = self.current(algorithm, now)?;
+        if current.can_sign() {
+            return Some(current);
+        }
+        self.good(algorithm)
+            .rfind(|key| key.can_sign() && self.phase(key, now) == Phase::Previous)
+    }
+
+    /// Whether `algorithm` was added a while ago and its first key is not to sign yet.
+    pub(super) fn awaits_first(&self, algorithm: Algorithm, now: Instant) -> bool {
+        self.has(algorithm) && self.current(algorithm, now).is_none()
+    }
+
+    /// Whether there is a key of `algorithm` that was not withdrawn, whatever its phase.
+    pub(super) fn has(&self, algorithm: Algorithm) -> bool {
+        self.good(algorithm).next().is_some()
+    }
+
+    /// When the current key began to sign.
+    pub(super) fn signs_since(&self, algorithm: Algorithm, now: Instant) -> Option<Instant> {
+        self.current(algorithm, now).map(|key| key.signs_from)
+    }
+
+    /// The key that waits for its time, which comes within `ahead`. One whose time lies further off is of a node whose clock was wrong,
+    /// and nobody waits for that.
+    pub(super) fn next(
+        &self,
+        algorithm: Algorithm,
+        ahead: Duration,
+        now: Instant,
+    ) -> Option<&Times> {
+        self.good(algorithm)
+            .find(|key| key.signs_from > now && key.signs_from <= now + ahead)
     }
 
     /// Whether verifiers know a key of `algorithm` that could sign in place of `kid`. One that was retired could not: they
     /// forgot it long ago, and the longer it lay the more often it may have been copied.
     pub(super) fn another_can_sign(&self, kid: &KeyId, algorithm: Algorithm, now: Instant) -> bool {
         self.good(algorithm).any(|key| {
-            key.kid != *kid && matches!(self.phase(key, now), Phase::Current | Phase::Previous)
+            key.kid != *kid
+                && key.can_sign()
+                && matches!(self.phase(key, now), Phase::Current | Phase::Previous)
         })
     }
 
@@ -90,7 +162,7 @@ impl Schedule {
     pub(super) fn phase(&self, key: &Times, now: Instant) -> Phase {
         if key.revoked_at.is_some() {
             Phase::Revoked
-        } else if self.signer(key.algorithm, now) == Some(key) {
+        } else if self.current(key.algorithm, now) == Some(key) {
             Phase::Current
         } else if key.signs_from > now {
             Phase::Next
@@ -108,6 +180,16 @@ impl Schedule {
             .skip_while(|other| *other != key)
             .nth(1)?;
         Some(successor.signs_from + self.max_token_lifetime)
+    }
+
+    /// When a key was of no use any more, if that has come: nothing that it signed is good, and it will never sign.
+    pub(super) fn done_at(&self, kid: &KeyId, now: Instant) -> Option<Instant> {
+        let key = self.keys.iter().find(|key| key.kid == *kid)?;
+        match self.phase(key, now) {
+            Phase::Revoked => key.revoked_at,
+            Phase::Retired => self.unpublished_at(key),
+            Phase::Next | Phase::Current | Phase::Previous => None,
+        }
     }
 
     /// When a phase changes next, if no key is added or withdrawn.
@@ -139,6 +221,8 @@ mod tests {
             created_at: at(signs_from) - AHEAD,
             signs_from: at(signs_from),
             revoked_at: revoked_at.map(at),
+            wiped_at: None,
+            opens: true,
         }
     }
 
@@ -198,8 +282,40 @@ mod tests {
 
     #[test]
     fn the_first_key_signs_where_the_clock_is_behind() {
-        let schedule = Schedule::new(vec![es("a", 100, None)], LIFETIME);
+        let mut first = es("a", 100, None);
+        first.created_at = at(100);
+        let schedule = Schedule::new(vec![first], LIFETIME);
         assert_eq!(phases(&schedule, at(90)), [Current]);
+    }
+
+    #[test]
+    fn the_first_key_of_an_algorithm_that_is_added_waits() {
+        let schedule = Schedule::new(vec![es("a", 700, None)], LIFETIME);
+        assert_eq!(phases(&schedule, at(699)), [Next]);
+        assert_eq!(schedule.signer(Algorithm::Es256, at(699)), None);
+        assert!(schedule.signer(Algorithm::Es256, at(700)).is_some());
+    }
+
+    #[test]
+    fn a_node_without_the_current_key_signs_with_the_one_before_it_while_verifiers_know_that() {
+        let (first, mut second) = (es("a", 0, None), es("b", 1000, None));
+        second.opens = false;
+        let schedule = Schedule::new(vec![first, second], LIFETIME);
+        let signer = |now| schedule.signer(Algorithm::Es256, at(now));
+        assert_eq!(signer(1299).map(|key| key.kid.as_str()), Some("a"));
+        assert_eq!(signer(1300), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_key_of_a_clock_that_was_wrong() {
+        let keys = vec![es("a", 0, None), es("b", 1_000_000, None)];
+        let schedule = Schedule::new(keys, LIFETIME);
+        assert_eq!(schedule.next(Algorithm::Es256, AHEAD, at(10)), None);
+        assert!(
+            schedule
+                .next(Algorithm::Es256, AHEAD, at(999_500))
+                .is_some()
+        );
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! Clients and the digests of their secrets.
+//! Clients, the digests of their secrets, and the origins of their pages.
 
+use std::collections::BTreeSet;
+
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
@@ -7,8 +10,9 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, OptionalRow as _, Result};
 use shared_server::on;
+use shared_server::web::WebOrigin;
 
-use super::schema::{client_secrets as s, clients as t};
+use super::schema::{client_origins as o, client_secrets as s, clients as t};
 
 /// The digest of a secret and when it stops working, if ever.
 pub type SecretRow = (Vec<u8>, Option<Instant>);
@@ -38,8 +42,20 @@ pub async fn list(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<(Strin
     on!(conn, |c| page.load(c))
 }
 
-/// Writes a client that was not there, or replaces its metadata.
-pub async fn put(conn: &mut Conn, id: &ClientId, metadata: &Value, now: Instant) -> Result<()> {
+/// Whether pages of this origin are some client's.
+pub async fn has_origin(conn: &mut Conn, origin: &WebOrigin) -> Result<bool> {
+    let found = diesel::select(exists(o::table.filter(o::origin.eq(origin.as_str()))));
+    on!(conn, |c| found.get_result(c))
+}
+
+/// Writes a client that was not there, or replaces its metadata and the origins of its pages.
+pub async fn put(
+    conn: &mut Conn,
+    id: &ClientId,
+    metadata: &Value,
+    origins: &BTreeSet<WebOrigin>,
+    now: Instant,
+) -> Result<()> {
     let insert = diesel::insert_into(t::table)
         .values((
             t::id.eq(id.as_str()),
@@ -50,7 +66,15 @@ pub async fn put(conn: &mut Conn, id: &ClientId, metadata: &Value, now: Instant)
         .on_conflict(t::id)
         .do_update()
         .set((t::metadata.eq(metadata), t::updated_at.eq(now)));
-    on!(conn, |c| insert.execute(c)).map(drop)
+    on!(conn, |c| insert.execute(c))?;
+    let before = diesel::delete(o::table.filter(o::client_id.eq(id.as_str())));
+    on!(conn, |c| before.execute(c))?;
+    for origin in origins {
+        let row = (o::client_id.eq(id.as_str()), o::origin.eq(origin.as_str()));
+        let insert = diesel::insert_into(o::table).values(row);
+        on!(conn, |c| insert.execute(c))?;
+    }
+    Ok(())
 }
 
 /// Adds a secret by its digest.

@@ -11,12 +11,15 @@ use shared_server::on;
 use super::schema::consents as t;
 use crate::accounts::AccountId;
 
-/// The scopes of this server, and the scopes of resources as a JSON object, that a person agreed to for a client.
+/// The scopes of this server, and the scopes of resources as a JSON object.
+pub type Consent = (String, Value);
+
+/// What a person agreed to for a client.
 pub async fn find(
     conn: &mut Conn,
     account_id: &AccountId,
     client_id: &ClientId,
-) -> Result<Option<(String, Value)>> {
+) -> Result<Option<Consent>> {
     let query = t::table
         .find((account_id.as_str(), client_id.as_str()))
         .select((t::scope, t::resources));

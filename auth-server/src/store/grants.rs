@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Json, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use shared_protocol::time::Instant;
-use shared_server::db::{Conn, OptionalRow as _, Result};
+use shared_server::db::{Conn, OptionalRow as _, Result, prepared_once};
 use shared_server::on;
 
 use super::schema::accounts as a;
@@ -22,8 +22,7 @@ use crate::grants::GrantsOf;
 use crate::revocations::RevocationKind;
 
 /// A row of `grants`.
-#[derive(Clone, Insertable, Queryable)]
-#[diesel(table_name = t)]
+#[derive(Clone, Queryable)]
 pub struct GrantRow {
     /// Its name.
     pub id: String,
@@ -74,7 +73,7 @@ pub struct GrantState {
 }
 
 /// What userinfo tells of a person, and whether it may (OpenID Connect Core §5.3).
-#[derive(Queryable)]
+#[derive(Clone, Queryable)]
 pub struct GrantedPerson {
     /// The scopes of this server that were allowed.
     pub scope: String,
@@ -91,7 +90,7 @@ pub struct GrantedPerson {
 }
 
 /// What a grant goes on by.
-#[derive(Queryable)]
+#[derive(Clone, Queryable)]
 pub struct Standing {
     /// Whether it outlives its session.
     pub offline: bool,
@@ -108,7 +107,7 @@ pub struct Standing {
 
 /// The times that a session goes on by. They are compared here and not in SQL: SQLite with its statistics of columns plans a
 /// comparison of an indexed column anew for each value.
-#[derive(Queryable)]
+#[derive(Clone, Queryable)]
 pub struct SessionTimes {
     /// When it was ended.
     pub ended_at: Option<Instant>,
@@ -159,12 +158,74 @@ macro_rules! standing {
     };
 }
 
-/// Adds a grant; `false` if its code brought one before.
+/// Adds a grant, if its person may still use the server and its session goes on; whether they do. `DbError::Duplicate` if its code
+/// brought one before.
+///
+/// One statement, and what it rests on does not change until it is done: on PostgreSQL the rows that it reads are locked, first
+/// the account and then the session, as everywhere, and read again if it had to wait for them; one of SQLite is alone in writing
+/// from its beginning.
 pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
-    let insert = diesel::insert_into(t::table)
-        .values(row)
-        .on_conflict_do_nothing();
-    Ok(on!(conn, |c| insert.execute(c))? == 1)
+    // A session that has just run out does not matter to what outlives it.
+    let in_time = row
+        .offline
+        .into_sql::<Bool>()
+        .or(s::expires_at.gt(row.created_at));
+    let standing = a::table
+        .inner_join(s::table)
+        .filter(a::id.eq(&row.account_id))
+        .filter(s::id.eq(&row.session_id))
+        .filter(a::disabled_at.is_null())
+        .filter(s::ended_at.is_null())
+        .filter(in_time)
+        .select((
+            row.id.as_str().into_sql::<Text>(),
+            row.code_digest.as_deref().into_sql::<Nullable<Binary>>(),
+            row.client_id.as_str().into_sql::<Text>(),
+            a::id,
+            s::id,
+            row.offline.into_sql::<Bool>(),
+            row.scope.as_str().into_sql::<Text>(),
+            (&row.resources).into_sql::<Json>(),
+            row.auth_time.into_sql::<BigInt>(),
+            (&row.amr).into_sql::<Json>(),
+            row.family_salt.as_deref().into_sql::<Nullable<Binary>>(),
+            row.generation.into_sql::<BigInt>(),
+            row.rotated_at.into_sql::<Nullable<BigInt>>(),
+            row.rotation_digest
+                .as_deref()
+                .into_sql::<Nullable<Binary>>(),
+            row.used_at.into_sql::<BigInt>(),
+            row.created_at.into_sql::<BigInt>(),
+            row.expires_at.into_sql::<BigInt>(),
+            row.revoked_at.into_sql::<Nullable<BigInt>>(),
+        ));
+    let added = on!(
+        conn,
+        |c| diesel::insert_into(t::table).values(standing).execute(c),
+        |c| diesel::insert_into(t::table)
+            .values(standing.for_share())
+            .execute(c)
+    )?;
+    Ok(added == 1)
+}
+
+/// Takes a grant for `row` that was committed as that row at one of these instants, and that nothing has come of since; of any number
+/// of callers, one does.
+pub async fn adopt(conn: &mut Conn, row: &GrantRow, committed: &[Instant]) -> Result<bool> {
+    let untouched = t::used_at
+        .eq(t::created_at)
+        .and(t::created_at.eq_any(committed))
+        .and(t::used_at.lt(row.used_at))
+        .and(t::generation.eq(row.generation))
+        .and(t::revoked_at.is_null())
+        .and(not(revoked!()));
+    let update = diesel::update(t::table.find(&row.id))
+        .filter(t::code_digest.eq(&row.code_digest))
+        .filter(untouched)
+        .set(t::used_at.eq(row.used_at))
+        .returning(t::family_salt);
+    let found: Option<Option<Vec<u8>>> = on!(conn, |c| update.get_result(c)).optional()?;
+    Ok(found.is_some_and(|salt| salt == row.family_salt))
 }
 
 /// The grant that the code of this digest brought.
@@ -202,30 +263,14 @@ pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPers
     on!(conn, |c| query.get_result(c)).optional()
 }
 
-/// What a redemption rests on.
-#[derive(Clone, Copy, Debug, Queryable)]
-pub struct Footing {
-    /// When the person was shut out.
-    pub disabled_at: Option<Instant>,
-    /// When the session was ended.
-    pub ended_at: Option<Instant>,
-    /// When the session ends whatever happens.
-    pub expires_at: Instant,
-}
-
-/// What this grant would rest on; `None` if person or session are gone. None of it changes until the transaction ends: on PostgreSQL
-/// rows are locked, first the account and then the session, as everywhere; a transaction of SQLite is alone in writing from its
-/// beginning.
-pub async fn hold_footing(conn: &mut Conn, row: &GrantRow) -> Result<Option<Footing>> {
+/// When the person was shut out that this grant would be of; `None` if they or their session are gone.
+pub async fn find_shut_out(conn: &mut Conn, row: &GrantRow) -> Result<Option<Option<Instant>>> {
     let query = a::table
         .inner_join(s::table)
-        .filter(s::id.eq(&row.session_id))
         .filter(a::id.eq(&row.account_id))
-        .select((a::disabled_at, s::ended_at, s::expires_at));
-    on!(conn, |c| query.get_result(c), |c| query
-        .for_share()
-        .get_result(c))
-    .optional()
+        .filter(s::id.eq(&row.session_id))
+        .select(a::disabled_at);
+    on!(conn, |c| query.get_result(c)).optional()
 }
 
 /// One rotation of a family of refresh tokens.
@@ -251,7 +296,7 @@ pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> R
             t::rotation_digest.eq(rotation.digest),
             t::used_at.eq(now),
         ));
-    Ok(on!(conn, |c| update.execute(c))? == 1)
+    Ok(on!(conn, |c| prepared_once(update).execute(c))? == 1)
 }
 
 /// Notes that a refresh token that is not rotated was used.

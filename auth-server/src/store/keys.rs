@@ -9,7 +9,7 @@ use shared_server::on;
 
 use super::schema::signing_keys as t;
 
-/// A row of `signing_keys`. A key is never deleted: an ID token that it signed may come back as a hint much later.
+/// A row of `signing_keys`. It outlives the key's use: an ID token that it signed may come back as a hint much later.
 #[derive(Clone, Debug, Insertable, Queryable)]
 #[diesel(table_name = t)]
 pub struct SigningKeyRow {
@@ -19,7 +19,7 @@ pub struct SigningKeyRow {
     pub alg: String,
     /// The public half.
     pub jwk: Value,
-    /// The private half in PKCS#8, encrypted.
+    /// The private half in PKCS#8, encrypted; of a key that was wiped, nothing, encrypted.
     pub sealed: Vec<u8>,
     /// The key that it is encrypted under.
     pub kek_id: String,
@@ -29,6 +29,8 @@ pub struct SigningKeyRow {
     pub signs_from: Instant,
     /// When it was withdrawn, if it was.
     pub revoked_at: Option<Instant>,
+    /// When its private half went, if it did.
+    pub wiped_at: Option<Instant>,
 }
 
 /// Makes whoever else would add or withdraw a key wait until this transaction ends; readers go on.
@@ -41,7 +43,7 @@ pub async fn lock(conn: &mut Conn) -> Result<()> {
     .map(drop)
 }
 
-/// Every key there ever was. Rotation by the month makes a dozen a year.
+/// Every key that is kept. Rotation by the month makes a dozen a year.
 pub async fn all(conn: &mut Conn) -> Result<Vec<SigningKeyRow>> {
     on!(conn, |c| t::table.order((t::signs_from, t::kid)).load(c))
 }
@@ -77,4 +79,32 @@ pub async fn reseal(
         .set((t::sealed.eq(sealed), t::kek_id.eq(kek_id)))
         .execute(c))?;
     Ok(resealed == 1)
+}
+
+/// Puts `sealed` in place of the private half that `row` has. `false` if somebody changed it in the meantime.
+pub async fn wipe(
+    conn: &mut Conn,
+    row: &SigningKeyRow,
+    (kek_id, sealed): (&str, &[u8]),
+    now: Instant,
+) -> Result<bool> {
+    let wiped = on!(conn, |c| diesel::update(t::table)
+        .filter(t::kid.eq(&row.kid))
+        .filter(t::sealed.eq(&row.sealed))
+        .set((
+            t::sealed.eq(sealed),
+            t::kek_id.eq(kek_id),
+            t::wiped_at.eq(now),
+        ))
+        .execute(c))?;
+    Ok(wiped == 1)
+}
+
+/// Forgets a key whose private half is gone. `false` if there is none.
+pub async fn delete(conn: &mut Conn, kid: &str) -> Result<bool> {
+    let deleted = on!(conn, |c| diesel::delete(t::table)
+        .filter(t::kid.eq(kid))
+        .filter(t::wiped_at.is_not_null())
+        .execute(c))?;
+    Ok(deleted == 1)
 }

@@ -21,6 +21,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    client_origins (client_id, origin) {
+        client_id -> Text,
+        origin -> Text,
+    }
+}
+
+diesel::table! {
     resource_servers (normal) {
         normal -> Text,
         identifier -> Text,
@@ -51,6 +58,7 @@ diesel::table! {
         created_at -> BigInt,
         signs_from -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        wiped_at -> Nullable<BigInt>,
     }
 }
 
@@ -155,4 +163,11 @@ diesel::table! {
 
 diesel::joinable!(grants -> accounts (account_id));
 diesel::joinable!(sessions -> accounts (account_id));
-diesel::allow_tables_to_appear_in_same_query!(accounts, clients, grants, revocations, sessions);
+diesel::allow_tables_to_appear_in_same_query!(
+    accounts,
+    clients,
+    consents,
+    grants,
+    revocations,
+    sessions
+);

@@ -3,12 +3,14 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
+use shared_protocol::client_id::ClientId;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, OptionalRow as _, Result};
 use shared_server::on;
 
 use super::accounts::AccountRow;
-use super::schema::{accounts, sessions as t};
+use super::consents::Consent;
+use super::schema::{accounts, consents, sessions as t};
 
 /// A row of `sessions`.
 #[derive(Clone, Insertable, Queryable)]
@@ -50,6 +52,27 @@ pub async fn find_with_account(
     let query = t::table
         .inner_join(accounts::table)
         .filter(t::cookie_digest.eq(cookie_digest));
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// The same with what the person agreed to for a client, as [`consents::find`](super::consents::find) has it, by one query.
+pub async fn find_with_consent(
+    conn: &mut Conn,
+    cookie_digest: &[u8],
+    client_id: &ClientId,
+) -> Result<Option<(SessionRow, AccountRow, Option<Consent>)>> {
+    let theirs = consents::account_id
+        .eq(t::account_id)
+        .and(consents::client_id.eq(client_id.as_str()));
+    let query = t::table
+        .inner_join(accounts::table)
+        .left_join(consents::table.on(theirs))
+        .filter(t::cookie_digest.eq(cookie_digest))
+        .select((
+            t::all_columns,
+            accounts::all_columns,
+            (consents::scope, consents::resources).nullable(),
+        ));
     on!(conn, |c| query.get_result(c)).optional()
 }
 

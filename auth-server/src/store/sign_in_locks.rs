@@ -8,9 +8,6 @@ use shared_server::on;
 
 use super::schema::sign_in_locks as t;
 
-/// Ended locks that are removed for each that is set. More than one, so that the table shrinks after an attack.
-const PRUNED: i64 = 3;
-
 /// Until when this one is locked, if at all.
 pub async fn locked_until(conn: &mut Conn, digest: &[u8], now: Instant) -> Result<Option<Instant>> {
     let query = t::table
@@ -28,22 +25,6 @@ pub async fn lock(conn: &mut Conn, digest: &[u8], until: Instant) -> Result<()> 
         .do_update()
         .set(t::locked_until.eq(until));
     on!(conn, |c| insert.execute(c)).map(drop)
-}
-
-/// Removes a few locks that have ended, so that the table cannot grow for ever. Not within a transaction: each statement holds one
-/// row and waits for none while it does, so that no two of them wait for each other.
-pub async fn prune(conn: &mut Conn, now: Instant) -> Result<()> {
-    let ended = t::table
-        .filter(t::locked_until.le(now))
-        .select(t::identifier_digest)
-        .limit(PRUNED);
-    let ended: Vec<Vec<u8>> = on!(conn, |c| ended.load(c))?;
-    for digest in ended {
-        // It may have been set anew meanwhile.
-        let lock = t::table.find(digest).filter(t::locked_until.le(now));
-        on!(conn, |c| diesel::delete(lock).execute(c))?;
-    }
-    Ok(())
 }
 
 /// Lifts a lock before its time.

@@ -1,6 +1,5 @@
 //! The authorization code grant (RFC 6749 §4.1.3, RFC 7636 §4.5).
 
-use shared_protocol::random;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
@@ -46,7 +45,7 @@ pub async fn grant(
     let kept = take(request, grantor, now).await?;
     let redeemed = match redeem(client, request, &kept, grantor, now).await {
         Ok(redeemed) => redeemed,
-        Err(refusal) => return Err(refused(refusal, request, &kept, grantor, now).await),
+        Err(refusal) => return Err(refused(refusal, request, kept, grantor, now).await),
     };
     let (id, authorization) = (&kept.grant_id, &kept.authorization);
     let salt = redeemed.family_salt;
@@ -85,13 +84,19 @@ async fn redeem(
         .audience_of_grant(&allowed, named, metadata)?;
     grantor.tokens.signer(&audience.server, now)?;
     let refreshes = metadata.grant_types.contains(&GrantType::RefreshToken);
-    let family_salt = refreshes.then(|| random::bytes::<16>(&*grantor.tokens.random));
+    let family_salt = refreshes.then_some(kept.family_salt);
     let redemption = Redemption {
         id: &kept.grant_id,
         code_digest: codes::digest(&request.code),
         terms,
         family_salt,
+        unanswered: &kept.unanswered,
     };
+    let standing = grantor
+        .accounts
+        .admit(terms.account_id.as_str().as_bytes(), now)
+        .await?;
+    client.standings().note(standing);
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(RedeemedCode {
             allowed,
@@ -110,11 +115,14 @@ async fn redeem(
 async fn refused(
     refusal: TokenError,
     request: &CodeRequest,
-    kept: &Kept,
+    kept: Box<Kept>,
     grantor: &Grantor,
     now: Instant,
 ) -> TokenError {
-    if !matches!(refusal, TokenError::Store(_) | TokenError::NoSigningKey) {
+    if !matches!(
+        refusal,
+        TokenError::Store(_) | TokenError::NoSigningKey | TokenError::RateLimited(_)
+    ) {
         // RFC 6749 §4.1.2: to the store of codes this was the first use, and it may have forgotten another.
         return match grantor.revoke_brought_by(&request.code, now).await {
             Ok(_) => refusal,
@@ -122,8 +130,14 @@ async fn refused(
         };
     }
     // Nothing is left half done: the client tries again. Should the transaction have been committed although nobody could say so, then
-    // the digest of the code is there, and the next use is the second. If the code cannot be kept either, it is spent.
-    if let Err(error) = grantor.codes.keep(&request.code, kept, now).await {
+    // its grant is there, and the next use, which is the first to be answered, gets it. If the code cannot be kept either, it is spent.
+    let codes = &grantor.codes;
+    let back = if matches!(refusal, TokenError::Store(_)) {
+        codes.keep_unanswered(&request.code, kept, now).await
+    } else {
+        codes.keep(&request.code, &kept, now).await
+    };
+    if let Err(error) = back {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "a code was spent, and brought nothing"

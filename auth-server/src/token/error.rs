@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use shared_protocol::jose::SignError;
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
-use shared_server::web::Cause;
+use shared_server::rate_limits::Limited;
+use shared_server::web::{Cause, Refused};
 
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
@@ -104,6 +105,9 @@ pub enum TokenError {
     /// Revoked, or its session or its person is gone.
     #[error("the grant is over")]
     GrantOver,
+    /// Too many requests, or failures, of one address, client or person.
+    #[error(transparent)]
+    RateLimited(#[from] Limited),
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] DbError),
@@ -126,7 +130,7 @@ pub enum TokenError {
     NoSigningKey,
 }
 
-/// Error codes of RFC 6749 §5.2, RFC 8707 §2 and, for a backend that is gone, RFC 6749 §4.1.2.1's word for it.
+/// Error codes of RFC 6749 §5.2, RFC 8707 §2 and, for a backend that is gone and for too many requests, RFC 6749 §4.1.2.1's word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
     /// Malformed.
@@ -202,6 +206,11 @@ impl TokenError {
             | Self::RefreshReplayed
             | Self::RefreshOtherRequest
             | Self::GrantOver => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
+            // RFC 6585 §4.
+            Self::RateLimited(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::TemporarilyUnavailable,
+            ),
             Self::Store(_)
             | Self::Grants(_)
             | Self::Ephemeral(_)
@@ -282,7 +291,11 @@ impl IntoResponse for TokenError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        if let Self::RateLimited(limited) = &self {
+            limited.write(headers);
+        }
         response.extensions_mut().insert(code);
+        response.extensions_mut().insert(Refused(code.as_str()));
         response.extensions_mut().insert(Cause(Arc::new(self)));
         response
     }

@@ -46,6 +46,10 @@ pub async fn grant(
         return Err(TokenError::RefreshOfAnother);
     }
     grantor.judge(&presented, &grant, &family, now).await?;
+    let person = grant.terms.account_id.as_str().as_bytes();
+    client
+        .standings()
+        .note(grantor.accounts.admit(person, now).await?);
     let allowed = allowed(client, request, &grant)?;
     let named = request.target.resource.as_ref();
     let audience = grantor
@@ -141,9 +145,11 @@ impl Grantor {
         Err(TokenError::RefreshReplayed)
     }
 
-    /// Open from the first use of a token until the successor is used, which moves the family on, or the window has passed.
+    /// Open from the first use of a token until the successor is used, which moves the family on, or the window has passed. While the
+    /// database is away it stands still: the first use may have been committed although nobody could be told.
     fn is_in_grace(&self, presented: &PresentedToken, family: &Family, now: Instant) -> bool {
-        let within = |at: Instant| now.since(at) < self.grants.lifetimes.grace;
+        let grants = &self.grants;
+        let within = |at: Instant| grants.outage.time_without(at, now) < grants.lifetimes.grace;
         presented.generation.checked_add(1) == Some(family.generation)
             && family.rotation.as_ref().is_some_and(|(at, _)| within(*at))
     }

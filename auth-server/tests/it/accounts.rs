@@ -12,10 +12,10 @@ use auth_server::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
 use auth_server::accounts::{AccountError, AccountId, NewAccount, Proven};
 use auth_server::clients::{AuthMethod, Client, InvalidClientMetadata};
 use auth_server::config::Config;
-use auth_server::server::{Records, World};
+use auth_server::records::Records;
+use auth_server::server::World;
 use auth_server::sessions::{Amr, BeginError, Beginning};
-use auth_server::store::{accounts, sign_in_locks};
-use futures_util::future::join_all;
+use auth_server::store::accounts;
 use secrecy::SecretString;
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::{Clock as _, Instant};
@@ -53,7 +53,6 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_19_an_address_is_taken_however_it_is_written,
     what_cannot_be_an_account_is_refused,
     without_the_ephemeral_store_nobody_signs_in_and_nothing_is_hashed,
-    ended_locks_are_removed,
 );
 
 /// In place of a second. The clock of a test runs on by itself, and no test may depend on how fast its machine is.
@@ -100,7 +99,7 @@ impl Door {
             random: Arc::new(SystemRandom),
         };
         let records = Records::open(config, &world).await.unwrap();
-        let ephemeral = Ephemeral::connect(&config.ephemeral(), clock.clone())
+        let ephemeral = Ephemeral::connect(&config.ephemeral.settings(), clock.clone())
             .await
             .unwrap();
         let sign_in = SignIn {
@@ -357,7 +356,7 @@ async fn a_lock_survives_a_restart_and_an_emptied_cache(stores: &Stores) {
     )
     .await
     .unwrap();
-    let ephemeral = Ephemeral::connect(&config.ephemeral(), clock.clone()).await;
+    let ephemeral = Ephemeral::connect(&config.ephemeral.settings(), clock.clone()).await;
     let door = Door {
         sign_in: Arc::new(SignIn {
             accounts: records.accounts.clone(),
@@ -1004,44 +1003,4 @@ async fn without_the_ephemeral_store_nobody_signs_in_and_nothing_is_hashed(store
         .unwrap_err();
     assert!(matches!(refusal, SignInRefusal::Ephemeral(_)), "{refusal}");
     assert_eq!(door.hashes(), 1, "that of the account's making");
-}
-
-async fn ended_locks_are_removed(stores: &Stores) {
-    let door = Door::open(stores).await;
-    let store = &door.records.store;
-    let now = Instant::from_secs(1_700_000_000);
-    let (minute, mut conn) = (Duration::from_mins(1), store.write().await.unwrap());
-    for digest in 0..8_u8 {
-        sign_in_locks::lock(&mut conn, &[digest; 32], now + minute)
-            .await
-            .unwrap();
-    }
-    let later = now + minute;
-    for digest in [0, 9] {
-        sign_in_locks::lock(&mut conn, &[digest; 32], later + minute)
-            .await
-            .unwrap();
-    }
-    for _ in 0..3 {
-        sign_in_locks::prune(&mut conn, later).await.unwrap();
-    }
-    let mut left = Vec::new();
-    for digest in 0..10_u8 {
-        let until = sign_in_locks::locked_until(&mut conn, &[digest; 32], now)
-            .await
-            .unwrap();
-        left.extend(until.map(|until| (digest, until)));
-    }
-    assert_eq!(left, [(0, later + minute), (9, later + minute)]);
-    drop(conn);
-    // Set again, each while others remove it, nobody waits for ever.
-    join_all((0..200_u8).map(|n| async move {
-        let mut conn = store.write().await.unwrap();
-        let ended = later - minute;
-        sign_in_locks::lock(&mut conn, &[n % 5; 32], ended)
-            .await
-            .unwrap();
-        sign_in_locks::prune(&mut conn, later).await.unwrap();
-    }))
-    .await;
 }

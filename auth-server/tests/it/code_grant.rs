@@ -38,6 +38,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_6_of_1000_redemptions_one_wins_and_its_grant_is_dead,
     threat_6_of_1000_redemptions_on_two_nodes_one_wins,
     threat_34_a_code_does_not_outlive_its_session_or_its_person,
+    threat_34_of_hundreds_of_redemptions_none_outlives_an_end_that_comes_meanwhile,
     threat_5_nothing_is_taken_for_something_else,
     rfc8707_2_2_the_audience_of_a_grant,
     rfc6749_5_1_clients_that_did_not_register_for_it,
@@ -423,6 +424,59 @@ async fn threat_34_a_code_does_not_outlive_its_session_or_its_person(stores: &St
         (400, "invalid_grant")
     );
     assert_dead(&scene, &scene.server, access, refresh).await;
+}
+
+/// Each code is redeemed before the end, and what it brought dies with the session or the person, or it brings nothing.
+async fn threat_34_of_hundreds_of_redemptions_none_outlives_an_end_that_comes_meanwhile(
+    stores: &Stores,
+) {
+    const BEFORE: usize = 40;
+    let scene = Scene::set(stores).await;
+    let other = scene.another_node(stores).await;
+    let records = &scene.server.records;
+    for (end, scope) in [
+        ("sign-out", "openid read"),
+        ("shut out", "openid read offline_access"),
+    ] {
+        let (session, _) = sign_in(&scene.server, &scene.account_id).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..200 {
+            let mut authorization = scene.authorization(&scene.app, scope);
+            authorization.terms.session_id = session.id.clone();
+            let code = scene.issue(authorization).await;
+            let mut form = code_form(&code).to_vec();
+            form.push(("client_id", &scene.app.id));
+            let request = scene.server.form("/oauth/token", &form);
+            tasks.spawn(async move {
+                let response = request.send().await.unwrap();
+                let status = response.status().as_u16();
+                (status, response.json::<serde_json::Value>().await.unwrap())
+            });
+        }
+        let mut answers = Vec::new();
+        while answers.len() < BEFORE {
+            answers.push(tasks.join_next().await.unwrap().unwrap());
+        }
+        let now = scene.server.clock.now();
+        if end == "sign-out" {
+            records.sessions.end(&session.id, now).await.unwrap();
+        } else {
+            let accounts = &records.accounts;
+            accounts.disable(&scene.account_id, now).await.unwrap();
+        }
+        answers.extend(tasks.join_all().await);
+        for (n, (status, body)) in answers.iter().enumerate() {
+            if *status == 200 {
+                let (access, refresh) = pair(body);
+                let active = scene.is_active(access).await;
+                assert!(!active, "{end}, {n}: at once on the node that ended it");
+                assert_dead(&scene, &other, access, refresh).await;
+            } else {
+                assert!(n >= BEFORE, "{end}, {n}: {body}");
+                assert_eq!((*status, &body["error"]), (400, &json!("invalid_grant")));
+            }
+        }
+    }
 }
 
 /// Everything handed out so far, at every place but its own.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_server::clients::AuthMethod;
-use auth_server::consents::Consents;
+use auth_server::store::consents;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use shared_protocol::jose::Algorithm;
@@ -188,9 +188,6 @@ async fn rfc8252_8_6_a_native_client_is_never_silent(stores: &Stores) {
         .await
         .unwrap()
         .unwrap();
-    let consents = Consents {
-        store: server.records.store.clone(),
-    };
     for (redirect, skip_consent) in [
         ("http://127.0.0.1/cb", false),
         ("http://[::1]/cb", false),
@@ -210,11 +207,10 @@ async fn rfc8252_8_6_a_native_client_is_never_silent(stores: &Stores) {
                 .starts_with(&format!("{redirect}?code=")),
             "{redirect}"
         );
-        let remembered = consents
-            .find(&account.id, &app.id.parse().unwrap())
-            .await
-            .unwrap();
-        assert_eq!(remembered, None, "{redirect}");
+        let mut conn = server.records.store.read().await.unwrap();
+        let remembered = consents::find(&mut conn, &account.id, &app.id.parse().unwrap()).await;
+        assert_eq!(remembered.unwrap(), None, "{redirect}");
+        drop(conn);
         assert!(
             browser
                 .open(server.authorize_url(&app, &changes))

@@ -73,6 +73,14 @@ fn the_example_sets_every_key_to_its_default() {
         Some(Value::Array(Vec::new())),
         "shown by the example, not set"
     );
+    for key in ["tls.certificate", "tls.key", "proxies.header"] {
+        assert_eq!(defaults.remove(key), Some(Value::Null), "shown, not set");
+    }
+    assert_eq!(
+        defaults.remove("traces.headers"),
+        Some(Value::Null),
+        "shown by the example, not set"
+    );
     assert_eq!(leaves(&set), defaults);
 }
 
@@ -88,9 +96,11 @@ fn what_the_example_only_shows_is_accepted_too() {
     let text = with_shown_settings(&std::fs::read_to_string(example()).unwrap());
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("auth-server.shown.toml");
     std::fs::write(&file, text).unwrap();
-    let config = loaded(&file).unwrap();
+    let mut config = loaded(&file).unwrap();
     assert_eq!(config.keys.encryption.len(), 1);
     assert_eq!(config.keys.encryption[0].id, "2026-11");
+    assert!(config.tls.is_on());
+    config.issuer = "https://accounts.example".parse().unwrap();
     assert_eq!(config.problems(), Vec::<String>::new());
 }
 

@@ -13,6 +13,7 @@ use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Instant;
 use shared_server::db::{Settings, Store};
 use shared_server::on;
+use shared_testing::clock::StoppedClock;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
@@ -26,7 +27,7 @@ on_each_store!(
     a_second_start_keeps_the_keys,
     an_algorithm_that_is_added_gets_a_key,
     without_the_key_encryption_key_nothing_opens_and_nothing_is_made,
-    a_row_that_somebody_changed_is_refused_by_name,
+    a_row_that_does_not_open_keeps_no_other_from_being_read,
     a_rotated_key_is_published_before_it_signs,
     rotations_at_once_make_one_key,
     a_rotation_of_what_is_not_configured_is_refused,
@@ -171,10 +172,18 @@ async fn an_algorithm_that_is_added_gets_a_key(stores: &Stores) {
     let after = open_with(&store, &[("kek", 1)], &[Es256, EdDsa, EdDsa, Rs256])
         .await
         .unwrap();
-    assert_eq!(after.ring().states(NOW).len(), 3);
-    assert_eq!(signer(&after.ring(), NOW), before[0]);
+    let ring = after.ring();
+    assert_eq!(ring.states(NOW).len(), 3);
+    assert_eq!(signer(&ring, NOW), before[0]);
+    // Published before it signs, as every new key of an issuer in use (threat 35), and not announced meanwhile.
+    assert_eq!(ring.published(NOW).keys().len(), 3);
+    let soon = NOW + AHEAD - Duration::from_millis(1);
+    assert_eq!(ring.signing(after.algorithms(), soon), [Es256]);
+    after.check(soon).unwrap();
+    let all = [Es256, EdDsa, Rs256];
+    assert_eq!(ring.signing(after.algorithms(), NOW + AHEAD), all);
     for algorithm in [EdDsa, Rs256] {
-        assert!(after.ring().signer(algorithm, NOW).is_some(), "{algorithm}");
+        assert!(ring.signer(algorithm, soon).is_none(), "{algorithm}");
     }
 }
 
@@ -203,7 +212,7 @@ async fn without_the_key_encryption_key_nothing_opens_and_nothing_is_made(stores
     assert_eq!(open(&store).await.ring().states(NOW).len(), 1);
 }
 
-async fn a_row_that_somebody_changed_is_refused_by_name(stores: &Stores) {
+async fn a_row_that_does_not_open_keeps_no_other_from_being_read(stores: &Stores) {
     let store = connect(stores.database()).await;
     let keys = open_with(&store, &[("kek", 1)], &[Rs256, Ps256])
         .await
@@ -231,15 +240,24 @@ async fn a_row_that_somebody_changed_is_refused_by_name(stores: &Stores) {
         ),
     ] {
         run(&store, &statement).await;
-        let before = keys.ring();
-        let Err(KeysError::Row { kid, .. }) = keys.reload().await else {
+        let opened = open_with(&store, &[("kek", 1)], &[Rs256, Ps256]).await;
+        let Err(KeysError::Row { kid, .. }) = opened else {
             panic!("{what} was taken");
         };
         assert_eq!(kid, one.as_str(), "{what}");
-        assert!(
-            std::sync::Arc::ptr_eq(&before, &keys.ring()),
-            "{what}: the ring stays"
-        );
+        // A node that had opened it goes on, and sees that another key is withdrawn.
+        let withdrawn = format!("UPDATE signing_keys SET revoked_at = 1 WHERE kid = '{two}'");
+        run(&store, &withdrawn).await;
+        keys.reload().await.unwrap();
+        let ring = keys.ring();
+        assert!(!ring.is_current(two), "{what}");
+        if what.ends_with("algorithm") {
+            assert!(!ring.is_current(one), "{what}");
+            assert!(keys.check(NOW).is_err(), "{what}");
+        } else {
+            assert!(ring.is_current(one), "{what}");
+            assert!(ring.signer(Rs256, NOW).is_some() || ring.signer(Ps256, NOW).is_some());
+        }
 
         run(&store, "DELETE FROM signing_keys").await;
         for row in &original {
@@ -256,7 +274,7 @@ async fn a_rotated_key_is_published_before_it_signs(stores: &Stores) {
     let keys = open(&store).await;
     let old = signer(&keys.ring(), NOW);
     let new = keys
-        .rotate(None, NOW, &SystemRandom)
+        .rotate(None, &StoppedClock(NOW), &SystemRandom)
         .await
         .unwrap()
         .remove(0);
@@ -284,10 +302,14 @@ async fn a_rotated_key_is_published_before_it_signs(stores: &Stores) {
     assert!(ring.is_current(&old) && ring.verifying().contains(&old));
 
     let refusal = keys
-        .rotate(Some(Es256), NOW + AHEAD - millisecond, &SystemRandom)
+        .rotate(
+            Some(Es256),
+            &StoppedClock(NOW + AHEAD - millisecond),
+            &SystemRandom,
+        )
         .await;
     assert!(matches!(refusal, Err(KeysError::NextWaits { kid, .. }) if kid == new));
-    keys.rotate(Some(Es256), NOW + AHEAD, &SystemRandom)
+    keys.rotate(Some(Es256), &StoppedClock(NOW + AHEAD), &SystemRandom)
         .await
         .unwrap();
     let expected = [Phase::Previous, Phase::Current, Phase::Next];
@@ -298,7 +320,7 @@ async fn rotations_at_once_make_one_key(stores: &Stores) {
     let first = open(&connect(stores.database()).await).await;
     let nodes = open_nodes(8, &stores.database()).await;
     let outcomes = at_once(nodes, |keys| async move {
-        keys.rotate(None, NOW, &SystemRandom).await
+        keys.rotate(None, &StoppedClock(NOW), &SystemRandom).await
     });
     let outcomes = outcomes.await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -311,7 +333,9 @@ async fn rotations_at_once_make_one_key(stores: &Stores) {
 
 async fn a_rotation_of_what_is_not_configured_is_refused(stores: &Stores) {
     let keys = open(&connect(stores.database()).await).await;
-    let refusal = keys.rotate(Some(EdDsa), NOW, &SystemRandom).await;
+    let refusal = keys
+        .rotate(Some(EdDsa), &StoppedClock(NOW), &SystemRandom)
+        .await;
     assert!(matches!(refusal, Err(KeysError::NotConfigured(EdDsa))));
     assert_eq!(phases(&keys, NOW), [Phase::Current]);
 }
@@ -342,7 +366,7 @@ async fn a_revoked_key_is_gone_at_once(stores: &Stores) {
 
     // The one that waits is withdrawn: nothing else changes.
     let third = keys
-        .rotate(None, NOW, &SystemRandom)
+        .rotate(None, &StoppedClock(NOW), &SystemRandom)
         .await
         .unwrap()
         .remove(0);
@@ -351,7 +375,7 @@ async fn a_revoked_key_is_gone_at_once(stores: &Stores) {
 
     // The signer is withdrawn while verifiers still know the one before it.
     let fourth = keys
-        .rotate(None, NOW, &SystemRandom)
+        .rotate(None, &StoppedClock(NOW), &SystemRandom)
         .await
         .unwrap()
         .remove(0);
@@ -365,7 +389,7 @@ async fn a_revoked_key_is_gone_at_once(stores: &Stores) {
 
     // The signer is withdrawn when verifiers have forgotten the one before it.
     let fifth = keys
-        .rotate(None, soon, &SystemRandom)
+        .rotate(None, &StoppedClock(soon), &SystemRandom)
         .await
         .unwrap()
         .remove(0);
@@ -433,7 +457,7 @@ async fn every_change_is_told_to_other_nodes(stores: &Stores) {
 
     // In the same millisecond, and yet later.
     let next = keys
-        .rotate(None, NOW, &SystemRandom)
+        .rotate(None, &StoppedClock(NOW), &SystemRandom)
         .await
         .unwrap()
         .remove(0);
@@ -451,9 +475,13 @@ async fn every_change_is_told_to_other_nodes(stores: &Stores) {
     assert_eq!(changes(late - Duration::from_millis(1)).await.len(), 2);
 
     // A refusal tells nothing.
-    both.rotate(None, late, &SystemRandom).await.unwrap();
+    both.rotate(None, &StoppedClock(late), &SystemRandom)
+        .await
+        .unwrap();
     let count = changes(Instant::EPOCH).await;
-    both.rotate(None, late, &SystemRandom).await.unwrap_err();
+    both.rotate(None, &StoppedClock(late), &SystemRandom)
+        .await
+        .unwrap_err();
     assert_eq!(changes(Instant::EPOCH).await, count);
     let mut conn = store.read().await.unwrap();
     assert_eq!(

@@ -16,19 +16,33 @@ mod conformance;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod example_config;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod id_token;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod key_rotation;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod person;
+#[cfg(test)]
+mod pruning;
+#[cfg(test)]
+mod rate_limits;
 #[cfg(test)]
 mod refresh_grant;
 #[cfg(test)]

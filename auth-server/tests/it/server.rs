@@ -7,8 +7,9 @@ use std::time::Duration;
 use auth_server::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use auth_server::codes::Codes;
 use auth_server::config::Config;
+use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
-use auth_server::server::{AuthServer, Records, World};
+use auth_server::server::{AuthServer, World};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret as _;
@@ -18,6 +19,7 @@ use shared_protocol::jose::{Algorithm, JwkSet, JwtKind, Signer as _, SigningKey,
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
 use shared_server::config::Secret;
+use shared_server::ephemeral::MOST_TOKENS;
 use shared_server::web::{Listener, Shutdown};
 use shared_testing::clock::MovableClock;
 use shared_testing::stores::Stores;
@@ -87,7 +89,22 @@ pub(crate) fn config(stores: &Stores) -> Config {
     config.ephemeral.url = Secret::from(stores.ephemeral.url.expose_secret().to_owned());
     // A thousand requests at once share two cores with the stores that answer them.
     config.ephemeral.timeout = Duration::from_secs(20);
+    // They all come from one address.
+    config.limits.connections_per_address = config.limits.connections;
     config.ephemeral.prefix.clone_from(&stores.ephemeral.prefix);
+    // Tests ask more than people do, all from one address.
+    for rate in [
+        &mut config.rate_limits.address,
+        &mut config.rate_limits.client,
+        &mut config.rate_limits.account,
+    ] {
+        rate.requests = MOST_TOKENS;
+    }
+    config.client_authentication.failures = MOST_TOKENS;
+    config.client_authentication.address_failures = MOST_TOKENS;
+    // A test that moves the clock by a year looks at what is still there. Those of pruning and rotation turn them on.
+    config.retention.every = Duration::ZERO;
+    config.keys.rotate_every = Duration::ZERO;
     config
 }
 

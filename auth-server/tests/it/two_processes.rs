@@ -1,4 +1,4 @@
-//! Threat 6 as operators run it: two processes that share nothing but PostgreSQL and Redis.
+//! As operators run it: two processes that share nothing but PostgreSQL and Redis.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -6,14 +6,17 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use auth_server::clients::AuthMethod;
 use auth_server::store::MIGRATIONS;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use shared_testing::redis::{RedisServer, settings_at};
 use shared_testing::stores::Stores;
 
+use crate::browser::{Browser, EMAIL, code};
 use crate::introspection::eventually;
-use crate::person::{Scene, code_form, refresh_form};
+use crate::person::{Scene, app, code_form, refresh_form};
 use crate::server::TestClient;
 
 const TO_READY: Duration = Duration::from_secs(30);
@@ -39,6 +42,10 @@ impl Process {
             .env("AUTH_EPHEMERAL__URL", stores.ephemeral.url.expose_secret())
             .env("AUTH_EPHEMERAL__PREFIX", &stores.ephemeral.prefix)
             .env("AUTH_EPHEMERAL__TIMEOUT", "20s")
+            .env("AUTH_RATE_LIMITS__ADDRESS__REQUESTS", "1000000")
+            .env("AUTH_RATE_LIMITS__ACCOUNT__REQUESTS", "1000000")
+            // Longer than a busy machine takes to start processes again.
+            .env("AUTH_REFRESH_TOKENS__GRACE", "1m")
             .env("AUTH_KEYS__ALGORITHMS", "[\"ES256\"]")
             .env(
                 "AUTH_KEYS__ENCRYPTION",
@@ -167,4 +174,57 @@ async fn threat_6_of_1000_redemptions_at_two_processes_one_wins_and_its_grant_is
             assert!(!log.contains(secret), "the {what} is in the log");
         }
     }
+}
+
+/// Every process is killed, and Redis comes back empty.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_and_families_outlive_a_restart_of_everything() {
+    let mut redis = RedisServer::start(&[]).await;
+    let mut stores = Stores::postgres_redis("migrated", &MIGRATIONS).await;
+    stores.ephemeral = settings_at(redis.url());
+    let scene = Scene::set(&stores).await;
+    let server = &scene.server;
+    let issuer = server.issuer.clone();
+    server.person(EMAIL).await;
+    let app = server.register(app(AuthMethod::None)).await;
+    let mut processes = [
+        Process::start(&stores, &issuer),
+        Process::start(&stores, &issuer),
+    ];
+
+    let ask = async |process: &Process, form: &[(&str, &str)]| {
+        let (status, body) = process.post(&server.http, &app, "/oauth/token", form).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["refresh_token"].as_str().unwrap().to_owned()
+    };
+    let browser = Browser::new(server);
+    let scope = ("scope", "openid read offline_access");
+    let signed_in = browser.sign_in_and_consent(server.authorize_url(&app, &[scope]));
+    let used = code(&signed_in.await);
+    let first = ask(&processes[0], &code_form(&used)).await;
+    let last = ask(&processes[1], &refresh_form(&first)).await;
+    // The answer to this one never reaches the client, which is left with the token that it used.
+    let unheard = ask(&processes[0], &refresh_form(&last)).await;
+
+    for process in &mut processes {
+        process.stop();
+    }
+    redis.stop();
+    redis.start_again().await;
+    let processes = [
+        Process::start(&stores, &issuer),
+        Process::start(&stores, &issuer),
+    ];
+
+    for process in &processes {
+        let successor = ask(process, &refresh_form(&last)).await;
+        assert_eq!(successor, unheard, "the same");
+        let url = server.authorize_url(&app, &[scope, ("prompt", "none")]);
+        let url = url.replacen(&issuer, &process.origin, 1);
+        let code = code(&browser.get(url).await.location());
+        ask(process, &code_form(&code)).await;
+    }
+    let form = code_form(&used);
+    let again = processes[1].post(&server.http, &app, "/oauth/token", &form);
+    assert_eq!(again.await.1["error"], "invalid_grant", "used before");
 }

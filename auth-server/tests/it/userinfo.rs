@@ -1,14 +1,17 @@
 //! Userinfo (OpenID Connect Core §5.3).
 
 use auth_server::clients::AuthMethod;
+use diesel_async::RunQueryDsl as _;
 use serde_json::json;
 use shared_protocol::time::Clock as _;
+use shared_server::on;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::person::{Scene, app, ask, pair, refresh_form};
+use crate::introspection::eventually;
+use crate::person::{Scene, app, ask, pair, refresh_form, userinfo};
 use crate::server::API;
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -16,6 +19,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     oidc_core_5_3_1_the_token_comes_in_the_header_or_in_a_form,
     rfc6750_3_1_refusals_are_challenges,
     what_changed_of_a_person_shows_at_once,
+    what_is_told_of_a_person_is_a_second_old_at_most_and_never_outlives_their_session,
     rfc6749_6_a_token_for_this_server_tells_no_more_than_its_scope,
     a_session_that_ran_out_tells_nothing_more,
     a_form_that_is_too_large_is_told_so,
@@ -190,6 +194,32 @@ async fn what_changed_of_a_person_shows_at_once(stores: &Stores) {
     assert_eq!(scene.userinfo(access).await.status, 401, "stays ended");
     let answer = scene.refresh(&confidential, refresh).await;
     assert_eq!(answer.error(), (400, "invalid_grant"));
+}
+
+async fn what_is_told_of_a_person_is_a_second_old_at_most_and_never_outlives_their_session(
+    stores: &Stores,
+) {
+    let scene = Scene::set(stores).await;
+    let other = scene.another_node(stores).await;
+    let (server, clock) = (&scene.server, &scene.server.clock);
+    let tokens = scene.tokens(&scene.app, "openid profile read").await;
+    let (access, _) = pair(&tokens);
+    for node in [server, &other] {
+        assert_eq!(userinfo(node, access).await.body["name"], "Alice");
+    }
+    let mut conn = server.records.store.write().await.unwrap();
+    let renamed = diesel::sql_query("UPDATE accounts SET name = 'Alicia'");
+    on!(&mut conn, |c| renamed.execute(c)).unwrap();
+    drop(conn);
+    clock.advance(std::time::Duration::from_secs(1));
+    for node in [server, &other] {
+        assert_eq!(userinfo(node, access).await.body["name"], "Alicia");
+    }
+    let sessions = &server.records.sessions;
+    sessions.end(&scene.session.id, clock.now()).await.unwrap();
+    assert_eq!(userinfo(server, access).await.status, 401, "at once");
+    let ends = async || userinfo(&other, access).await.status == 401;
+    assert!(eventually(ends).await, "on the other node");
 }
 
 async fn rfc6749_6_a_token_for_this_server_tells_no_more_than_its_scope(stores: &Stores) {

@@ -70,6 +70,7 @@ pub(crate) fn router() -> Router {
         metrics: HttpMetrics::register(&prometheus::Registry::new())
             .expect("a registry that is empty"),
         limits: Limits::default(),
+        edge: web::Edge::default(),
     };
     web::layers(router.layer(from_fn_with_state(frame, framed)), &observed)
 }

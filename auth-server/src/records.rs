@@ -1,0 +1,178 @@
+//! What is kept in rows.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::random;
+use shared_server::db::Store;
+
+use crate::accounts::Accounts;
+use crate::accounts::password::hasher::PasswordHasher;
+use crate::clients::directory::Clients;
+use crate::clients::secret::ClientSecret;
+use crate::clients::{Client, ClientMetadata};
+use crate::config::Config;
+use crate::grants::{GrantLifetimes, Grants, Told};
+use crate::keys::encryption::KeyEncryption;
+use crate::keys::root_secret::RootSecret;
+use crate::keys::{KeySettings, Keys};
+use crate::outage::Outage;
+use crate::resource_servers::{MAX_LIFETIME, ResourceServers};
+use crate::revocations::Revocations;
+use crate::server::World;
+use crate::sessions::{SessionLifetimes, Sessions};
+use crate::store::MIGRATIONS;
+
+/// What is kept in rows: enough for the command line, and the ground that the server stands on.
+#[derive(Clone)]
+pub struct Records {
+    /// The database.
+    pub store: Store,
+    /// Clients.
+    pub clients: Clients,
+    /// Resource servers.
+    pub resource_servers: ResourceServers,
+    /// Signing keys.
+    pub keys: Keys,
+    /// What single purposes' keys are derived from.
+    pub root_secret: Arc<RootSecret>,
+    /// People signed in at browsers.
+    pub sessions: Sessions,
+    /// What people allowed clients.
+    pub grants: Grants,
+    /// What was revoked; loaded by whoever serves.
+    pub revocations: Revocations,
+    /// People.
+    pub accounts: Accounts,
+}
+
+impl Records {
+    /// Connects to the database, migrates it if the configuration says so, and makes the first keys.
+    ///
+    /// # Errors
+    /// A contradiction in the configuration, a database that does not answer, keys that do not open: each with its mend.
+    pub async fn open(config: &Config, world: &World) -> anyhow::Result<Self> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            bail!(
+                "the configuration cannot be used:\n  {}",
+                problems.join("\n  ")
+            );
+        }
+        let store = Store::connect(&config.database.settings())
+            .await
+            .context("database.url")?;
+        if config.database.migrate_at_start {
+            store
+                .migrate(&MIGRATIONS)
+                .await
+                .context("the database could not be migrated")?;
+        } else if !store.pending(&MIGRATIONS).await?.is_empty() {
+            bail!(
+                "the database is not up to date: run `auth-server migrate`, or set database.migrate_at_start"
+            );
+        }
+        let encryption = key_encryption(config, world)?;
+        let settings = KeySettings {
+            algorithms: config.keys.algorithms.clone(),
+            publish_ahead: config.keys.publish_ahead,
+            max_token_lifetime: MAX_LIFETIME,
+        };
+        let now = world.clock.now();
+        let root_secret = RootSecret::open(&store, &encryption, now, &*world.random).await?;
+        let keys = Keys::open(store.clone(), encryption, settings, now, &*world.random).await?;
+        let resource_servers = ResourceServers::load(store.clone()).await?;
+        let revocations = Revocations::new(store.clone(), config.retention.revocations);
+        let sessions = Sessions {
+            store: store.clone(),
+            revocations: revocations.clone(),
+            lifetimes: SessionLifetimes {
+                idle: config.sessions.idle,
+                absolute: config.sessions.absolute,
+            },
+        };
+        let accounts = Accounts {
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher: password_hasher(config, world)?,
+        };
+        Ok(Self {
+            clients: Clients::new(store.clone()),
+            sessions,
+            accounts,
+            grants: Grants {
+                store: store.clone(),
+                revocations: revocations.clone(),
+                lifetimes: GrantLifetimes {
+                    idle: config.refresh_tokens.idle,
+                    absolute: config.refresh_tokens.absolute,
+                    grace: config.refresh_tokens.grace,
+                    session_idle: config.sessions.idle,
+                },
+                outage: Outage::default(),
+                told: Told::default(),
+            },
+            revocations,
+            store,
+            resource_servers,
+            keys,
+            root_secret: Arc::new(root_secret),
+        })
+    }
+
+    /// Registers a client under a new id, with a secret if its method needs one.
+    ///
+    /// # Errors
+    /// Metadata that contradicts itself, a database that does not answer.
+    pub async fn register_client(
+        &self,
+        metadata: ClientMetadata,
+        world: &World,
+    ) -> anyhow::Result<(ClientId, Option<ClientSecret>)> {
+        let random = &*world.random;
+        let id: ClientId = random::alphanumeric(22, random).parse()?;
+        let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
+        let secret = uses_secret.then(|| ClientSecret::generate(random));
+        let is_used =
+            metadata.may_get_id_tokens() || metadata.id_token_signed_response_alg.is_some();
+        let alg = metadata.id_token_algorithm();
+        if is_used && self.keys.ring().signer(alg, world.clock.now()).is_none() {
+            bail!(
+                "id_token_signed_response_alg is {alg} (RS256 where it is left out), with which this server does not sign; name another, or add it to keys.algorithms and wait until its key signs"
+            );
+        }
+        let client = Client::new(id.clone(), metadata, Vec::new())?;
+        self.clients
+            .put(&client, secret.as_ref(), world.clock.now())
+            .await?;
+        Ok((id, secret))
+    }
+}
+
+/// One core is left for everything else.
+fn password_hasher(config: &Config, world: &World) -> anyhow::Result<PasswordHasher> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = cores.saturating_sub(1).max(1);
+    let params = config.passwords.params().context("passwords")?;
+    PasswordHasher::new(params, cores, config.passwords.queue, &*world.random).context("passwords")
+}
+
+fn key_encryption(config: &Config, world: &World) -> anyhow::Result<KeyEncryption> {
+    let configured = &config.keys.encryption;
+    match config.sqlite_path() {
+        Some(database) if configured.is_empty() => {
+            let path = database.with_extension("key");
+            KeyEncryption::from_or_create_file(&path, &*world.random)
+                .with_context(|| path.display().to_string())
+        }
+        Some(_) | None => {
+            let keys = configured
+                .iter()
+                .map(|key| (key.id.clone(), key.key.clone().into_inner()))
+                .collect();
+            KeyEncryption::new(keys).context("keys.encryption")
+        }
+    }
+}

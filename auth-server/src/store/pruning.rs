@@ -1,0 +1,148 @@
+//! Removing rows whose time has passed, in batches that hold nobody up.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+use shared_protocol::time::Instant;
+use shared_server::db::{Backend, Conn, Result, Store};
+use shared_server::on;
+
+use super::schema::{grants as g, sessions as s};
+
+/// Rows of one batch: some milliseconds of SQLite's one writer.
+pub const BATCH: usize = 500;
+
+/// A table that is pruned by an instant of its rows alone. There is an index on that.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Table {
+    /// Secrets of clients, by their end.
+    ClientSecrets,
+    /// Changes, by when they were made.
+    Changes,
+    /// Revocations, by until when they matter.
+    Revocations,
+    /// Locks of accounts, by their end.
+    SignInLocks,
+    /// Grants, by the end of their refresh tokens.
+    Grants,
+    /// Grants, by when they were revoked.
+    RevokedGrants,
+}
+
+impl Table {
+    /// As the database calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientSecrets => "client_secrets",
+            Self::Changes => "changes",
+            Self::Revocations => "revocations",
+            Self::SignInLocks => "sign_in_locks",
+            Self::Grants | Self::RevokedGrants => "grants",
+        }
+    }
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::ClientSecrets => "client_id, digest",
+            Self::Changes | Self::Revocations => "kind, subject",
+            Self::SignInLocks => "identifier_digest",
+            Self::Grants | Self::RevokedGrants => "id",
+        }
+    }
+
+    const fn instant(self) -> &'static str {
+        match self {
+            Self::ClientSecrets | Self::Grants => "expires_at",
+            Self::Changes => "changed_at",
+            Self::Revocations => "matters_until",
+            Self::SignInLocks => "locked_until",
+            Self::RevokedGrants => "revoked_at",
+        }
+    }
+
+    /// The statement that removes one batch of what ended at `$1` or before, the earliest first.
+    #[must_use]
+    pub fn statement(self, backend: Backend) -> String {
+        let (table, key, at) = (self.name(), self.key(), self.instant());
+        let ended =
+            format!("SELECT {key} FROM {table} WHERE {at} <= $1 ORDER BY {at} LIMIT {BATCH}");
+        match backend {
+            Backend::Sqlite => format!("DELETE FROM {table} WHERE ({key}) IN ({ended})"),
+            // Whoever uses a row is not waited for, and what has got another time meanwhile is not locked: the lock looks again.
+            Backend::Postgres => format!(
+                "WITH ended AS MATERIALIZED ({ended} FOR UPDATE SKIP LOCKED) \
+                 DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM ended)"
+            ),
+        }
+    }
+}
+
+/// Removes one batch of a table's rows that ended at `until` or before; how many that were.
+pub async fn prune(store: &Store, table: Table, until: Instant) -> Result<usize> {
+    let statement = table.statement(store.backend());
+    let delete = diesel::sql_query(statement).bind::<BigInt, _>(until);
+    let mut conn = store.write().await?;
+    on!(&mut conn, |c| delete.execute(c))
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionEnd {
+    /// It ran out.
+    Expired,
+    /// Somebody ended it.
+    Ended,
+}
+
+/// Removes one batch of the sessions that ended so at `until` or before; how many that were. The grants that do not outlive them end
+/// with them: their refresh tokens were dead already, and nothing else would tell when the rows may go.
+pub async fn prune_sessions(
+    store: &Store,
+    how: SessionEnd,
+    until: Instant,
+    now: Instant,
+) -> Result<usize> {
+    store
+        .transaction(async |conn| {
+            let ids = ended_sessions(conn, how, until).await?;
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            let theirs = g::session_id.eq_any(&ids).and(g::offline.eq(false));
+            let end = diesel::update(g::table.filter(theirs).filter(g::expires_at.gt(now)))
+                .set(g::expires_at.eq(now));
+            on!(conn, |c| end.execute(c))?;
+            let delete = diesel::delete(s::table.filter(s::id.eq_any(&ids)));
+            on!(conn, |c| delete.execute(c))
+        })
+        .await
+}
+
+async fn ended_sessions(conn: &mut Conn, how: SessionEnd, until: Instant) -> Result<Vec<String>> {
+    let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
+    match how {
+        SessionEnd::Expired => {
+            let ended = s::table
+                .filter(s::expires_at.le(until))
+                .order(s::expires_at)
+                .select(s::id)
+                .limit(batch);
+            on!(conn, |c| ended.load(c), |c| ended
+                .for_update()
+                .skip_locked()
+                .load(c))
+        }
+        SessionEnd::Ended => {
+            let ended = s::table
+                .filter(s::ended_at.le(until))
+                .order(s::ended_at)
+                .select(s::id)
+                .limit(batch);
+            on!(conn, |c| ended.load(c), |c| ended
+                .for_update()
+                .skip_locked()
+                .load(c))
+        }
+    }
+}
