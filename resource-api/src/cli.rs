@@ -84,13 +84,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode> {
-    telemetry::init(&config.log)?;
+    let traces = telemetry::init(&config.log, &config.traces)?;
     if config.server.mode == Mode::Development {
         tracing::warn!("development mode: plain http is allowed");
     }
     let shutdown = Shutdown::new();
     shutdown.on_signal()?;
     let server = Server::build(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?;
+    traces.register(server.registry())?;
     let bound = server.bind().await?;
     tracing::info!(
         addresses = ?bound.addresses(),
@@ -98,6 +99,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
         "listening"
     );
     bound.serve(shutdown).await;
+    traces.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,7 +134,12 @@ impl Arguments {
 
     fn check(&self, judged: &Judged) -> Result<ExitCode> {
         let mistakes = match self.settings(judged.production) {
-            Ok(config) => config.check(),
+            Ok(config) => {
+                for warning in config.warnings() {
+                    writeln!(std::io::stderr(), "warning: {warning}")?;
+                }
+                config.check()
+            }
             Err(error) => error.mistakes,
         };
         let code = ExitCode::from(u8::from(!mistakes.is_empty()));

@@ -1,6 +1,7 @@
 //! What an operator decides. `deploy/config/resource-api.example.toml` says it at length.
 
 mod check;
+mod cors;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,8 +12,12 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::resource::ResourceId;
 use shared_server::config::{Period, Secret};
 use shared_server::db::DatabaseConfig;
-use shared_server::telemetry::LogSettings;
-use shared_server::web::Limits;
+use shared_server::ephemeral::EphemeralConfig;
+use shared_server::rate_limits::{Rate, RateLimitsConfig};
+use shared_server::telemetry::{LogSettings, TraceSettings};
+use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
+
+pub use self::cors::{AllowedOrigin, CorsSettings};
 
 /// The whole configuration. The default suits development beside an authorization server on this machine.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -28,10 +33,22 @@ pub struct Config {
     pub tokens: Tokens,
     /// This API's own database.
     pub database: DatabaseConfig,
+    /// The store of what is minutes old at most.
+    pub ephemeral: EphemeralConfig,
+    /// How much may be asked.
+    pub rate_limits: RateLimitsConfig,
     /// The log.
     pub log: LogSettings,
+    /// Traces.
+    pub traces: TraceSettings,
+    /// TLS on the addresses of the API.
+    pub tls: TlsSettings,
+    /// The proxies before it.
+    pub proxies: Proxies,
     /// How much one client may ask.
     pub limits: Limits,
+    /// Whose pages may call from a browser.
+    pub cors: CorsSettings,
 }
 
 /// How the server runs and listens.
@@ -122,8 +139,14 @@ impl Default for Config {
             issuers: vec![issuer],
             tokens: Tokens::default(),
             database: DatabaseConfig::at("sqlite:data/resource-api.db"),
+            ephemeral: EphemeralConfig::with_prefix("api"),
+            rate_limits: RateLimitsConfig::default(),
             log: LogSettings::default(),
+            traces: TraceSettings::named("resource-api"),
+            tls: TlsSettings::default(),
+            proxies: Proxies::default(),
             limits: Limits::default(),
+            cors: CorsSettings::default(),
         }
     }
 }
@@ -156,6 +179,38 @@ impl Default for Tokens {
 }
 
 impl Config {
+    /// What stands between the network and the routes.
+    pub(crate) fn edge(&self) -> EdgeSettings<'_> {
+        EdgeSettings {
+            tls: &self.tls,
+            proxies: &self.proxies,
+            https: self.resource.identifier.url().scheme() == "https",
+        }
+    }
+
+    /// Requests of one address that are answered. Where everybody may come from one, it would be a limit for all, which any stranger
+    /// could reach for everyone.
+    pub(crate) fn requests_per_address(&self) -> Rate {
+        let rate = self.rate_limits.address;
+        if self.edge().tells_clients_apart() {
+            rate
+        } else {
+            Rate {
+                requests: 0,
+                ..rate
+            }
+        }
+    }
+
+    /// What should not be in production, and does not keep it from starting.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match self.server.mode {
+            Mode::Production => self.rate_limits.warnings(),
+            Mode::Development => Vec::new(),
+        }
+    }
+
     pub(crate) fn trusted_issuers(&self) -> Vec<TrustedIssuer> {
         let trusted = |settings: &IssuerSettings| TrustedIssuer {
             issuer: settings.issuer.clone(),

@@ -75,15 +75,19 @@ impl Modify for Bearer {
     }
 }
 
-/// `/openapi.json`, and `/docs` to browse it.
-pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+/// `/openapi.json`.
+pub(crate) fn description() -> Router {
     let document = Arc::new(openapi());
+    Router::new().route("/openapi.json", get(async move || Answer(document)))
+}
+
+/// `/docs`, to browse it.
+pub(crate) fn pages() -> Router {
     // Without `none` the interface would send the address of the document to a service that judges it.
     let config = Config::from("/openapi.json").validator_url("none");
     let config = Arc::new(config);
     let index = Arc::clone(&config);
     Router::new()
-        .route("/openapi.json", get(async move || Answer(document)))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(move || page(String::new(), index)))
         .route(

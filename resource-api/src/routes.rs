@@ -2,15 +2,20 @@
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use shared_protocol::bearer::{Guard, GuardLayer};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
-use shared_server::web::{Health, Shutdown, not_found, uninterrupted};
+use shared_server::rate_limits::by_address;
+use shared_server::web::{
+    Cors, Health, Observed, Shutdown, layers, layers_for, method_not_allowed, not_found,
+    uninterrupted,
+};
 
 use crate::answer::Answer;
+use crate::rate_limits::{RateLimits, by_token};
 use crate::users::{self, People};
 use crate::{docs, problem};
 
@@ -22,26 +27,46 @@ pub(crate) const SCOPES: [&str; 1] = ["profile:read"];
 pub(crate) struct Api {
     pub(crate) guard: Guard,
     pub(crate) people: People,
+    pub(crate) limits: RateLimits,
 }
 
-/// For everyone.
-pub(crate) fn router(api: Api, health: &Health, shutdown: &Shutdown) -> Router {
+/// For everyone, each group with all that surrounds it; `callers` are the pages that may call the API.
+pub(crate) fn router(
+    api: Api,
+    health: &Health,
+    shutdown: &Shutdown,
+    observed: &Observed,
+    callers: Cors,
+) -> Router {
     let [read_profile] = SCOPES.map(|scope| requiring(&api.guard, scope));
     // A first visit writes.
     let whole = from_fn_with_state(shutdown.clone(), uninterrupted);
-    Router::new()
-        // A path of the operator's identifier may look like a pattern of an earlier router; it is taken as it is.
-        .without_v07_checks()
+    let RateLimits {
+        by_address: addresses,
+        by_token: tokens,
+    } = api.limits.clone();
+    let counted = from_fn_with_state(addresses, by_address);
+    let of_token = from_fn_with_state(tokens, by_token);
+    let published = resource_metadata(&api.guard).merge(docs::description());
+    let api_routes = Router::new()
         .route(
             "/api/v1/users/me",
-            get(users::me).route_layer(whole).route_layer(read_profile),
+            get(users::me)
+                .route_layer(whole)
+                .route_layer(of_token)
+                .route_layer(read_profile),
         )
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(problem::describe_refusal))
-        .merge(resource_metadata(&api.guard))
-        .merge(docs::router())
-        .with_state(api)
-        .merge(health.router())
+        .layer(counted.clone())
+        .with_state(api);
+    let rest = docs::pages()
         .fallback(not_found)
+        .layer(counted)
+        .merge(health.router());
+    layers_for(published, observed, Cors::Anyone)
+        .merge(layers_for(api_routes, observed, callers))
+        .merge(layers(rest, observed))
 }
 
 fn requiring(guard: &Guard, scope: &str) -> GuardLayer {
@@ -53,15 +78,12 @@ fn scopes<const N: usize>(names: [&str; N]) -> ScopeSet {
     names.into_iter().map(parse).collect()
 }
 
-/// RFC 9728 §3: the well-known path stands between the host and the path of our identifier. For pages of any origin.
-fn resource_metadata<S: Clone + Send + Sync + 'static>(guard: &Guard) -> Router<S> {
+/// RFC 9728 §3: the well-known path stands between the host and the path of our identifier.
+fn resource_metadata(guard: &Guard) -> Router {
     let document = guard.resource_metadata(&scopes(SCOPES));
-    let headers = [
-        (header::CACHE_CONTROL, "public, max-age=300"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    ]
-    .map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let headers = [(header::CACHE_CONTROL, "public, max-age=300")];
     let path = guard.resource_metadata_url().path().to_owned();
+    // A path of the operator's identifier may look like a pattern of an earlier router; it is taken as it is.
     Router::new().without_v07_checks().route(
         &path,
         get(async move || (headers, Answer(document)).into_response()),

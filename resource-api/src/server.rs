@@ -11,12 +11,14 @@ use shared_protocol::random::Random;
 use shared_protocol::time::Clock;
 use shared_server::config::ConfigError;
 use shared_server::db::{DbError, Store};
-use shared_server::telemetry::{HttpMetrics, metrics_router};
+use shared_server::ephemeral::{Ephemeral, EphemeralError};
+use shared_server::telemetry::{self, HttpMetrics, metrics_router};
 use shared_server::web::{
-    self, BindError, Health, Limits, Listener, Observed, Shutdown, layers, not_found,
+    self, BindError, Cors, Edge, EdgeError, Health, Limits, Listener, Observed, Shutdown, not_found,
 };
 
 use crate::Config;
+use crate::rate_limits::RateLimits;
 use crate::routes::{self, Api};
 use crate::store::MIGRATIONS;
 use crate::users::People;
@@ -30,6 +32,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The ephemeral store cannot be used.
+    #[error("ephemeral.url: {0}")]
+    Ephemeral(#[from] EphemeralError),
     /// The schema is not this program's, and `database.migrate_at_start` is off.
     #[error("the database lacks {} migrations; run `resource-api migrate`", .0.len())]
     Unmigrated(Vec<String>),
@@ -39,6 +44,9 @@ pub enum StartError {
     /// Nothing could be fetched.
     #[error("the client for outgoing requests cannot be made")]
     Fetcher(#[from] FetchError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
     /// Nothing could be measured.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -49,6 +57,7 @@ pub struct Server {
     listen: Vec<SocketAddr>,
     operations_listen: Vec<SocketAddr>,
     api: Api,
+    pages: Cors,
     observed: Observed,
     registry: Registry,
 }
@@ -84,25 +93,41 @@ impl Server {
                 return Err(StartError::Unmigrated(pending));
             }
         }
+        let ephemeral =
+            Ephemeral::connect(&config.ephemeral.settings(), Arc::clone(&clock)).await?;
         let registry = Registry::new();
+        let edge = Edge::open(config.edge(), Arc::clone(&clock), &registry)?;
+        telemetry::process(&registry, "resource-api", env!("CARGO_PKG_VERSION"))?;
+        store.register(&registry)?;
+        let guard = guard(&config, Arc::clone(&clock))?;
+        telemetry::caches(&registry, guard.lookups())?;
         Ok(Self {
             api: Api {
-                guard: guard(&config, Arc::clone(&clock))?,
+                limits: RateLimits::new(&config, &ephemeral, &registry)?,
+                guard,
                 people: People {
                     store,
                     random: Arc::clone(&random),
                 },
             },
+            pages: config.cors.pages(),
             observed: Observed {
                 clock,
                 random,
                 metrics: HttpMetrics::register(&registry)?,
                 limits: config.limits,
+                edge,
             },
             registry,
             listen: config.server.listen,
             operations_listen: config.server.operations_listen,
         })
+    }
+
+    /// What is measured of this server.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Takes the addresses, for the API and for operators.
@@ -148,13 +173,20 @@ impl Bound {
     /// Serves until `shutdown` triggers and requests in flight have finished.
     pub async fn serve(self, shutdown: Shutdown) {
         let server = self.server;
+        telemetry::connections(&server.registry, &self.listener, &self.operations);
         let health = server.health(&shutdown);
-        let app = routes::router(server.api.clone(), &health, &shutdown);
-        let app = layers(app, &server.observed);
-        let limits = &server.observed.limits;
+        let observed = &server.observed;
+        let api = server.api.clone();
+        let app = routes::router(api, &health, &shutdown, observed, server.pages);
+        let limits = &observed.limits;
         let operators = operators(&health, server.registry.clone());
         tokio::join!(
-            web::serve(self.listener, app, limits, shutdown.clone()),
+            web::serve(
+                self.listener.behind(&server.observed.edge),
+                app,
+                limits,
+                shutdown.clone()
+            ),
             operate(self.operations, operators, limits, shutdown.clone()),
         );
     }

@@ -63,6 +63,7 @@ pub(crate) enum Me {
         (status = 200, description = "A person, or a service", body = Me),
         (status = 401, response = crate::docs::Refusal),
         (status = 403, response = crate::docs::Refusal),
+        (status = 429, response = crate::docs::Refusal),
         (status = 503, response = crate::docs::Refusal),
     )
 )]

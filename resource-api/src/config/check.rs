@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use shared_server::config::{Mistake, Origin};
+use shared_server::config::Mistake;
 
 use super::{Config, Mode, Policy};
-
-/// The least that the listener takes; see [`Limits::header_bytes`](shared_server::web::Limits::header_bytes).
-const LEAST_HEADER_BYTES: usize = 8 * 1024;
 
 /// RFC 7662 §4: a cache trades freshness for speed; longer than this a revocation would not be "at once".
 const LONGEST_CACHE: Duration = Duration::from_secs(5);
@@ -18,11 +15,7 @@ impl Config {
     pub fn check(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let mut say = |key: String, reason: &str| {
-            mistakes.push(Mistake {
-                key,
-                origin: Origin::Together,
-                reason: reason.to_owned(),
-            });
+            mistakes.push(Mistake::together(key, reason));
         };
         if self.server.listen.is_empty() {
             say(
@@ -50,20 +43,32 @@ impl Config {
                 "a revoked token would be accepted for too long; use at most \"5s\"",
             );
         }
+        if self.cors.names_any() && self.cors.origins.len() > 1 {
+            say(
+                "cors.origins".into(),
+                "\"*\" already names every origin; take the others out, or \"*\"",
+            );
+        }
         self.check_bounds(&mut say);
+        for (key, mend) in self.traces.problems() {
+            say(format!("traces.{key}"), mend);
+        }
+        for (key, reason) in self.rate_limits.problems() {
+            say(key, reason);
+        }
+        mistakes.extend(self.limits.mistakes());
+        mistakes.extend(self.edge().mistakes(self.server.mode == Mode::Production));
         mistakes
     }
 
     /// Bounds that would refuse every request.
     fn check_bounds(&self, say: &mut impl FnMut(String, &str)) {
-        let (database, limits) = (&self.database, &self.limits);
-        for (key, least) in [
-            ("database.pool_size", database.pool_size),
-            ("limits.connections", limits.connections),
-        ] {
-            if least == 0 {
-                say(key.into(), "there must be at least 1 connection");
-            }
+        let database = &self.database;
+        if database.pool_size == 0 {
+            say(
+                "database.pool_size".into(),
+                "there must be at least 1 connection",
+            );
         }
         for (key, period) in [
             ("database.wait_timeout", database.wait_timeout.duration()),
@@ -71,18 +76,11 @@ impl Config {
                 "database.statement_timeout",
                 database.statement_timeout.duration(),
             ),
-            ("limits.request", limits.request),
-            ("limits.header_read", limits.header_read),
+            ("ephemeral.timeout", self.ephemeral.timeout),
         ] {
             if period.is_zero() {
                 say(key.into(), "nothing is done in no time; use some seconds");
             }
-        }
-        if limits.header_bytes < LEAST_HEADER_BYTES {
-            say(
-                "limits.header_bytes".into(),
-                "tokens may not fit; use at least 8192",
-            );
         }
     }
 

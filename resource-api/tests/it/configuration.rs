@@ -33,7 +33,9 @@ fn the_example_shows_the_defaults() {
     let example = loaded(example_file());
     let written = |config: &Config| serde_json::to_value(config).unwrap();
     assert_eq!(written(&example), written(&Config::default()));
-    let url = |config: &Config| config.database.url.expose_secret().to_owned();
+    let url = |config: &Config| {
+        [&config.database.url, &config.ephemeral.url].map(|url| url.expose_secret().to_owned())
+    };
     assert_eq!(url(&example), url(&Config::default()));
     assert_eq!(example.check(), []);
 }
@@ -89,7 +91,7 @@ type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 14] = [
+    let cases: [(&str, Edit); 24] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -118,6 +120,34 @@ fn contradictions_name_their_key() {
         }),
         ("limits.header_bytes", |c| c.limits.header_bytes = 8191),
         ("limits.connections", |c| c.limits.connections = 0),
+        ("limits.requests", |c| c.limits.requests = 0),
+        ("limits.body_read", |c| c.limits.body_read = Duration::ZERO),
+        ("tls.certificate", |c| c.tls.key = Some("tls.key".into())),
+        ("proxies.header", |c| {
+            c.proxies.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        }),
+        ("tls.certificate", |c| {
+            c.server.mode = Mode::Production;
+            c.issuers[0].issuer = "https://login.example".parse().unwrap();
+            c.resource.identifier = "https://api.example".parse().unwrap();
+        }),
+        ("ephemeral.timeout", |c| {
+            c.ephemeral.timeout = Duration::ZERO;
+        }),
+        ("rate_limits.client.requests", |c| {
+            c.rate_limits.client.requests = 10_000_001;
+        }),
+        ("rate_limits.account.per", |c| {
+            c.rate_limits.account.per = Duration::from_millis(999);
+        }),
+        ("rate_limits.penalty", |c| {
+            c.rate_limits.penalty = Duration::from_mins(2);
+        }),
+        ("cors.origins", |c| {
+            c.cors.origins = ["*", "https://app.example"]
+                .map(|origin| origin.parse().unwrap())
+                .into();
+        }),
         ("resource.identifier", |c| {
             c.server.mode = Mode::Production;
             c.issuers[0].issuer = "https://login.example".parse().unwrap();

@@ -16,9 +16,11 @@ use shared_protocol::random::SystemRandom;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::config::Secret;
 use shared_server::db::{Settings, Store};
+use shared_server::ephemeral;
 use shared_server::on;
 use shared_server::web::Shutdown;
 use shared_testing::databases::{PostgresDatabase, SqliteFile};
+use shared_testing::redis;
 use tokio::task::JoinHandle;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -73,6 +75,13 @@ impl Storage {
         match self {
             Self::Sqlite(file) => file.settings(),
             Self::Postgres(database) => database.settings(),
+        }
+    }
+
+    fn ephemeral(&self) -> ephemeral::Settings {
+        match self {
+            Self::Sqlite(_) => redis::settings_at("memory"),
+            Self::Postgres(_) => redis::settings(),
         }
     }
 }
@@ -260,7 +269,11 @@ pub(crate) fn config(storage: &Storage, issuer: &FakeIssuer) -> Config {
         introspection: None,
     }];
     config.database.url = Secret::from(storage.settings().url.expose_secret().to_owned());
+    let ephemeral = storage.ephemeral();
+    config.ephemeral.url = Secret::from(ephemeral.url.expose_secret().to_owned());
+    config.ephemeral.prefix = ephemeral.prefix;
     // A busy machine must not turn a slow answer into a refusal.
+    config.ephemeral.timeout = SOON;
     config.database.wait_timeout = "30s".parse().unwrap();
     config
 }

@@ -10,7 +10,11 @@ mod documents;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod rate_limits;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

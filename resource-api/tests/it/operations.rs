@@ -11,6 +11,7 @@ use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
 use shared_server::db::{Conn, DbError, Settings, Store};
 use shared_server::on;
+use shared_server::web::Shutdown;
 use shared_testing::databases::{PostgresDatabase, SqliteFile};
 
 use crate::harness::{Api, FakeIssuer, Storage, config, on_both_stores, problem};
@@ -101,7 +102,7 @@ on_both_stores! {
         let Err(StartError::Unmigrated(pending)) = start(config.clone()).await else {
             panic!("the server starts on an empty database");
         };
-        assert_eq!(pending.len(), 1);
+        assert_eq!(pending.len(), 2, "of every server, and its own");
         config.database.migrate_at_start = true;
         assert!(start(config).await.is_ok());
     }
@@ -119,6 +120,52 @@ async fn a_server_without_its_database_is_alive_but_not_ready_postgres_redis() {
     let (status, finding) = operators(&api, "/api/v1/health/db").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(finding["reason"].is_string(), "{finding}");
+}
+
+#[tokio::test]
+async fn an_api_with_a_certificate_speaks_https_and_a_bad_one_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("crt"), folder.path().join("key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (storage, issuer) = (Storage::sqlite().await, FakeIssuer::silent().await);
+    let mut config = config(&storage, &issuer);
+    config.resource.identifier = "https://api.example".parse().unwrap();
+    config.tls.certificate = Some(certificate.clone());
+    config.tls.key = Some(key);
+    let start = async || {
+        Server::build(
+            config.clone(),
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+        )
+        .await
+    };
+    let bound = start().await.ok().unwrap().bind().await.unwrap();
+    let port = bound.addresses()[0].port();
+    let shutdown = Shutdown::new();
+    let serving = tokio::spawn(bound.serve(shutdown.clone()));
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([root]);
+    let url = format!("https://localhost:{port}/health");
+    let answer = client.build().unwrap().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(
+        answer.headers()["strict-transport-security"],
+        "max-age=63072000"
+    );
+    shutdown.trigger();
+    serving.await.unwrap();
+
+    std::fs::write(certificate, "").unwrap();
+    let Err(StartError::Edge(refused)) = start().await else {
+        panic!("the API starts on a bad certificate");
+    };
+    assert!(
+        refused.to_string().starts_with("tls.certificate: "),
+        "{refused}"
+    );
 }
 
 async fn operators(api: &Api, path: &str) -> (StatusCode, Value) {
@@ -160,7 +207,7 @@ async fn drop_database(database: &PostgresDatabase) -> Conn {
 
 async fn unmigrate(settings: &Settings) {
     let store = Store::connect(settings).await.unwrap();
-    for table in ["people", "__diesel_schema_migrations"] {
+    for table in ["people", "schedules", "__diesel_schema_migrations"] {
         let mut conn = store.write().await.unwrap();
         let drop = diesel::sql_query(format!("DROP TABLE {table}"));
         let dropped: Result<usize, DbError> = on!(&mut conn, |c| drop.execute(c));
