@@ -1,24 +1,17 @@
 //! The client: a fixed number of connections to this machine, each with one request at a time.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
-use tokio::net::TcpStream;
+use hyper::Method;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-/// The longest that one request may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::client::{Call, Client, member};
+
+/// The token endpoint.
+pub(crate) const TOKEN: &str = "/oauth/token";
 
 /// What a connection does again and again: one unit of what is measured.
 pub(crate) enum Script {
@@ -54,8 +47,8 @@ pub(crate) struct Template {
     pub(crate) method: Method,
     /// The path.
     pub(crate) path: String,
-    /// The `Authorization` header.
-    pub(crate) authorization: Option<String>,
+    /// The `Authorization` headers, sent in turn. None is none.
+    pub(crate) authorizations: Vec<String>,
     /// The bodies, sent in turn as forms. None is one empty body.
     pub(crate) bodies: Vec<Bytes>,
 }
@@ -66,7 +59,7 @@ impl Template {
         Self {
             method: Method::GET,
             path: path.into(),
-            authorization: None,
+            authorizations: Vec::new(),
             bodies: Vec::new(),
         }
     }
@@ -75,26 +68,23 @@ impl Template {
     pub(crate) fn token(form: String) -> Self {
         Self {
             method: Method::POST,
-            path: "/oauth/token".into(),
-            authorization: None,
+            path: TOKEN.into(),
+            authorizations: Vec::new(),
             bodies: vec![form.into()],
         }
     }
 
-    fn request(&self, number: usize, host: &str) -> anyhow::Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder()
-            .method(&self.method)
-            .uri(&self.path)
-            .header(HOST, host);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
+    fn call(&self, number: usize) -> Call<'_> {
         let turn = number.checked_rem(self.bodies.len()).unwrap_or_default();
         let body = self.bodies.get(turn).cloned().unwrap_or_default();
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let call = Call::new(self.method.clone(), &self.path, body);
+        match self
+            .authorizations
+            .get(number % self.authorizations.len().max(1))
+        {
+            Some(authorization) => call.authorized(authorization),
+            None => call,
         }
-        Ok(request.body(Full::new(body))?)
     }
 }
 
@@ -121,17 +111,16 @@ pub(crate) async fn drive<T: Send + 'static>(
     read: fn(&Bytes) -> anyhow::Result<T>,
 ) -> anyhow::Result<Driven<T>> {
     let script = Arc::new(script);
-    let mut senders = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..connections {
-        senders.push(connect(port).await?);
+        clients.push(Client::connect(port).await?);
     }
     let started = Instant::now();
     let mut running = JoinSet::new();
-    for (first, sender) in senders.into_iter().enumerate() {
+    for (first, client) in clients.into_iter().enumerate() {
         let numbers = (first..requests).step_by(connections);
         let connection = Connection {
-            sender,
-            host: format!("127.0.0.1:{port}"),
+            client,
             refresh_token: script.refresh_token(first),
         };
         running.spawn(converse(connection, Arc::clone(&script), numbers, read));
@@ -156,19 +145,9 @@ pub(crate) async fn drive<T: Send + 'static>(
     }
 }
 
-async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
 /// One connection, and what it remembers from one unit to the next.
 struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    host: String,
+    client: Client,
     refresh_token: Option<String>,
 }
 
@@ -184,9 +163,7 @@ async fn converse<T>(
     for number in numbers {
         let started = Instant::now();
         let answered = async {
-            let body = timeout(PATIENCE, script.perform(&mut connection, number))
-                .await
-                .context("no answer in time")??;
+            let body = script.perform(&mut connection, number).await?;
             latencies.push(started.elapsed().as_secs_f64() * 1e6);
             read(&body)
         };
@@ -208,79 +185,30 @@ impl Script {
     }
 
     async fn perform(&self, connection: &mut Connection, number: usize) -> anyhow::Result<Bytes> {
+        let client = &mut connection.client;
         match self {
             Self::Repeat(template, times) => {
                 let mut body = Bytes::new();
                 for _ in 0..*times {
-                    let request = template.request(number, &connection.host)?;
-                    body = connection.answer(request).await?;
+                    body = client.ok(template.call(number)).await?;
                 }
                 Ok(body)
             }
             Self::CodeFlow(flow) => {
-                let code = connection.code(flow).await?;
+                let code = client.code(&flow.authorize, &flow.cookie).await?;
                 let form = format!("{}{code}", flow.form);
-                let request = Template::token(form).request(number, &connection.host)?;
-                connection.answer(request).await
+                client.ok(Call::post(TOKEN, form)).await
             }
             Self::Refresh(refresh) => {
                 let token = connection.refresh_token.take();
                 let token = token.context("a connection without a refresh token")?;
                 let form = format!("{}{token}", refresh.form);
-                let request = Template::token(form).request(number, &connection.host)?;
-                let body = connection.answer(request).await?;
+                let body = client.ok(Call::post(TOKEN, form)).await?;
                 connection.refresh_token = Some(member(&body, "refresh_token")?);
                 Ok(body)
             }
         }
     }
-}
-
-impl Connection {
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
-    }
-
-    /// The body of an answer that must be 200.
-    async fn answer(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
-        let response = self.send(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        if status != StatusCode::OK {
-            bail!("answered {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(body)
-    }
-
-    /// The code that an authorization request is answered with.
-    async fn code(&mut self, flow: &CodeFlow) -> anyhow::Result<String> {
-        let request = Request::get(&flow.authorize)
-            .header(HOST, &self.host)
-            .header(COOKIE, &flow.cookie)
-            .body(Full::default())?;
-        let response = self.send(request).await?;
-        let status = response.status();
-        let location = response.headers().get(LOCATION);
-        let location = location.and_then(|location| location.to_str().ok()?.split_once("code="));
-        let code = location.map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
-        let body = response.into_body().collect().await?.to_bytes();
-        code.with_context(|| {
-            format!(
-                "no code came, but {status}: {}",
-                String::from_utf8_lossy(&body)
-            )
-        })
-    }
-}
-
-/// A text member of a JSON object.
-pub(crate) fn member(body: &Bytes, name: &str) -> anyhow::Result<String> {
-    let response: Value = serde_json::from_slice(body)?;
-    let text = response.get(name).and_then(Value::as_str);
-    Ok(text
-        .with_context(|| format!("a response without {name}"))?
-        .to_owned())
 }
 
 /// Any body but none.

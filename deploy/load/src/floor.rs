@@ -16,7 +16,7 @@ use serde::Serialize;
 use shared_protocol::jose::{Algorithm, JwtKind, SigningKey, sign_jwt};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
-use shared_server::telemetry::{self, HttpMetrics, LogSettings};
+use shared_server::telemetry::{self, HttpMetrics, LogSettings, TraceSettings};
 use shared_server::web::{self, Limits, Listener, Observed, Shutdown};
 
 /// GET: answers a constant.
@@ -61,7 +61,7 @@ struct Issued {
 /// # Errors
 /// If the port is taken.
 pub(crate) async fn serve(port: u16, log: LogSettings) -> anyhow::Result<()> {
-    telemetry::init(&log)?;
+    telemetry::init(&log, &TraceSettings::named("floor"))?;
     let shutdown = Shutdown::new();
     shutdown.on_signal()?;
     let listener = Listener::bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, port))]).await?;
@@ -72,6 +72,7 @@ pub(crate) async fn serve(port: u16, log: LogSettings) -> anyhow::Result<()> {
         random: Arc::new(SystemRandom),
         metrics: HttpMetrics::register(&Registry::new()).context("metrics")?,
         limits: Limits::default(),
+        edge: web::Edge::default(),
     };
     let app = Router::new()
         .route(ANSWER, get(async || "ok").post(async |_: Bytes| "ok"))

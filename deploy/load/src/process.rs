@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
+use crate::backing::scheduled;
+
 /// A process under measurement. Dropping it ends it.
 pub(crate) struct Process {
     child: Child,
@@ -52,6 +54,14 @@ impl Process {
         }
     }
 
+    /// Ends it at once, and waits until it has ended.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// User and system time of every thread: the first field of `/proc/PID/task/TID/schedstat`.
     ///
     /// `/proc/PID/stat` counts in ticks of 10 ms, which is several percent of a round of a cheap request; this one counts
@@ -64,11 +74,9 @@ impl Process {
         for task in fs::read_dir(self.proc.join("task")).context("CPU time is read from /proc")? {
             let task = task?;
             // A thread may end between the two looks.
-            let Ok(line) = fs::read_to_string(task.path().join("schedstat")) else {
+            let Some(spent) = scheduled(&task.path()) else {
                 continue;
             };
-            let spent = line.split(' ').next().and_then(|field| field.parse().ok());
-            let spent = spent.context("schedstat is not what Linux writes")?;
             times.insert(task.file_name().to_string_lossy().into_owned(), spent);
         }
         anyhow::ensure!(

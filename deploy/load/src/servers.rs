@@ -1,36 +1,73 @@
-//! The two servers under measurement: ours, with what the workloads need registered in it, and the floor.
+//! The servers under load: ours, with what the workloads need registered in them, and the floor.
+
+mod auth_server;
+mod installation;
+mod keyed_client;
+mod resource_api;
+mod stores;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use conformance_tests::browser::{Browser, Person};
 use serde::Deserialize;
-use serde_json::json;
-use shared_protocol::random::{SystemRandom, alphanumeric, bytes};
-use tempfile::TempDir;
+use shared_protocol::random::{SystemRandom, bytes};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::LOG_FILTER;
-use crate::drive::CodeFlow;
+pub(crate) use auth_server::{AuthServer, Setup};
+pub(crate) use installation::Installation;
+pub(crate) use resource_api::{ME, ResourceApi};
+pub(crate) use stores::Stores;
+
 use crate::process::Process;
 
-/// A verifier and its challenge (RFC 7636 appendix B): what is measured does not depend on which.
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-/// Of the app. Nobody ever goes there.
-const REDIRECT_URI: &str = "https://app.example/callback";
-const EMAIL: &str = "person@example.com";
-/// The resource server that tokens are for.
-const RESOURCE: &str = "https://api.example";
+/// Requests that one address, client or person may make in a minute: the most that can be configured.
+pub(crate) const CEILING: u32 = shared_server::ephemeral::MOST_TOKENS;
+/// Where servers listen.
+const PORTS: Range<u16> = 20_000..32_000;
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(10);
+
+/// The programs that are started.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Programs {
+    /// The authorization server's program, for figures a release build [default: auth-server beside this program]
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// The resource API's program [default: resource-api beside this program]
+    #[arg(long, value_name = "FILE")]
+    api: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The authorization server's.
+    ///
+    /// # Errors
+    /// If the system does not tell where this program is.
+    pub(crate) fn auth_server(&self) -> anyhow::Result<PathBuf> {
+        beside(self.server.as_ref(), "auth-server")
+    }
+
+    /// The resource API's.
+    ///
+    /// # Errors
+    /// If the system does not tell where this program is.
+    pub(crate) fn resource_api(&self) -> anyhow::Result<PathBuf> {
+        beside(self.api.as_ref(), "resource-api")
+    }
+}
+
+fn beside(named: Option<&PathBuf>, name: &str) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(program) => Ok(program.clone()),
+        None => Ok(std::env::current_exe()?.with_file_name(name)),
+    }
+}
 
 /// A server and where it listens.
 pub(crate) struct Server {
@@ -40,56 +77,12 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// The authorization server, on a database of its own that goes when this is dropped.
-pub(crate) struct AuthServer {
-    /// The server. Before the folder: it ends before its database goes.
-    pub(crate) server: Server,
-    /// The client that gets tokens.
-    pub(crate) client: Credentials,
-    /// The client that introspects them.
-    pub(crate) introspector: Credentials,
-    /// The public client that a person has agreed to.
-    app: App,
-    /// The cookies of that person's browser, as a header.
-    cookie: String,
-    _folder: TempDir,
-}
-
-/// Where the server keeps things.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Stores {
-    /// A PostgreSQL database, in which tables are made [default: SQLite in a temporary folder]
-    #[arg(long, value_name = "URL")]
-    postgres: Option<String>,
-    /// A Redis [default: the memory of the server]
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
-}
-
-/// A public client.
-#[derive(Deserialize)]
-struct App {
-    client_id: String,
-}
-
-/// What a confidential client authenticates with.
-#[derive(Deserialize)]
-pub(crate) struct Credentials {
-    client_id: String,
-    client_secret: String,
-}
-
-impl Credentials {
-    /// The `Authorization` header (RFC 7617 §2). Ids and secrets made here are letters and digits alone.
-    pub(crate) fn basic(&self) -> String {
-        let pair = format!("{}:{}", self.client_id, self.client_secret);
-        format!("Basic {}", STANDARD.encode(pair))
-    }
-}
-
 impl Server {
     /// Starts `command` and waits until it listens on `port`.
-    async fn start(command: &mut Command, port: u16) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// If it ends, or does not listen soon.
+    pub(crate) async fn start(command: &mut Command, port: u16) -> anyhow::Result<Self> {
         let mut process = Process::start(command)?;
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
@@ -105,6 +98,8 @@ impl Server {
             }
             sleep(Duration::from_millis(10)).await;
         }
+        // Else it is somebody else who listens there.
+        process.still_runs()?;
         Ok(Self { process, port })
     }
 
@@ -120,170 +115,22 @@ impl Server {
     }
 }
 
-impl AuthServer {
-    /// Makes a configuration and a database, registers clients, a resource server and a person, starts `program`, and lets the
-    /// person sign in and agree to the app.
-    ///
-    /// # Errors
-    /// If any of that fails.
-    pub(crate) async fn start(program: &Path, stores: &Stores) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
-        let config = folder.path().join("auth-server.toml");
-        std::fs::write(&config, stores.configuration(folder.path(), port))?;
-        let command = |args: &[&str]| {
-            let mut command = Command::new(program);
-            // The configuration is the file alone.
-            command
-                .env_clear()
-                .args(args)
-                .arg("--json")
-                .arg("--config")
-                .arg(&config);
-            command
-        };
-        let service = ["--grant", "client_credentials"];
-        let introspector = [
-            &["client", "create", "--name", "introspector"],
-            &service[..],
-        ]
-        .concat();
-        let introspector: Credentials = output(command(&introspector)).await?;
-        let resource: &[&str] = &[
-            "resource",
-            "create",
-            RESOURCE,
-            "--name",
-            "API",
-            "--scope",
-            "read=Read",
-            "--introspection-client",
-            &introspector.client_id,
-        ];
-        output::<serde_json::Value>(command(resource)).await?;
-        let client = ["client", "create", "--name", "client", "--scope", "read"];
-        let client: Credentials = output(command(&[&client, &service[..]].concat())).await?;
-        let app: App = output(command(APP)).await?;
-        let person = person(&folder)?;
-        let password_file = person.password_file.to_string_lossy();
-        let create: &[&str] = &["user", "create", EMAIL, "--password-file", &password_file];
-        output::<serde_json::Value>(command(create)).await?;
-        let server = Server::start(&mut command(&["serve"]), port).await?;
-        let mut server = Self {
-            server,
-            client,
-            introspector,
-            app,
-            cookie: String::new(),
-            _folder: folder,
-        };
-        server.cookie = server.sign_in(&person).await.context("signing in")?;
-        Ok(server)
-    }
-
-    /// One code flow of the app, for the person who has agreed to it.
-    pub(crate) fn code_flow(&self) -> CodeFlow {
-        let client_id = &self.app.client_id;
-        CodeFlow {
-            authorize: format!(
-                "/oauth/authorize?response_type=code&client_id={client_id}&redirect_uri={REDIRECT_URI}&scope=openid%20read\
-                 &state=af0ifjsldkj&nonce=n-0S6_WzA2Mj&code_challenge={CHALLENGE}&code_challenge_method=S256"
-            ),
-            cookie: self.cookie.clone(),
-            form: format!(
-                "grant_type=authorization_code&client_id={client_id}&redirect_uri={REDIRECT_URI}\
-                 &code_verifier={VERIFIER}&code="
-            ),
-        }
-    }
-
-    /// The form that refreshes tokens of the app, up to the refresh token.
-    pub(crate) fn refresh_form(&self) -> String {
-        let client_id = &self.app.client_id;
-        format!("grant_type=refresh_token&client_id={client_id}&refresh_token=")
-    }
-
-    /// Goes through the pages once; the cookies that the browser then has.
-    async fn sign_in(&self, person: &Registered) -> anyhow::Result<String> {
-        let port = self.server.port;
-        let url = format!("http://127.0.0.1:{port}{}", self.code_flow().authorize).parse()?;
-        let browser = Browser::new()?;
-        browser.authorize(&url, &person.person).await?;
-        Ok(browser.cookies(&url))
-    }
-}
-
-/// A person, and the file that their account's password is read from.
-struct Registered {
-    person: Person,
-    password_file: PathBuf,
-}
-
-fn person(folder: &TempDir) -> anyhow::Result<Registered> {
-    let password = alphanumeric(20, &SystemRandom);
-    let password_file = folder.path().join("password");
-    std::fs::write(&password_file, &password)?;
-    Ok(Registered {
-        person: Person {
-            login: EMAIL.into(),
-            password: password.into(),
-        },
-        password_file,
-    })
-}
-
-/// Public, so that its refresh tokens rotate; on the web, so that the person is asked once.
-const APP: &[&str] = &[
-    "client",
-    "create",
-    "--name",
-    "App",
-    "--auth-method",
-    "none",
-    "--grant",
-    "authorization_code",
-    "--grant",
-    "refresh_token",
-    "--redirect-uri",
-    REDIRECT_URI,
-    "--scope",
-    "openid",
-    "--scope",
-    "read",
-    "--id-token-alg",
-    "ES256",
-];
-
-impl Stores {
-    /// Limits are the defaults, those of production: none of them is in the way of this load.
-    fn configuration(&self, folder: &Path, port: u16) -> String {
-        let database = self
-            .postgres
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:{}", folder.join("auth-server.db").display()));
-        let ephemeral = self.redis.as_deref().unwrap_or("memory");
-        let key = STANDARD.encode(bytes::<32>(&SystemRandom));
-        // A JSON string is a TOML string too.
-        format!(
-            "issuer = \"http://127.0.0.1:{port}\"\n\
-             [server]\nlisten = [\"127.0.0.1:{port}\"]\noperations_listen = []\n\
-             [database]\nurl = {}\n\
-             [ephemeral]\nurl = {}\n\
-             [[keys.encryption]]\nid = \"load\"\nkey = \"{key}\"\n\
-             [log]\nfilter = {}\n",
-            json!(database),
-            json!(ephemeral),
-            json!(LOG_FILTER),
-        )
-    }
+/// The ceiling as configuration.
+fn rate_limits() -> String {
+    ["address", "client", "account"]
+        .map(|limit| format!("[rate_limits.{limit}]\nrequests = {CEILING}\n"))
+        .concat()
 }
 
 /// Runs a command to its end and reads the JSON that it prints.
-async fn output<T: for<'a> Deserialize<'a>>(mut command: Command) -> anyhow::Result<T> {
+///
+/// # Errors
+/// If it does not start, or fails: what it says.
+pub(crate) async fn output<T: for<'a> Deserialize<'a>>(mut command: Command) -> anyhow::Result<T> {
     let output = command.kill_on_drop(true).output().await;
     let output = output.with_context(|| {
         let program = command.as_std().get_program().display().to_string();
-        format!("{program} does not start; build it, or name it with --server")
+        format!("{program} does not start; build it, or name it on the command line")
     })?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
@@ -291,8 +138,18 @@ async fn output<T: for<'a> Deserialize<'a>>(mut command: Command) -> anyhow::Res
     serde_json::from_slice(&output.stdout).context("not the JSON that was expected")
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+/// A port that was free a moment ago, below the range from which systems hand out ports on their own: nobody's outgoing connection
+/// takes it before a server does.
+///
+/// # Errors
+/// If none is found.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let [high, low] = bytes::<2>(&SystemRandom);
+        let port = PORTS.start + u16::from_be_bytes([high, low]) % (PORTS.end - PORTS.start);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {} to {} is free", PORTS.start, PORTS.end)
 }

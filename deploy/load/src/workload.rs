@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::Method;
 
-use crate::drive::{Refresh, Script, Template, anything, drive, member};
+use crate::client::member;
+use crate::drive::{Refresh, Script, Template, anything, drive};
 use crate::floor;
-use crate::servers::AuthServer;
+use crate::servers::{AuthServer, ME};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -30,6 +31,12 @@ pub(crate) enum Workload {
     Jwks,
     /// The authorization server's metadata
     Metadata,
+    /// A token by `private_key_jwt`, with an ES256 assertion never seen before, signed with ES256
+    PrivateKeyJwt,
+    /// The resource API: who am I, by one and the same token of a person
+    ApiRead,
+    /// The resource API: who am I, by tokens of a person never seen before
+    ApiReadFresh,
 }
 
 impl fmt::Display for Workload {
@@ -43,14 +50,17 @@ impl fmt::Display for Workload {
             Self::IntrospectionFresh => "introspection-fresh",
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
+            Self::PrivateKeyJwt => "private-key-jwt",
+            Self::ApiRead => "api-read",
+            Self::ApiReadFresh => "api-read-fresh",
         })
     }
 }
 
 impl Workload {
-    /// CPU time that one unit may cost the server, in milliseconds.
-    pub(crate) const fn budget(self) -> f64 {
-        match self {
+    /// CPU time that one unit may cost the server, in milliseconds, where that was decided.
+    pub(crate) const fn budget(self) -> Option<f64> {
+        Some(match self {
             Self::ClientCredentials => 0.045,
             Self::CodeFlow => 0.20,
             Self::Refresh => 0.13,
@@ -58,15 +68,24 @@ impl Workload {
             Self::IntrospectionRepeated => 0.02,
             Self::IntrospectionFresh => 0.09,
             Self::Jwks | Self::Metadata => 0.012,
-        }
+            Self::PrivateKeyJwt => 0.11,
+            Self::ApiRead | Self::ApiReadFresh => return None,
+        })
+    }
+
+    /// Whether it is the resource API that works.
+    pub(crate) const fn at_api(self) -> bool {
+        matches!(self, Self::ApiRead | Self::ApiReadFresh)
     }
 
     /// The bare handler that it is compared with, one that signs if it signs, else one that only answers; and how many requests.
     const fn floor(self) -> (&'static str, usize) {
         match self {
             Self::CodeFlow => (floor::SIGN, 2),
-            Self::ClientCredentials | Self::Refresh => (floor::SIGN, 1),
+            Self::ClientCredentials | Self::Refresh | Self::PrivateKeyJwt => (floor::SIGN, 1),
             Self::Userinfo
+            | Self::ApiRead
+            | Self::ApiReadFresh
             | Self::IntrospectionRepeated
             | Self::IntrospectionFresh
             | Self::Jwks
@@ -84,7 +103,7 @@ impl Workload {
         connections: usize,
         requests: usize,
     ) -> anyhow::Result<Script> {
-        let port = server.server.port;
+        let port = server.first().port;
         let template = match self {
             Self::ClientCredentials => token_request(server),
             Self::Jwks => Template::get("/oauth/jwks"),
@@ -99,16 +118,13 @@ impl Workload {
                     tokens: got.read,
                 }));
             }
-            Self::Userinfo => {
-                let flow = Script::CodeFlow(server.code_flow());
-                let read = |body: &Bytes| member(body, "access_token");
-                let got = drive(port, 1, 1, flow, read).await?;
-                let token = got.read.first().context("no token")?;
-                Template {
-                    authorization: Some(format!("Bearer {token}")),
-                    ..Template::get("/oauth/userinfo")
-                }
-            }
+            Self::PrivateKeyJwt => Template {
+                bodies: server.assertions(requests).await?,
+                ..Template::token(String::new())
+            },
+            Self::Userinfo => bearer("/oauth/userinfo", &person_tokens(server, 1, 1).await?),
+            Self::ApiRead => bearer(ME, &person_tokens(server, 1, 1).await?),
+            Self::ApiReadFresh => bearer(ME, &person_tokens(server, connections, requests).await?),
             Self::IntrospectionRepeated | Self::IntrospectionFresh => {
                 let tokens = if self == Self::IntrospectionFresh {
                     requests
@@ -120,7 +136,7 @@ impl Workload {
                 Template {
                     method: Method::POST,
                     path: "/oauth/introspect".into(),
-                    authorization: Some(server.introspector.basic()),
+                    authorizations: vec![server.introspector.basic()],
                     bodies: got.read,
                 }
             }
@@ -131,19 +147,21 @@ impl Workload {
     /// The same load for the floor: as large a request where it is one and the same, to a bare handler.
     pub(crate) fn at_floor(self, script: &Script) -> Script {
         let (path, times) = self.floor();
-        let (method, authorization, bodies) = match script {
+        let (method, authorizations, bodies) = match script {
             Script::Repeat(template, _) => (
                 template.method.clone(),
-                template.authorization.clone(),
+                template.authorizations.clone(),
                 template.bodies.clone(),
             ),
-            Script::CodeFlow(flow) => (Method::POST, None, vec![flow.form.clone().into()]),
-            Script::Refresh(refresh) => (Method::POST, None, vec![refresh.form.clone().into()]),
+            Script::CodeFlow(flow) => (Method::POST, Vec::new(), vec![flow.form.clone().into()]),
+            Script::Refresh(refresh) => {
+                (Method::POST, Vec::new(), vec![refresh.form.clone().into()])
+            }
         };
         let template = Template {
             method,
             path: path.into(),
-            authorization,
+            authorizations,
             bodies,
         };
         Script::Repeat(template, times)
@@ -154,15 +172,42 @@ impl Workload {
         match self {
             Self::IntrospectionRepeated | Self::IntrospectionFresh => active,
             Self::CodeFlow | Self::Refresh => identifies,
-            Self::ClientCredentials | Self::Userinfo | Self::Jwks | Self::Metadata => anything,
+            Self::ClientCredentials
+            | Self::PrivateKeyJwt
+            | Self::Userinfo
+            | Self::ApiRead
+            | Self::ApiReadFresh
+            | Self::Jwks
+            | Self::Metadata => anything,
         }
     }
 }
 
-fn token_request(server: &AuthServer) -> Template {
+/// GET with each of these tokens in turn.
+fn bearer(path: &str, tokens: &[String]) -> Template {
+    let authorizations = tokens.iter().map(|token| format!("Bearer {token}"));
     Template {
-        authorization: Some(server.client.basic()),
-        ..Template::token("grant_type=client_credentials&scope=read".into())
+        authorizations: authorizations.collect(),
+        ..Template::get(path)
+    }
+}
+
+/// So many access tokens of a person's app, each of a code flow of its own.
+async fn person_tokens(
+    server: &AuthServer,
+    connections: usize,
+    tokens: usize,
+) -> anyhow::Result<Vec<String>> {
+    let flow = Script::CodeFlow(server.code_flow());
+    let read = |body: &Bytes| member(body, "access_token");
+    let got = drive(server.first().port, connections, tokens, flow, read).await?;
+    Ok(got.read)
+}
+
+pub(crate) fn token_request(server: &AuthServer) -> Template {
+    Template {
+        authorizations: vec![server.client.basic()],
+        ..Template::token("grant_type=client_credentials&scope=profile:read".into())
     }
 }
 
