@@ -37,7 +37,11 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         settings.auth.mode == Mode::Development,
         "the quickstart is for development; serve with `auth-server serve` and `resource-api serve` where mode is \"production\""
     );
-    telemetry::init(&settings.auth.log)?;
+    anyhow::ensure!(
+        !settings.auth.tls.is_on() && !settings.api.tls.is_on(),
+        "the quickstart speaks plain http on this machine; take tls.certificate and tls.key out, or serve with `auth-server serve` and `resource-api serve`"
+    );
+    let traces = telemetry::init(&settings.auth.log, &settings.auth.traces)?;
     let shutdown = Shutdown::new();
     shutdown.on_signal()?;
     let world = World {
@@ -61,14 +65,17 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         Arc::clone(&world.random),
     )
     .await
-    .context("resource API")?
-    .bind()
-    .await
-    .map_err(|error| in_words(&error, "--api-port"))?;
+    .context("resource API")?;
+    traces.register(api.registry())?;
+    let api = api
+        .bind()
+        .await
+        .map_err(|error| in_words(&error, "--api-port"))?;
     let api_addresses = api.addresses();
     let auth = AuthServer::open(&settings.auth, &world, shutdown.clone())
         .await
         .context("authorization server")?;
+    traces.register(auth.registry())?;
     let seed = Seed {
         records: &auth.records,
         settings: &settings,
@@ -95,6 +102,7 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         shutdown.trigger();
         ended.context("a server broke; see the log")?;
     }
+    traces.finish().await;
     Ok(())
 }
 
@@ -105,6 +113,7 @@ fn app(demo: &Demo, settings: &Settings, world: &World) -> anyhow::Result<Router
         // Of its own: nobody reads them.
         metrics: HttpMetrics::register(&Registry::new())?,
         limits: Limits::default(),
+        edge: web::Edge::default(),
     };
     let settings = AppSettings {
         port: settings.app_port,

@@ -6,6 +6,8 @@ mod browser;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod demo_app;
 #[cfg(test)]
 mod first_run;
@@ -25,5 +27,7 @@ mod operator;
 mod process;
 #[cfg(test)]
 mod second_run;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod transcript;

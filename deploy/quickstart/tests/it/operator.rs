@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use auth_server::config::Config;
+use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
-use auth_server::server::{Records, World};
+use auth_server::server::World;
 use serde_json::{Value, json};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;

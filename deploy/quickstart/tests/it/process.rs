@@ -16,12 +16,14 @@ use tempfile::TempDir;
 const TO_READY: Duration = Duration::from_secs(30);
 const TO_STOP: Duration = Duration::from_secs(30);
 
-/// A folder and three ports, for one quickstart after another.
+/// A folder and ports, for one quickstart after another.
 pub(crate) struct Place {
     folder: TempDir,
     pub(crate) auth_port: u16,
     pub(crate) api_port: u16,
     pub(crate) app_port: u16,
+    /// For whatever else a test serves.
+    pub(crate) spare_port: u16,
 }
 
 impl Place {
@@ -31,6 +33,7 @@ impl Place {
             auth_port: free_port(),
             api_port: free_port(),
             app_port: free_port(),
+            spare_port: free_port(),
         }
     }
 
