@@ -174,12 +174,16 @@ impl Keys {
             .store
             .transaction(async |conn| {
                 let schedule = self.locked_schedule(conn).await?;
+                // Of a key that does not open here, the times alone say that it could sign.
+                let opened = self.ring();
+                let another = |schedule: &Schedule| schedule.another_can_sign(kid, algorithm, now);
+                let another_signs = another(&schedule) && another(opened.schedule());
                 if !keys::revoke(conn, kid.as_str(), now).await? {
                     return Ok(None);
                 }
                 changes::record(conn, CHANGE_KIND, kid.as_str(), now).await?;
                 match successor {
-                    Some(key) if !schedule.another_can_sign(kid, algorithm, now) => {
+                    Some(key) if !another_signs => {
                         add(conn, &key, now, now).await?;
                         Ok::<_, KeysError>(Some(key.kid))
                     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// An IPv4 address or an IPv6 /64: who has one address of such a network has all of them (RFC 4291 §2.5.1), so that is one place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Network([u8; 9]);
 
 /// As bytes, always as many, which no other has.

@@ -10,6 +10,7 @@ use axum::http::HeaderValue;
 use prometheus::{IntCounter, Registry};
 use shared_protocol::time::Clock;
 
+use super::places::Places;
 use super::tls::Tls;
 use super::{ClientAddress, Problem, Proxies, TlsError, TlsSettings};
 use crate::config::Mistake;
@@ -35,6 +36,7 @@ struct Parts {
     proxies: Proxies,
     strict_transport: Option<HeaderValue>,
     requests: AtomicUsize,
+    bodies: Places,
     metrics: EdgeMetrics,
 }
 
@@ -109,6 +111,7 @@ impl Edge {
             proxies: settings.proxies.clone(),
             strict_transport: settings.https.then(|| settings.tls.strict_transport()),
             requests: AtomicUsize::new(0),
+            bodies: Places::default(),
             metrics,
         })))
     }
@@ -143,6 +146,11 @@ impl Edge {
             "overloaded",
             "The server has too much to do",
         ))
+    }
+
+    /// Where those wait whose bodies do not come at once.
+    pub(super) fn bodies(&self) -> &Places {
+        &self.0.bodies
     }
 
     pub(super) fn refused_connection(&self) {

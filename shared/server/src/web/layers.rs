@@ -20,10 +20,13 @@ use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
-use super::paced::{Late, Paced};
+use super::paced::{Late, Paced, Room};
 use super::request_id::X_REQUEST_ID;
 use super::{Cors, Edge, Limits, Problem, RequestId, cors};
 use crate::telemetry::{self, HttpMetrics, REQUEST};
+
+/// Of the requests in progress, one address may have every so many of those whose bodies are waited for.
+const SHARE: usize = 8;
 
 /// What the layers need.
 #[derive(Clone)]
@@ -119,7 +122,12 @@ async fn surround(
     let response = if allowed.is_some() && cors::is_preflight(&request) {
         cors::preflight()
     } else {
-        bounded(request, next, &observed.limits)
+        let room = Room {
+            places: observed.edge.bodies().clone(),
+            address: address.0,
+            most: (observed.limits.requests / SHARE).max(1),
+        };
+        bounded(request, next, &observed.limits, room)
             .instrument(ending.span.clone())
             .await
     };
@@ -142,9 +150,9 @@ fn finished(mut response: Response, id: &RequestId, edge: &Edge) -> Response {
 }
 
 /// The request within its limits, and a 500 if it panics.
-async fn bounded(request: Request, next: Next, limits: &Limits) -> Response {
+async fn bounded(request: Request, next: Next, limits: &Limits, room: Room) -> Response {
     let version = request.version();
-    let (request, late) = match admit(request, limits) {
+    let (request, late) = match admit(request, limits, room) {
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
@@ -175,7 +183,7 @@ fn too_slow(version: Version) -> Response {
 }
 
 /// The request, its body bounded, if it says clearly where it goes and does not announce too much.
-fn admit(request: Request, limits: &Limits) -> Result<(Request, Late), Problem> {
+fn admit(request: Request, limits: &Limits, room: Room) -> Result<(Request, Late), Problem> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     // RFC 9112 §3.2.
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
@@ -223,7 +231,7 @@ fn admit(request: Request, limits: &Limits) -> Result<(Request, Late), Problem> 
     } else {
         request.map(|body| {
             let paced;
-            (paced, late) = Paced::new(body, limits.body_read);
+            (paced, late) = Paced::new(body, limits.body_read, room);
             match length {
                 // hyper reads no more than was announced.
                 Some(_) => Body::new(paced),

@@ -162,7 +162,7 @@ pub async fn serve(listener: Listener, app: Router, limits: &Limits, shutdown: S
     let seats = Arc::new(Semaphore::new(
         limits.connections.min(Semaphore::MAX_PERMITS),
     ));
-    let places = Places::new(limits.connections_per_address);
+    let places = Places::default();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stop = pin!(async {
@@ -188,7 +188,7 @@ pub async fn serve(listener: Listener, app: Router, limits: &Limits, shutdown: S
         };
         let place = if edge.trusts(peer.ip()) {
             None
-        } else if let Some(place) = places.take(peer.ip()) {
+        } else if let Some(place) = places.take(peer.ip(), limits.connections_per_address) {
             Some(place)
         } else {
             edge.refused_connection();

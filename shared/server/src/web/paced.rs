@@ -1,5 +1,6 @@
 //! The body of a request, which must come in time.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +11,24 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
+use super::places::{Place, Places};
+
 /// `body`, with an end to the wait for it.
 pub(super) struct Paced {
     body: Body,
     limit: Duration,
-    /// Runs from the first time that there was nothing to read.
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// Runs from the first time that there was nothing to read, with the place that is held while it is waited for.
+    wait: Option<(Pin<Box<Sleep>>, Place)>,
+    room: Room,
     late: Late,
+}
+
+/// Where bodies of one client are waited for.
+pub(super) struct Room {
+    pub(super) places: Places,
+    pub(super) address: IpAddr,
+    /// How many at a time: who sends slowly holds what answers others.
+    pub(super) most: usize,
 }
 
 /// Whether a body did not come in time; whoever read it may not have said so.
@@ -43,13 +55,14 @@ impl Late {
 }
 
 impl Paced {
-    /// Waits `limit` in all.
-    pub(super) fn new(body: Body, limit: Duration) -> (Self, Late) {
+    /// Waits `limit` in all, and not at all if there is no room.
+    pub(super) fn new(body: Body, limit: Duration, room: Room) -> (Self, Late) {
         let late = Late(Some(Arc::default()));
         let paced = Self {
             body,
             limit,
-            deadline: None,
+            wait: None,
+            room,
             late: late.clone(),
         };
         (paced, late)
@@ -71,12 +84,19 @@ impl HttpBody for Paced {
         if polled.is_ready() {
             return polled;
         }
-        let limit = self.limit;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
-        deadline.as_mut().poll(cx).map(|()| {
-            self.late.set();
-            Some(Err(axum::Error::new(TooSlow)))
-        })
+        if self.wait.is_none() {
+            let place = self.room.places.take(self.room.address, self.room.most);
+            let limit = self.limit;
+            self.wait = place.map(|place| (Box::pin(sleep(limit)), place));
+        }
+        let waited = self.wait.as_mut();
+        waited
+            .map_or(Poll::Ready(()), |(deadline, _)| deadline.as_mut().poll(cx))
+            .map(|()| {
+                self.wait = None;
+                self.late.set();
+                Some(Err(axum::Error::new(TooSlow)))
+            })
     }
 
     fn is_end_stream(&self) -> bool {

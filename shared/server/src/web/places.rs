@@ -1,50 +1,43 @@
-//! Connections by where they come from, so that one address cannot take all seats.
+//! What each network has at a time, of connections or of bodies that are waited for, so that one address cannot take all there is.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many connections each network has. As large as the connections there are.
-#[derive(Clone)]
-pub(super) struct Places {
-    most: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
+use crate::rate_limits::Network;
 
-/// One connection's place, until it is dropped.
+/// How many each network has. As large as there are of them.
+#[derive(Clone, Default)]
+pub(super) struct Places(Arc<Mutex<HashMap<Network, usize>>>);
+
+/// One of them, until it is dropped.
 pub(super) struct Place {
-    network: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    network: Network,
+    places: Places,
 }
 
 impl Places {
-    pub(super) fn new(most: usize) -> Self {
-        Self {
-            most,
-            taken: Arc::default(),
-        }
-    }
-
-    /// A place for `peer`, unless its network has them all.
-    pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
-        let network = network(peer);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+    /// A place for `address`, unless its network has `most`.
+    pub(super) fn take(&self, address: IpAddr, most: usize) -> Option<Place> {
+        let network = Network::from(address);
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(network).or_default();
-        if *count >= self.most {
+        if *count >= most {
             return None;
         }
         *count += 1;
         Some(Place {
             network,
-            taken: Arc::clone(&self.taken),
+            places: self.clone(),
         })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = &self.places.0;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut entry) = taken.entry(self.network) {
             *entry.get_mut() = entry.get().saturating_sub(1);
             if *entry.get() == 0 {
@@ -54,25 +47,14 @@ impl Drop for Place {
     }
 }
 
-/// An IPv4 address, or the /64 that whoever has one IPv6 address usually has whole.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) >> 64 << 64;
-            Ipv6Addr::from(prefix).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_network_has_its_places_and_no_more() {
-        let places = Places::new(1);
-        let take = |raw: &str| places.take(raw.parse().unwrap());
+        let places = Places::default();
+        let take = |raw: &str| places.take(raw.parse().unwrap(), 1);
         for (first, same, other) in [
             ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
             ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
@@ -84,7 +66,7 @@ mod tests {
             assert!(take(other).is_some(), "{other}");
             drop(held);
             assert!(take(same).is_some(), "{same} after the first has gone");
-            assert!(places.taken.lock().unwrap().is_empty(), "nothing is kept");
+            assert!(places.0.lock().unwrap().is_empty(), "nothing is kept");
         }
     }
 }

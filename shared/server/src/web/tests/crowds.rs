@@ -239,3 +239,35 @@ async fn threat_21_what_strangers_forward_changes_nothing() {
         assert_eq!(header(&answer, "strict-transport-security"), None);
     }
 }
+
+/// Threat 30: a body that is waited for holds a request's turn.
+#[tokio::test]
+async fn one_address_cannot_have_all_turns_by_sending_slowly() {
+    let limits = Limits {
+        requests: 16,
+        body_read: SOON * 2,
+        ..Limits::default()
+    };
+    let server = Server::start(Gate::new().app(), limits).await;
+    let begin = b"POST /body HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    let waited_for = async || {
+        let mut client = server.connect().await;
+        client.send(begin).await;
+        client.until("100 Continue\r\n\r\n").await;
+        client
+    };
+    let (mut first, mut second) = (waited_for().await, waited_for().await);
+    let refused = server.says(begin).await;
+    assert_eq!(status(&refused), "408", "{refused}");
+    assert!(refused.contains("urn:problem-type:body-too-slow"));
+    // Whoever sends all at once needs no such place.
+    let at_once = b"POST /body HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
+    assert_eq!(status(&server.says(at_once).await), "200");
+    first.send(b"body").await;
+    assert_eq!(status(&first.rest().await), "200");
+    let mut third = waited_for().await;
+    for client in [&mut second, &mut third] {
+        client.send(b"body").await;
+        assert_eq!(status(&client.rest().await), "200");
+    }
+}
