@@ -4,6 +4,7 @@
 //! still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
 //! that its refresh tokens die for as long as the row is kept.
 
+mod settled;
 mod told;
 
 use std::sync::Arc;
@@ -23,7 +24,11 @@ use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::{Amr, SessionId};
 use crate::store::grants::{self, GrantRow, GrantedPerson, Rotation};
 use crate::store::revocations::{self, RevocationRow};
+pub use settled::{Settled, SettledGrants};
 pub use told::Told;
+
+/// What is noted of a refresh token that stays as it is holds for so many of its access tokens, one after the other.
+const AHEAD: u32 = 8;
 
 identifier!(
     /// Names what a person allowed a client; in access tokens as `grant_id`.
@@ -110,6 +115,8 @@ pub struct Redemption<'a> {
     pub family_salt: Option<[u8; 16]>,
     /// When it was tried before and nobody could say what came of it.
     pub unanswered: &'a [Instant],
+    /// How long the access token lives that it brings.
+    pub access_lifetime: Duration,
 }
 
 /// A grant as it stands.
@@ -136,6 +143,16 @@ pub struct Family {
     pub used_at: Instant,
     /// When all of them end.
     pub expires_at: Instant,
+    /// From when on no access token of the grant is good.
+    pub access_until: Instant,
+}
+
+/// What a refresh token is used for.
+pub struct Refresh {
+    /// Tells two uses apart that do not ask for the same.
+    pub digest: [u8; 32],
+    /// How long the access token lives that it brings.
+    pub access_lifetime: Duration,
 }
 
 /// The grants of this server.
@@ -151,6 +168,8 @@ pub struct Grants {
     pub outage: Outage,
     /// Whose they are.
     pub told: Told,
+    /// What never changes of them.
+    pub settled: SettledGrants,
 }
 
 impl Grants {
@@ -169,7 +188,12 @@ impl Grants {
         let row = self.row(redemption, now);
         let added = grants::insert(&mut self.store.write().await?, &row).await;
         match added {
-            Ok(true) => Ok(Redeemed::Granted),
+            Ok(true) => {
+                if let Some(salt) = &redemption.family_salt {
+                    self.settled.remember(redemption.id, redemption.terms, salt);
+                }
+                Ok(Redeemed::Granted)
+            }
             Ok(false) => {
                 let mut conn = self.store.read().await?;
                 let shut_out = grants::find_shut_out(&mut conn, &row).await?.flatten();
@@ -222,6 +246,7 @@ impl Grants {
             created_at: now,
             expires_at: now + lives_on,
             revoked_at: None,
+            access_until: now + redemption.access_lifetime,
         }
     }
 
@@ -234,7 +259,12 @@ impl Grants {
         state
             .map(|state| {
                 let is_over = state.standing.is_over(self.lifetimes.session_idle, now);
-                from_row(state.row, is_over).ok_or_else(|| GrantsError::Damaged(id.clone()))
+                let grant = from_row(state.row, is_over);
+                let grant = grant.ok_or_else(|| GrantsError::Damaged(id.clone()))?;
+                if let Some(family) = &grant.family {
+                    self.settled.remember(id, &grant.terms, &family.salt);
+                }
+                Ok(grant)
             })
             .transpose()
     }
@@ -271,8 +301,8 @@ impl Grants {
         Ok(found)
     }
 
-    /// Moves the refresh tokens of a grant on from `generation`; of any number of callers, one does. `false` too when the grant is
-    /// over.
+    /// Moves the refresh tokens of a grant on from this generation; of any number of callers, one does. `false` too when the grant or
+    /// they are over.
     ///
     /// # Errors
     /// [`DbError`].
@@ -280,18 +310,24 @@ impl Grants {
         &self,
         id: &GrantId,
         generation: u32,
-        request_digest: &[u8],
+        refresh: &Refresh,
         now: Instant,
     ) -> Result<bool, DbError> {
+        let lifetimes = &self.lifetimes;
         let rotation = Rotation {
             id: id.as_str(),
             from: generation.into(),
-            digest: request_digest,
+            digest: &refresh.digest,
+            // Whoever repeats it in the window is then not written of.
+            access_until: now + lifetimes.grace + refresh.access_lifetime,
+            idle_since: now - lifetimes.idle,
+            session_idle_since: now - lifetimes.session_idle,
         };
         grants::rotate(&mut self.store.write().await?, &rotation, now).await
     }
 
-    /// Notes that a refresh token that is not rotated was used: not each time, for that would be a write for each request.
+    /// Notes that a refresh token was used that stays as it is, and how long the access token lives that it brings; whether the grant
+    /// goes on. Not each time, for that would be a write for each request: what is noted is ahead of what was issued.
     ///
     /// # Errors
     /// [`DbError`].
@@ -299,12 +335,15 @@ impl Grants {
         &self,
         id: &GrantId,
         family: &Family,
+        access_lifetime: Duration,
         now: Instant,
-    ) -> Result<(), DbError> {
-        if now.since(family.used_at) < self.lifetimes.idle / 32 {
-            return Ok(());
+    ) -> Result<bool, DbError> {
+        let used_lately = now.since(family.used_at) < self.lifetimes.idle / 32;
+        if used_lately && now + access_lifetime <= family.access_until {
+            return Ok(true);
         }
-        grants::note(&mut self.store.write().await?, id.as_str(), now).await
+        let until = now + (access_lifetime * AHEAD).min(MAX_LIFETIME);
+        grants::note(&mut self.store.write().await?, id.as_str(), until, now).await
     }
 
     /// Revokes a grant with all that came of it, whether or not it has been committed yet.
@@ -333,15 +372,11 @@ impl Grants {
         id: &str,
         now: Instant,
     ) -> Result<RevocationRow, DbError> {
-        let is_there = grants::revoke(conn, id, now).await?;
         // Once the row is marked, only access tokens are left to be told. Without a row, the first use of the code may be about to
         // commit one, and this is all that will ever be known of its end.
-        let matters = if is_there {
-            MAX_LIFETIME
-        } else {
-            MAX_LIFETIME + self.lifetimes.absolute
-        };
-        let row = revocation(id.to_owned(), now + matters);
+        let access_until = grants::revoke(conn, id, now).await?;
+        let matters_until = access_until.unwrap_or(now + MAX_LIFETIME + self.lifetimes.absolute);
+        let row = revocation(id.to_owned(), matters_until);
         revocations::put(conn, &row, now).await?;
         Ok(row)
     }
@@ -356,13 +391,11 @@ pub async fn revoke_of(
     of: &GrantsOf<'_>,
     now: Instant,
 ) -> Result<Vec<RevocationRow>, DbError> {
-    // What expired so long ago has no token left to die.
-    let live_since = now - MAX_LIFETIME;
-    let ids = grants::revoke_of(conn, of, live_since, now).await?;
-    if !ids.is_empty() {
-        grants::record_revoked(conn, of, now + MAX_LIFETIME, now).await?;
+    let revoked = grants::revoke_of(conn, of, now).await?;
+    if !revoked.is_empty() {
+        grants::record_revoked(conn, of, now).await?;
     }
-    let rows = ids.into_iter().map(|id| revocation(id, now + MAX_LIFETIME));
+    let rows = revoked.into_iter().map(|(id, until)| revocation(id, until));
     Ok(rows.collect())
 }
 
@@ -382,6 +415,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
             rotation: row.rotated_at.zip(row.rotation_digest),
             used_at: row.used_at,
             expires_at: row.expires_at,
+            access_until: row.access_until,
         }),
         None => None,
     };

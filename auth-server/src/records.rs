@@ -14,7 +14,7 @@ use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
 use crate::clients::{Client, ClientMetadata};
 use crate::config::Config;
-use crate::grants::{GrantLifetimes, Grants, Told};
+use crate::grants::{GrantLifetimes, Grants, SettledGrants, Told};
 use crate::keys::encryption::KeyEncryption;
 use crate::keys::root_secret::RootSecret;
 use crate::keys::{KeySettings, Keys};
@@ -112,6 +112,7 @@ impl Records {
                     session_idle: config.sessions.idle,
                 },
                 outage: Outage::default(),
+                settled: SettledGrants::default(),
                 told: Told::default(),
             },
             revocations,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::{case_when, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Json, Nullable, Text};
 use diesel_async::RunQueryDsl;
@@ -61,6 +61,8 @@ pub struct GrantRow {
     pub expires_at: Instant,
     /// When it was revoked.
     pub revoked_at: Option<Instant>,
+    /// From when on no access token of it is good.
+    pub access_until: Instant,
 }
 
 /// A grant and what it depends on.
@@ -198,6 +200,7 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.created_at.into_sql::<BigInt>(),
             row.expires_at.into_sql::<BigInt>(),
             row.revoked_at.into_sql::<Nullable<BigInt>>(),
+            row.access_until.into_sql::<BigInt>(),
         ));
     let added = on!(
         conn,
@@ -222,7 +225,10 @@ pub async fn adopt(conn: &mut Conn, row: &GrantRow, committed: &[Instant]) -> Re
     let update = diesel::update(t::table.find(&row.id))
         .filter(t::code_digest.eq(&row.code_digest))
         .filter(untouched)
-        .set(t::used_at.eq(row.used_at))
+        .set((
+            t::used_at.eq(row.used_at),
+            t::access_until.eq(row.access_until),
+        ))
         .returning(t::family_salt);
     let found: Option<Option<Vec<u8>>> = on!(conn, |c| update.get_result(c)).optional()?;
     Ok(found.is_some_and(|salt| salt == row.family_salt))
@@ -281,47 +287,82 @@ pub struct Rotation<'a> {
     pub from: i64,
     /// What was asked for.
     pub digest: &'a [u8],
+    /// [`GrantRow::access_until`] from now on, unless it is later already.
+    pub access_until: Instant,
+    /// A family that was not used since is over.
+    pub idle_since: Instant,
+    /// A session that was not used since is over.
+    pub session_idle_since: Instant,
 }
 
-/// Moves a family on by one generation, at most once (RFC 9700 §4.14.2). The conditions are the lock: whatever ends the grant
-/// meanwhile, be it the end of its session or of its person, marks this row, and then it is not moved on.
+/// The later of an instant and what a column holds.
+macro_rules! at_least {
+    ($column:expr, $instant:expr) => {
+        case_when($column.gt($instant), $column).otherwise($instant)
+    };
+}
+
+/// Moves a family on by one generation, at most once (RFC 9700 §4.14.2), if it goes on and so does its grant ([`Standing`]). The
+/// conditions are the lock: whatever ends the grant meanwhile, be it the end of its session or of its person, marks this row, and
+/// then it is not moved on.
 pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> Result<bool> {
+    // A sum, so that SQLite does not take the column's index into account, and plan anew for each instant.
+    let in_session = exists(
+        s::table
+            .filter(s::id.eq(t::session_id))
+            .filter(s::ended_at.is_null())
+            .filter((s::expires_at + 0).gt(now))
+            .filter((s::seen_at + 0).gt(rotation.session_idle_since)),
+    );
+    let admitted = exists(
+        a::table
+            .filter(a::id.eq(t::account_id))
+            .filter(a::disabled_at.is_null()),
+    );
     let update = diesel::update(t::table.find(rotation.id))
         .filter(t::generation.eq(rotation.from))
+        .filter((t::expires_at + 0).gt(now))
+        .filter(t::used_at.gt(rotation.idle_since))
         .filter(t::revoked_at.is_null())
         .filter(not(revoked!()))
+        .filter(admitted)
+        .filter(t::offline.or(in_session))
         .set((
             t::generation.eq(rotation.from + 1),
             t::rotated_at.eq(now),
             t::rotation_digest.eq(rotation.digest),
             t::used_at.eq(now),
+            t::access_until.eq(at_least!(t::access_until, rotation.access_until)),
         ));
     Ok(on!(conn, |c| prepared_once(update).execute(c))? == 1)
 }
 
-/// Notes that a refresh token that is not rotated was used.
-pub async fn note(conn: &mut Conn, id: &str, now: Instant) -> Result<()> {
-    on!(conn, |c| diesel::update(t::table.find(id))
-        .filter(t::used_at.lt(now))
-        .set(t::used_at.eq(now))
-        .execute(c))
-    .map(drop)
+/// Notes that a refresh token was used that stays as it is; whether the grant goes on, as in [`rotate`].
+pub async fn note(conn: &mut Conn, id: &str, access_until: Instant, now: Instant) -> Result<bool> {
+    // Of several at a time, the one that is noted last is not the last to run out.
+    let update = diesel::update(t::table.find(id))
+        .filter(t::revoked_at.is_null())
+        .filter(not(revoked!()))
+        .set((
+            t::used_at.eq(at_least!(t::used_at, now)),
+            t::access_until.eq(at_least!(t::access_until, access_until)),
+        ));
+    Ok(on!(conn, |c| prepared_once(update).execute(c))? == 1)
 }
 
-/// Marks a grant as revoked; whether there is such a row.
-pub async fn revoke(conn: &mut Conn, id: &str, now: Instant) -> Result<bool> {
+/// Marks a grant as revoked; until when access tokens of it may live, if there is such a row.
+pub async fn revoke(conn: &mut Conn, id: &str, now: Instant) -> Result<Option<Instant>> {
     // One that was marked before keeps its instant, and is there all the same.
-    let marked = on!(conn, |c| diesel::update(t::table.find(id))
+    let mark = diesel::update(t::table.find(id))
         .filter(t::revoked_at.is_null())
         .set(t::revoked_at.eq(now))
-        .execute(c))?;
-    if marked == 1 {
-        return Ok(true);
+        .returning(t::access_until);
+    let marked = on!(conn, |c| mark.get_result(c)).optional()?;
+    if marked.is_some() {
+        return Ok(marked);
     }
-    let query = t::table.find(id).select(t::id);
-    Ok(on!(conn, |c| query.get_result::<String>(c))
-        .optional()?
-        .is_some())
+    let query = t::table.find(id).select(t::access_until);
+    on!(conn, |c| query.get_result(c)).optional()
 }
 
 /// The same statement with the condition of each kind of [`GrantsOf`], which are of different types.
@@ -340,38 +381,32 @@ macro_rules! each {
     };
 }
 
-/// Marks those of these grants as revoked whose refresh tokens were good at `live_since` or later, and names them: one
-/// statement, however many they are.
+/// Marks those of these grants as revoked that have a token left to die, and names them with the instant until which access tokens
+/// of each may live: one statement, however many they are.
 pub async fn revoke_of(
     conn: &mut Conn,
     of: &GrantsOf<'_>,
-    live_since: Instant,
     now: Instant,
-) -> Result<Vec<String>> {
+) -> Result<Vec<(String, Instant)>> {
     each!(of, |which| {
-        let live = t::revoked_at.is_null().and(t::expires_at.gt(live_since));
+        let live = t::expires_at.gt(now).or(t::access_until.gt(now));
         on!(conn, |c| diesel::update(t::table)
-            .filter(which.and(live))
+            .filter(which.and(t::revoked_at.is_null()).and(live))
             .set(t::revoked_at.eq(now))
-            .returning(t::id)
+            .returning((t::id, t::access_until))
             .get_results(c))
     })
 }
 
 /// Records for every node what [`revoke_of`] marked at this instant, by one statement however many there are.
-pub async fn record_revoked(
-    conn: &mut Conn,
-    of: &GrantsOf<'_>,
-    matters_until: Instant,
-    now: Instant,
-) -> Result<()> {
+pub async fn record_revoked(conn: &mut Conn, of: &GrantsOf<'_>, now: Instant) -> Result<()> {
     let kind = RevocationKind::Grant.as_str();
     each!(of, |which| {
         let marked = t::table.filter(which.and(t::revoked_at.eq(now))).select((
             kind.into_sql::<Text>(),
             t::id,
             now.into_sql::<BigInt>(),
-            matters_until.into_sql::<BigInt>(),
+            t::access_until,
         ));
         let insert = diesel::insert_into(r::table)
             .values(marked)

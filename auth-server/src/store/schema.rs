@@ -149,6 +149,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        access_until -> BigInt,
     }
 }
 

@@ -91,6 +91,7 @@ async fn redeem(
         terms,
         family_salt,
         unanswered: &kept.unanswered,
+        access_lifetime: audience.server.lifetime,
     };
     let standing = grantor
         .accounts

@@ -1,16 +1,19 @@
 //! The refresh token grant (RFC 6749 §6, RFC 9700 §4.14).
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
+use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
-use crate::grants::{Family, Grant, GrantsError};
+use crate::grants::{Family, Grant, GrantId, GrantsError, Refresh, Settled, Terms};
 use crate::refresh_tokens::PresentedToken;
 
 /// A request of this grant.
@@ -38,52 +41,91 @@ pub async fn grant(
     grantor.check_id_token_key(client, now)?;
     let presented =
         PresentedToken::parse(&request.refresh_token).ok_or(TokenError::RefreshUnknown)?;
+    let use_of = Use {
+        client,
+        request,
+        presented: &presented,
+    };
+    if let Some(response) = grantor.rotate_settled(&use_of, now).await? {
+        return Ok(response);
+    }
     let found = grantor.read(&presented, now).await?;
     let (grant, family) = found.ok_or(TokenError::RefreshUnknown)?;
-    // RFC 6749 §10.4. The family lives on: the token is worth nothing to this client, and whoever stole it would have named the
-    // right one, which for a public client takes no proof. To end it here would only punish who mixes up two of their own clients.
-    if grant.terms.client_id != *client.id() {
-        return Err(TokenError::RefreshOfAnother);
-    }
+    use_of.check_client(&grant.terms)?;
     grantor.judge(&presented, &grant, &family, now).await?;
-    let person = grant.terms.account_id.as_str().as_bytes();
-    client
-        .standings()
-        .note(grantor.accounts.admit(person, now).await?);
-    let allowed = allowed(client, request, &grant)?;
-    let named = request.target.resource.as_ref();
-    let audience = grantor
-        .tokens
-        .audience_of_grant(&allowed, named, metadata)?;
+    grantor.admit(&use_of, &grant.terms, now).await?;
+    let order = use_of.order(&grant.terms, grantor, now)?;
     let successor = if client.is_confidential() {
-        grantor.current(&presented, &grant, &family, now).await?;
+        let refresh = &order.refresh;
+        grantor.current(&presented, &family, refresh, now).await?;
         None
     } else {
-        Some(
+        let successor = grantor.successor(&presented, family, &order.refresh, now);
+        Some(successor.await?)
+    };
+    grantor
+        .refreshed(&use_of, &grant.terms, order, successor, now)
+        .await
+}
+
+/// One use of a refresh token.
+struct Use<'a> {
+    client: &'a AuthenticatedClient,
+    request: &'a RefreshRequest,
+    presented: &'a PresentedToken,
+}
+
+/// What a use brings if the token is good.
+struct RefreshOrder {
+    allowed: Agreement,
+    audience: Audience,
+    refresh: Refresh,
+}
+
+impl Use<'_> {
+    /// RFC 6749 §10.4. The family lives on: the token is worth nothing to this client, and whoever stole it would have named the
+    /// right one, which for a public client takes no proof. To end it here would only punish who mixes up two of their own clients.
+    fn check_client(&self, terms: &Terms) -> Result<(), TokenError> {
+        if terms.client_id == *self.client.id() {
+            Ok(())
+        } else {
+            Err(TokenError::RefreshOfAnother)
+        }
+    }
+
+    fn order(
+        &self,
+        terms: &Terms,
+        grantor: &Grantor,
+        now: Instant,
+    ) -> Result<RefreshOrder, TokenError> {
+        let target = &self.request.target;
+        let allowed = allowed(self.client, self.request, terms)?;
+        let metadata = &self.client.client().metadata;
+        let audience =
             grantor
-                .successor(&presented, request, &grant, family, now)
-                .await?,
-        )
-    };
-    let granted = Granted {
-        name: GrantName::RefreshToken,
-        id: &grant.id,
-        terms: &grant.terms,
-        allowed: &allowed,
-        // OpenID Connect Core §12.2: the new ID token has none.
-        nonce: None,
-        refresh_token: successor,
-    };
-    grantor.issue(client, granted, audience, now).await
+                .tokens
+                .audience_of_grant(&allowed, target.resource.as_ref(), metadata)?;
+        grantor.tokens.signer(&audience.server, now)?;
+        let refresh = Refresh {
+            digest: digest(target),
+            access_lifetime: audience.server.lifetime,
+        };
+        Ok(RefreshOrder {
+            allowed,
+            audience,
+            refresh,
+        })
+    }
 }
 
 /// RFC 6749 §6: without a scope, all that was granted; it may be narrowed, and only for these tokens: the refresh token keeps all.
 fn allowed(
     client: &AuthenticatedClient,
     request: &RefreshRequest,
-    grant: &Grant,
+    terms: &Terms,
 ) -> Result<Agreement, TokenError> {
-    let allowed = Grantor::allowed(client, &grant.terms)?;
+    let allowed = Grantor::allowed(client, terms)?;
     match &request.target.scope {
         None => Ok(allowed),
         Some(asked) if asked.is_subset(&allowed.scope()) => Ok(allowed.narrowed(asked)),
@@ -108,6 +150,71 @@ fn digest(target: &Target) -> [u8; 32] {
 }
 
 impl Grantor {
+    /// The tokens of a rotation by one statement, where what never changes of the grant is known and nothing speaks against the use
+    /// of its newest token. Whatever does is for those to tell who read the row.
+    async fn rotate_settled(
+        &self,
+        use_of: &Use<'_>,
+        now: Instant,
+    ) -> Result<Option<TokenResponse>, TokenError> {
+        let presented = use_of.presented;
+        let settled = self.grants.settled.recall(&presented.grant_id);
+        let authentic =
+            |settled: &Arc<Settled>| self.refresh_tokens.is_authentic(presented, &settled.salt);
+        let Some(settled) = settled.filter(authentic) else {
+            return Ok(None);
+        };
+        if use_of.client.is_confidential() || use_of.check_client(&settled.terms).is_err() {
+            return Ok(None);
+        }
+        let (Ok(order), Some(next)) = (
+            use_of.order(&settled.terms, self, now),
+            presented.generation.checked_add(1),
+        ) else {
+            return Ok(None);
+        };
+        self.admit(use_of, &settled.terms, now).await?;
+        let (id, grants) = (&presented.grant_id, &self.grants);
+        if !grants
+            .rotate(id, presented.generation, &order.refresh, now)
+            .await?
+        {
+            return Ok(None);
+        }
+        let successor = self.refresh_tokens.derive(id, &settled.salt, next);
+        self.refreshed(use_of, &settled.terms, order, Some(successor), now)
+            .await
+            .map(Some)
+    }
+
+    async fn admit(&self, use_of: &Use<'_>, terms: &Terms, now: Instant) -> Result<(), TokenError> {
+        let person = terms.account_id.as_str().as_bytes();
+        let standing = self.accounts.admit(person, now).await?;
+        use_of.client.standings().note(standing);
+        Ok(())
+    }
+
+    async fn refreshed(
+        &self,
+        use_of: &Use<'_>,
+        terms: &Terms,
+        order: RefreshOrder,
+        refresh_token: Option<String>,
+        now: Instant,
+    ) -> Result<TokenResponse, TokenError> {
+        let granted = Granted {
+            name: GrantName::RefreshToken,
+            id: &use_of.presented.grant_id,
+            terms,
+            allowed: &order.allowed,
+            // OpenID Connect Core §12.2: the new ID token has none.
+            nonce: None,
+            refresh_token,
+        };
+        self.issue(use_of.client, granted, order.audience, now)
+            .await
+    }
+
     /// The grant of a token that this server made. What is made up tells nothing apart from what is forgotten.
     pub(crate) async fn read(
         &self,
@@ -159,15 +266,31 @@ impl Grantor {
     async fn current(
         &self,
         presented: &PresentedToken,
-        grant: &Grant,
         family: &Family,
+        refresh: &Refresh,
         now: Instant,
     ) -> Result<(), TokenError> {
+        let id = &presented.grant_id;
         if presented.generation != family.generation {
-            self.grants.revoke(&grant.id, now).await?;
+            self.grants.revoke(id, now).await?;
             return Err(TokenError::RefreshReplayed);
         }
-        Ok(self.grants.note_use(&grant.id, family, now).await?)
+        self.note_use(id, family, refresh, now).await
+    }
+
+    async fn note_use(
+        &self,
+        id: &GrantId,
+        family: &Family,
+        refresh: &Refresh,
+        now: Instant,
+    ) -> Result<(), TokenError> {
+        let lifetime = refresh.access_lifetime;
+        if self.grants.note_use(id, family, lifetime, now).await? {
+            Ok(())
+        } else {
+            Err(TokenError::GrantOver)
+        }
     }
 
     /// Moves the family on, at most once, and derives the token of the next generation: the same one for everybody who asks for the
@@ -175,21 +298,19 @@ impl Grantor {
     async fn successor(
         &self,
         presented: &PresentedToken,
-        request: &RefreshRequest,
-        grant: &Grant,
         mut family: Family,
+        refresh: &Refresh,
         now: Instant,
     ) -> Result<String, TokenError> {
-        let digest = digest(&request.target);
+        let id = &presented.grant_id;
         let next = presented
             .generation
             .checked_add(1)
             .ok_or(TokenError::RefreshExpired)?;
         if presented.generation == family.generation {
-            let id = &grant.id;
             if self
                 .grants
-                .rotate(id, presented.generation, &digest, now)
+                .rotate(id, family.generation, refresh, now)
                 .await?
             {
                 return Ok(self.refresh_tokens.derive(id, &family.salt, next));
@@ -201,8 +322,9 @@ impl Grantor {
             family = moved;
         }
         match &family.rotation {
-            Some((_, of)) if family.generation == next && *of == digest => {
-                Ok(self.refresh_tokens.derive(&grant.id, &family.salt, next))
+            Some((_, of)) if family.generation == next && *of == refresh.digest => {
+                self.note_use(id, &family, refresh, now).await?;
+                Ok(self.refresh_tokens.derive(id, &family.salt, next))
             }
             Some(_) | None => Err(TokenError::RefreshOtherRequest),
         }

@@ -926,8 +926,8 @@ async fn a_person_with_thousands_of_grants_signs_out_everywhere(stores: &Stores)
                 ids.push(id);
             }
             let expired = diesel::sql_query(format!(
-                "UPDATE grants SET expires_at = {} WHERE id = '{old}'",
-                (now - Duration::from_hours(25)).as_millis()
+                "UPDATE grants SET expires_at = {0}, access_until = {0} WHERE id = '{old}'",
+                now.as_millis()
             ));
             on!(conn, |c| expired.execute(c)).map(drop)
         })

@@ -112,6 +112,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         created_at: END,
         expires_at,
         revoked_at,
+        access_until: expires_at,
     }
 }
 

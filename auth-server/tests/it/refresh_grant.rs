@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use auth_server::clients::AuthMethod;
 use auth_server::config::Config;
+use auth_server::grants::GrantId;
+use auth_server::store;
 use serde_json::json;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
@@ -30,6 +32,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
     refresh_tokens_end_by_age_and_by_idleness,
     without_offline_access_a_refresh_token_dies_with_its_session,
     rfc7009_2_1_revoking_a_refresh_token_ends_the_grant,
+    a_revocation_outlasts_every_access_token_of_its_grant,
+    what_is_refreshed_while_the_grant_ends_is_refused,
     rfc7662_2_2_a_refresh_token_is_shown_to_its_client_alone,
     signing_out_everywhere_ends_every_grant,
     refresh_tokens_outlive_a_change_of_key_encryption_keys,
@@ -488,6 +492,102 @@ async fn rfc7009_2_1_revoking_a_refresh_token_ends_the_grant(stores: &Stores) {
     assert!(!scene.is_active(access).await);
     assert_eq!(scene.userinfo(access).await.status, 401);
     next(&scene, refresh).await;
+}
+
+/// What came of a grant.
+struct Spent {
+    what: &'static str,
+    grant_id: String,
+    accesses: Vec<String>,
+    newest: String,
+}
+
+/// Uses a grant for an hour, each time once more than its client knows of, as one does whose answer was lost.
+async fn spend(scene: &Scene, client: &TestClient, what: &'static str) -> Spent {
+    let tokens = scene.tokens(client, OFFLINE).await;
+    let (access, refresh) = pair(&tokens);
+    let mut spent = Spent {
+        what,
+        grant_id: claims(access)["grant_id"].as_str().unwrap().to_owned(),
+        accesses: vec![access.to_owned()],
+        newest: refresh.to_owned(),
+    };
+    for seconds in [100, 1, 290, 2000, 9] {
+        scene.server.clock.advance(Duration::from_secs(seconds));
+        let used = spent.newest.clone();
+        for _ in 0..2 {
+            let answer = scene.refresh(client, &used).await;
+            assert_eq!(answer.status, 200, "{what}: {}", answer.body);
+            spent.accesses.push(answer.text("access_token").to_owned());
+            if let Some(next) = answer.body["refresh_token"].as_str() {
+                next.clone_into(&mut spent.newest);
+            }
+            scene.server.clock.advance(Duration::from_secs(5));
+        }
+    }
+    spent
+}
+
+async fn assert_outlasted(scene: &Scene, spent: &Spent) {
+    let what = spent.what;
+    for access in &spent.accesses {
+        assert!(!scene.is_active(access).await, "{what}");
+    }
+    let now = scene.server.clock.now();
+    let mut conn = scene.server.records.store.read().await.unwrap();
+    let recorded = store::revocations::live(&mut conn, ("", ""), now, 100).await;
+    let recorded = recorded.unwrap();
+    let row = recorded.iter().find(|row| row.subject == spent.grant_id);
+    let until = row.expect(what).matters_until;
+    let expires_at = |access: &String| claims(access)["exp"].as_i64().unwrap();
+    let last = spent.accesses.iter().map(expires_at).max().unwrap();
+    assert!(last <= until.as_secs(), "{what}");
+    assert!(until <= now + Duration::from_hours(1), "{what}: {until:?}");
+}
+
+/// However the grant ends, and whatever came of it: a row of the revocations that goes before the last access token would bring that
+/// back to life, and one that stays for longer fills the memory of every node.
+async fn a_revocation_outlasts_every_access_token_of_its_grant(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let server = &scene.server;
+    let confidential = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let mut left = Vec::new();
+    for (client, what) in [(&scene.app, "rotating"), (&confidential, "staying")] {
+        let spent = spend(&scene, client, what).await;
+        let form = [("token", spent.newest.as_str())];
+        let answer = post(server, client, "/oauth/revoke", &form).await;
+        assert_eq!(answer.status, 200, "{what}");
+        assert_outlasted(&scene, &spent).await;
+        left.push(spend(&scene, client, what).await);
+    }
+    let (sessions, now) = (&server.records.sessions, server.clock.now());
+    sessions.end_all(&scene.account_id, now).await.unwrap();
+    // Of the first, the access tokens expired long before.
+    assert_outlasted(&scene, &left[1]).await;
+}
+
+/// A refresh token that stays is used while its grant is revoked: no access token may live longer than what was recorded of it.
+async fn what_is_refreshed_while_the_grant_ends_is_refused(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let server = &scene.server;
+    let client = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let tokens = scene.tokens(&client, OFFLINE).await;
+    let grant_id = claims(pair(&tokens).0)["grant_id"].clone();
+    let id: GrantId = grant_id.as_str().unwrap().parse().unwrap();
+    let grants = &server.records.grants;
+    server.clock.advance(Duration::from_secs(100));
+    let now = server.clock.now();
+    let family = grants
+        .find(&id, now)
+        .await
+        .unwrap()
+        .unwrap()
+        .family
+        .unwrap();
+    grants.revoke(&id, now).await.unwrap();
+    let lifetime = Duration::from_mins(5);
+    let goes_on = grants.note_use(&id, &family, lifetime, now).await.unwrap();
+    assert!(!goes_on, "it was read before it ended");
 }
 
 async fn rfc7662_2_2_a_refresh_token_is_shown_to_its_client_alone(stores: &Stores) {
