@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
@@ -410,7 +410,7 @@ fn note(seen: &mut Seen, one: Option<Result<Seen, JoinError>>) {
 async fn dawdle(port: u16, stop: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::new();
     while !stop.load(Ordering::Relaxed) {
-        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+        let Ok(mut stream) = connect(port).await else {
             *seen.entry("unreachable".into()).or_default() += 1;
             sleep(Duration::from_secs(1)).await;
             continue;
@@ -439,9 +439,16 @@ async fn dawdle(port: u16, stop: Arc<AtomicBool>) -> Seen {
     seen
 }
 
+/// A connection from an address that no honest client has: limits by address are to tell them apart.
+async fn connect(port: u16) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0)))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
+}
+
 /// What the server says to a request, until it closes the connection.
 async fn says(port: u16, request: &[u8]) -> anyhow::Result<String> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let stream = connect(port).await?;
     let (mut reading, mut writing) = stream.into_split();
     let mut said = Vec::new();
     // Both at once: the server may answer before it has read everything.

@@ -20,6 +20,8 @@ const CONNECTIONS: usize = 1000;
 const STARTS: usize = 5;
 /// How long one may take.
 const START: Duration = Duration::from_mins(1);
+/// How long nothing is asked before memory is called idle: the allocator keeps for a second what it may need again.
+const QUIET: Duration = Duration::from_secs(5);
 /// Between two looks whether it is ready.
 const LOOK: Duration = Duration::from_millis(1);
 /// The health endpoint that says so.
@@ -64,6 +66,7 @@ impl Footprint {
                 budget,
             });
         };
+        sleep(QUIET).await;
         say("memory when idle", rss(&first.process)?, "MiB", Some(40.0));
         let connected = connected(first).await?;
         say("memory at 1,000 idle connections", connected, "MiB", None);
