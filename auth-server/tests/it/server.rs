@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_server::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
+use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::codes::Codes;
 use auth_server::config::Config;
 use auth_server::records::Records;
@@ -196,20 +196,13 @@ impl TestServer {
         ClientMetadata {
             client_name: Some("A service".into()),
             token_endpoint_auth_method: method,
-            token_endpoint_auth_signing_alg: None,
             grant_types: if method == AuthMethod::None {
                 BTreeSet::new()
             } else {
                 BTreeSet::from([GrantType::ClientCredentials])
             },
-            application_type: ApplicationType::Web,
-            redirect_uris: Vec::new(),
             scope: scope.parse().unwrap(),
-            default_resource: None,
-            jwks: None,
-            id_token_signed_response_alg: None,
-            require_pkce: false,
-            skip_consent: false,
+            ..ClientMetadata::default()
         }
     }
 

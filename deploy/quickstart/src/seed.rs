@@ -294,18 +294,12 @@ fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
     Ok(ClientMetadata {
         client_name: Some("Demo service".into()),
         token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
-        token_endpoint_auth_signing_alg: None,
         grant_types: [GrantType::ClientCredentials].into(),
-        application_type: ApplicationType::Web,
-        redirect_uris: Vec::new(),
         scope: resource_scopes()
             .map(str::parse::<ScopeToken>)
             .collect::<Result<_, _>>()?,
         default_resource: Some(default.clone()),
-        jwks: None,
-        id_token_signed_response_alg: None,
-        require_pkce: false,
-        skip_consent: false,
+        ..ClientMetadata::default()
     })
 }
 
@@ -313,7 +307,6 @@ fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
     Ok(ClientMetadata {
         client_name: Some("Demo app".into()),
         token_endpoint_auth_method: AuthMethod::None,
-        token_endpoint_auth_signing_alg: None,
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         application_type: ApplicationType::Native,
         redirect_uris: APP_REDIRECTS
@@ -325,9 +318,6 @@ fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
             .map(str::parse::<ScopeToken>)
             .collect::<Result<_, _>>()?,
         default_resource: Some(default.clone()),
-        jwks: None,
-        id_token_signed_response_alg: None,
-        require_pkce: false,
-        skip_consent: false,
+        ..ClientMetadata::default()
     })
 }

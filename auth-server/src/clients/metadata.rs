@@ -1,0 +1,144 @@
+//! Client metadata (RFC 7591 §2): each field has the name that it has on the wire.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared_protocol::jose::Algorithm;
+use shared_protocol::resource::ResourceId;
+use shared_protocol::scope::ScopeSet;
+
+use super::redirect_uri::RedirectUri;
+use crate::authorize::request::OwnScope;
+
+/// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// It cannot: a public client (RFC 6749 §2.1).
+    None,
+    /// A secret in the `Authorization` header (RFC 6749 §2.3.1).
+    #[default]
+    ClientSecretBasic,
+    /// A secret in the body (RFC 6749 §2.3.1).
+    ClientSecretPost,
+    /// A JWT signed with its private key (RFC 7523 §2.2).
+    PrivateKeyJwt,
+}
+
+impl AuthMethod {
+    /// Every method, in the order in which the metadata lists them.
+    pub const ALL: [Self; 4] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::PrivateKeyJwt,
+        Self::None,
+    ];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+
+    /// Whether it rests on a secret that we made.
+    #[must_use]
+    pub const fn uses_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+/// What a client may be registered for (RFC 7591 §2, `grant_types`).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 §4.1.
+    AuthorizationCode,
+    /// RFC 6749 §6.
+    RefreshToken,
+    /// RFC 6749 §4.4.
+    ClientCredentials,
+}
+
+/// OpenID Connect Registration §2, `application_type`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    /// Runs on a web server or in a browser.
+    #[default]
+    Web,
+    /// Runs on a person's device (RFC 8252).
+    Native,
+}
+
+/// Client metadata (RFC 7591 §2), as it is kept and shown.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientMetadata {
+    /// What people are told that it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// How it authenticates.
+    pub token_endpoint_auth_method: AuthMethod,
+    /// The one algorithm of its assertions; any of ours that fits its keys when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<Algorithm>,
+    /// The grants that it may use.
+    pub grant_types: BTreeSet<GrantType>,
+    /// Web or native.
+    #[serde(default)]
+    pub application_type: ApplicationType,
+    /// Where its people may be sent back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<RedirectUri>,
+    /// The scopes that it may ask for.
+    #[serde(default)]
+    pub scope: ScopeSet,
+    /// The audience of its tokens when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_resource: Option<ResourceId>,
+    /// Its public keys, by value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Value>,
+    /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<Algorithm>,
+    /// Whether its requests must carry a challenge (RFC 7636) even where the server's policy would not ask for one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_pkce: bool,
+    /// Whether its people are not asked: for the operator's own applications.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_consent: bool,
+}
+
+impl ClientMetadata {
+    /// Whether it cannot prove who it is (RFC 6749 §2.1).
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.token_endpoint_auth_method == AuthMethod::None
+    }
+
+    /// What its ID tokens are signed with (OpenID Connect Registration §2, `id_token_signed_response_alg`).
+    #[must_use]
+    pub fn id_token_algorithm(&self) -> Algorithm {
+        self.id_token_signed_response_alg
+            .unwrap_or(Algorithm::Rs256)
+    }
+
+    /// Whether there may ever be an ID token for it.
+    #[must_use]
+    pub fn may_get_id_tokens(&self) -> bool {
+        self.grant_types.contains(&GrantType::AuthorizationCode)
+            && OwnScope::OpenId.is_in(&self.scope)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
