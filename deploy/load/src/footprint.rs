@@ -20,8 +20,8 @@ const CONNECTIONS: usize = 1000;
 const STARTS: usize = 5;
 /// How long one may take.
 const START: Duration = Duration::from_mins(1);
-/// How long nothing is asked before memory is called idle: the allocator keeps for a second what it may need again.
-const QUIET: Duration = Duration::from_secs(5);
+/// How long nothing is asked before memory is called idle: what hashed a password goes with the thread that did, after ten seconds.
+const QUIET: Duration = Duration::from_secs(15);
 /// Between two looks whether it is ready.
 const LOOK: Duration = Duration::from_millis(1);
 /// The health endpoint that says so.
