@@ -27,6 +27,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("authorization.code_lifetime", "5s"),
     ("authorization.interaction_lifetime", "1m"),
     ("authorization.interactions_per_address", "0"),
+    ("client_authentication.failures", "10000000"),
+    ("client_authentication.address_failures", "10000000"),
     ("sessions.idle", "5m"),
     ("sessions.absolute", "1h"),
     ("refresh_tokens.idle", "30s"),
