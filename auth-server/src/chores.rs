@@ -48,6 +48,7 @@ pub fn scheduler(
     let pruning = Pruning {
         store: records.store.clone(),
         retention: config.retention.periods(),
+        session_idle: config.sessions.idle,
         metrics,
     };
     Ok(

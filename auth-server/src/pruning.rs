@@ -64,6 +64,8 @@ pub struct Pruning {
     pub store: Store,
     /// For how long they are kept.
     pub retention: Retention,
+    /// A session that is not used for so long is over.
+    pub session_idle: Duration,
     /// Counts them.
     pub metrics: PruningMetrics,
 }
@@ -83,6 +85,10 @@ impl Pruning {
         // Sessions first: with them end the grants that do not outlive them.
         for (what, until) in [
             (Rows::Sessions(SessionEnd::Expired), now - sessions),
+            (
+                Rows::Sessions(SessionEnd::Idle),
+                now - self.session_idle - sessions,
+            ),
             (Rows::Sessions(SessionEnd::Ended), now - sessions),
             (Rows::Of(Table::Grants), now - grants),
             (Rows::Of(Table::RevokedGrants), now - grants),

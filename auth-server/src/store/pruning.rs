@@ -91,6 +91,8 @@ pub async fn prune(store: &Store, table: Table, until: Instant) -> Result<usize>
 pub enum SessionEnd {
     /// It ran out.
     Expired,
+    /// Nobody used it for too long.
+    Idle,
     /// Somebody ended it.
     Ended,
 }
@@ -121,28 +123,22 @@ pub async fn prune_sessions(
 
 async fn ended_sessions(conn: &mut Conn, how: SessionEnd, until: Instant) -> Result<Vec<String>> {
     let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
+    macro_rules! ended_by {
+        ($column:expr) => {{
+            let ended = s::table
+                .filter($column.le(until))
+                .order($column)
+                .select(s::id)
+                .limit(batch);
+            on!(conn, |c| ended.load(c), |c| ended
+                .for_update()
+                .skip_locked()
+                .load(c))
+        }};
+    }
     match how {
-        SessionEnd::Expired => {
-            let ended = s::table
-                .filter(s::expires_at.le(until))
-                .order(s::expires_at)
-                .select(s::id)
-                .limit(batch);
-            on!(conn, |c| ended.load(c), |c| ended
-                .for_update()
-                .skip_locked()
-                .load(c))
-        }
-        SessionEnd::Ended => {
-            let ended = s::table
-                .filter(s::ended_at.le(until))
-                .order(s::ended_at)
-                .select(s::id)
-                .limit(batch);
-            on!(conn, |c| ended.load(c), |c| ended
-                .for_update()
-                .skip_locked()
-                .load(c))
-        }
+        SessionEnd::Expired => ended_by!(s::expires_at),
+        SessionEnd::Idle => ended_by!(s::seen_at),
+        SessionEnd::Ended => ended_by!(s::ended_at),
     }
 }

@@ -37,7 +37,9 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 const END: Instant = Instant::from_secs(1_700_000_000);
 const DAY: Duration = Duration::from_hours(24);
+const LATE: Instant = Instant::from_secs(1_700_000_000 + 1000 * 24 * 3600);
 const HOUR: Duration = Duration::from_hours(1);
+const IDLE: Duration = Duration::from_hours(2);
 
 const RETENTION: Retention = Retention {
     sessions: Duration::from_hours(24 * 7),
@@ -50,6 +52,7 @@ fn pruning(store: &Store) -> Pruning {
     Pruning {
         store: store.clone(),
         retention: RETENTION,
+        session_idle: IDLE,
         metrics: PruningMetrics::register(&Registry::new()).unwrap(),
     }
 }
@@ -78,6 +81,7 @@ fn session(
     expires_at: Instant,
     ended_at: Option<Instant>,
 ) -> SessionRow {
+    let seen_at = if name == "idle" { END - IDLE } else { LATE };
     SessionRow {
         id: name.to_owned(),
         cookie_digest: name.as_bytes().to_vec(),
@@ -86,7 +90,7 @@ fn session(
         amr: json!([]),
         user_agent: None,
         created_at: END,
-        seen_at: END,
+        seen_at,
         expires_at,
         ended_at,
     }
@@ -118,7 +122,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
 
 /// One row of each kind that ended at [`END`], and one of each that goes on.
 async fn fill(scene: &Scene, store: &Store) {
-    let late = END + DAY * 1000;
+    let late = LATE;
     let mut conn = store.write().await.unwrap();
     let conn = &mut conn;
     // Grants begin within a session; this one is gone by the time that they are looked at.
@@ -128,9 +132,13 @@ async fn fill(scene: &Scene, store: &Store) {
         ("expired", END, None),
         ("ended", late, Some(END)),
         ("live", late, None),
+        ("idle", late, None),
     ] {
         let row = session(scene, name, expires_at, ended_at);
         sessions::insert(conn, &row).await.unwrap();
+        if name == "idle" {
+            continue;
+        }
         let row = grant(scene, name, expires_at, ended_at);
         assert!(grants::insert(conn, &row).await.unwrap());
     }
@@ -186,15 +194,15 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
         counts
     };
     let millisecond = Duration::from_millis(1);
-    // Of sessions and grants two have ended, of the others one; the last two are not kept past their end.
-    let mut left = [3, 3, 2, 2, 2, kept + 1];
+    // Of sessions three have ended, of grants two, of the others one; the last two are not kept past their end.
+    let mut left = [4, 3, 2, 2, 2, kept + 1];
     assert_eq!(counts().await, left);
     for (after, index, rows) in [
         (Duration::ZERO, 4, 1),
         (RETENTION.revocations, 2, 1),
         (RETENTION.changes, 3, 1),
         (RETENTION.grants, 1, 2),
-        (RETENTION.sessions, 0, 2),
+        (RETENTION.sessions, 0, 3),
     ] {
         pruning.run(END + after - millisecond).await.unwrap();
         assert_eq!(counts().await, left, "{index}: too early");
@@ -360,7 +368,7 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::RevokedGrants,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
-    let sessions = ["expires_at", "ended_at"]
+    let sessions = ["expires_at", "seen_at", "ended_at"]
         .map(|at| format!("SELECT id FROM sessions WHERE {at} <= $1 ORDER BY {at} LIMIT 500"));
     for statement in statements.into_iter().chain(sessions) {
         let statement = statement.replace("$1", "5");

@@ -61,7 +61,7 @@ pub(crate) struct Soak {
     /// How many flows
     #[arg(long, default_value_t = 200_000, value_parser = count(1..=100_000_000))]
     flows: usize,
-    /// How many of them come before the base line [default: one of a hundred]
+    /// How many of them come before the base line [default: one of ten, so that bounded memories are full]
     #[arg(long, value_parser = count(1..=1_000_000))]
     warm_up: Option<usize>,
     /// Flows at a time
@@ -104,7 +104,7 @@ impl Soak {
             server,
             began: Instant::now(),
         };
-        let warm_up = self.warm_up.unwrap_or(self.flows.div_ceil(100));
+        let warm_up = self.warm_up.unwrap_or(self.flows.div_ceil(10));
         println_now(&Sample::heading())?;
         let mut samples = Vec::new();
         watched
