@@ -38,6 +38,7 @@ pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Valu
         AuthMethod::ALL
             .into_iter()
             .filter(|method| public || *method != AuthMethod::None)
+            .filter(|method| *method != AuthMethod::ClientSecretJwt && !method.uses_certificate())
             .map(AuthMethod::as_str)
             .collect::<Vec<_>>()
     };
