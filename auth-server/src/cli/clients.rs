@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, JwsAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 use shared_server::config::Period;
@@ -73,7 +73,7 @@ pub(crate) struct CreateClient {
     jwks: Option<PathBuf>,
     /// The one algorithm of its assertions
     #[arg(long)]
-    signing_alg: Option<Algorithm>,
+    signing_alg: Option<JwsAlgorithm>,
     /// The subject of its certificate, as RFC 4514 writes it ("CN=worker,O=Example"); `tls_client_auth` takes this or one of the next four
     #[arg(long, value_name = "DN")]
     subject_dn: Option<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, JwsAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 
@@ -112,9 +112,9 @@ pub struct ClientMetadata {
     pub client_name: Option<String>,
     /// How it authenticates.
     pub token_endpoint_auth_method: AuthMethod,
-    /// The one algorithm of its assertions; any of ours that fits its keys when absent.
+    /// The one algorithm of its assertions; any of ours that fits its keys, or its secret, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_endpoint_auth_signing_alg: Option<Algorithm>,
+    pub token_endpoint_auth_signing_alg: Option<JwsAlgorithm>,
     /// The grants that it may use.
     pub grant_types: BTreeSet<GrantType>,
     /// Web or native.
