@@ -153,7 +153,12 @@ async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
     let operations = Listener::bind(&config.server.operations_listen)
         .await
         .context("server.operations_listen")?;
-    let server = AuthServer::open(config, world, shutdown).await?;
+    let by_certificate = Listener::bind(&config.mtls.listen)
+        .await
+        .context("mtls.listen")?;
+    let server = AuthServer::open(config, world, shutdown)
+        .await?
+        .with_mtls(by_certificate);
     traces.register(server.registry())?;
     if config.mode == Mode::Development {
         tracing::warn!(

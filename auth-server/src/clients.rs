@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod authenticate;
+pub mod certificate;
 pub mod directory;
 mod metadata;
 pub mod redirect_uri;
@@ -9,12 +10,13 @@ pub mod secret;
 
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::{Algorithm, JwkSet};
+use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
 
+use self::certificate::{CertificateName, InvalidCertificateName};
 pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use self::redirect_uri::VerifiedRedirectUri;
-use self::secret::SecretDigest;
+use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use crate::accounts::AccountId;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
@@ -31,11 +33,24 @@ pub enum InvalidClientMetadata {
     /// `private_key_jwt` without a key that fits.
     #[error("private_key_jwt needs `jwks` with a public key of the assertion's algorithm")]
     NoKey,
+    /// `self_signed_tls_client_auth` without a key.
+    #[error(
+        "self_signed_tls_client_auth needs `jwks` with the public key of the client's certificate (P-256, Ed25519, or RSA of 2048 to 4096 bits)"
+    )]
+    NoCertificateKey,
+    /// A MAC where keys are asymmetric, or the reverse.
+    #[error(
+        "token_endpoint_auth_signing_alg {0} is not for this token_endpoint_auth_method: private_key_jwt takes ES256, EdDSA, PS256 or RS256, client_secret_jwt takes HS256, HS384 or HS512, the others none"
+    )]
+    SigningAlgorithm(JwsAlgorithm),
+    /// What the certificate of `tls_client_auth` is known by.
+    #[error(transparent)]
+    Certificate(#[from] InvalidCertificateName),
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
-    /// Keys, or an algorithm for them, that no method uses.
-    #[error("jwks and token_endpoint_auth_signing_alg are for private_key_jwt")]
+    /// Keys that no method uses.
+    #[error("jwks is for private_key_jwt and self_signed_tls_client_auth")]
     UnusedKeys,
     /// Redirects for a client without the code grant, or the code grant without redirects.
     #[error("authorization_code needs redirect_uris, and redirect_uris need authorization_code")]
@@ -61,7 +76,8 @@ pub struct Client {
     /// What it registered.
     pub metadata: ClientMetadata,
     keys: JwkSet,
-    secrets: Vec<(SecretDigest, Option<Instant>)>,
+    certificate_name: Option<CertificateName>,
+    secrets: Vec<KeptSecret>,
 }
 
 impl Client {
@@ -72,7 +88,7 @@ impl Client {
     pub fn new(
         id: ClientId,
         metadata: ClientMetadata,
-        secrets: Vec<(SecretDigest, Option<Instant>)>,
+        secrets: Vec<KeptSecret>,
     ) -> Result<Self, InvalidClientMetadata> {
         if id.as_str().parse::<AccountId>().is_ok() {
             return Err(InvalidClientMetadata::AccountId);
@@ -96,15 +112,8 @@ impl Client {
                 .map_err(|error| InvalidClientMetadata::Keys(error.to_string()))?,
             Some(_) => return Err(InvalidClientMetadata::Keys("not an object".into())),
         };
-        let alg = metadata.token_endpoint_auth_signing_alg;
-        if method == AuthMethod::PrivateKeyJwt {
-            let fits = |alg| keys.keys().iter().any(|key| key.verifies(alg));
-            if !alg.map_or_else(|| Algorithm::ALL.into_iter().any(fits), fits) {
-                return Err(InvalidClientMetadata::NoKey);
-            }
-        } else if metadata.jwks.is_some() || alg.is_some() {
-            return Err(InvalidClientMetadata::UnusedKeys);
-        }
+        proof(&metadata, &keys)?;
+        let certificate_name = CertificateName::registered(&metadata)?;
         let redirects = &metadata.redirect_uris;
         if redirects.is_empty() == metadata.grant_types.contains(&GrantType::AuthorizationCode) {
             return Err(InvalidClientMetadata::Redirects);
@@ -123,8 +132,15 @@ impl Client {
             id,
             metadata,
             keys,
+            certificate_name,
             secrets,
         })
+    }
+
+    /// What its certificate is known by (RFC 8705 §2.1.2), of a client of `tls_client_auth`.
+    #[must_use]
+    pub fn certificate_name(&self) -> Option<&CertificateName> {
+        self.certificate_name.as_ref()
     }
 
     /// What people are told that it is called.
@@ -162,7 +178,7 @@ impl Client {
         }
     }
 
-    /// Its keys, for the assertions it signs.
+    /// Its keys, for the assertions it signs and for its certificate.
     #[must_use]
     pub fn keys(&self) -> &JwkSet {
         &self.keys
@@ -170,9 +186,47 @@ impl Client {
 
     /// The digests of its secrets that work at `now`.
     pub fn live_secrets(&self, now: Instant) -> impl Iterator<Item = &SecretDigest> {
+        self.live(now).map(|secret| &secret.digest)
+    }
+
+    /// Its secrets themselves that work at `now`, of a client that makes MACs with them.
+    pub fn live_mac_secrets(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
+        let secrets = self.live(now).filter_map(|secret| secret.mac.as_ref());
+        secrets.map(MacSecret::as_bytes)
+    }
+
+    fn live(&self, now: Instant) -> impl Iterator<Item = &KeptSecret> {
         self.secrets
             .iter()
-            .filter(move |(_, end)| end.is_none_or(|end| end > now))
-            .map(|(digest, _)| digest)
+            .filter(move |secret| secret.ends_at.is_none_or(|end| end > now))
     }
+}
+
+/// Whether there is what the method rests on, and nothing that another would need (RFC 7591 §2, RFC 8725 §3.1).
+fn proof(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMetadata> {
+    let method = metadata.token_endpoint_auth_method;
+    let alg = metadata.token_endpoint_auth_signing_alg;
+    match (method, alg) {
+        (_, None)
+        | (AuthMethod::PrivateKeyJwt, Some(JwsAlgorithm::Signature(_)))
+        | (AuthMethod::ClientSecretJwt, Some(JwsAlgorithm::Mac(_))) => {}
+        (_, Some(alg)) => return Err(InvalidClientMetadata::SigningAlgorithm(alg)),
+    }
+    if method == AuthMethod::PrivateKeyJwt {
+        let fits = |alg| keys.keys().iter().any(|key| key.verifies(alg));
+        let signs = match alg {
+            Some(JwsAlgorithm::Signature(alg)) => fits(alg),
+            Some(JwsAlgorithm::Mac(_)) | None => Algorithm::ALL.into_iter().any(fits),
+        };
+        if !signs {
+            return Err(InvalidClientMetadata::NoKey);
+        }
+    }
+    if method == AuthMethod::SelfSignedTlsClientAuth && keys.keys().is_empty() {
+        return Err(InvalidClientMetadata::NoCertificateKey);
+    }
+    if metadata.jwks.is_some() && !method.uses_keys() {
+        return Err(InvalidClientMetadata::UnusedKeys);
+    }
+    Ok(())
 }

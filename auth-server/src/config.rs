@@ -4,6 +4,7 @@
 mod authorization;
 mod client_authentication;
 mod keys;
+mod mtls;
 mod passwords;
 mod refresh_tokens;
 mod retention;
@@ -25,6 +26,7 @@ use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
 pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
+pub use self::mtls::MtlsConfig;
 pub use self::passwords::PasswordsConfig;
 pub use self::refresh_tokens::RefreshTokensConfig;
 pub use self::retention::RetentionConfig;
@@ -32,6 +34,7 @@ pub use self::server::ServerConfig;
 pub use self::sessions::SessionsConfig;
 pub use self::sign_in::SignInConfig;
 use crate::accounts::sign_in::SignInLimits;
+use crate::metadata::Offered;
 
 /// What is at stake.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -60,6 +63,8 @@ pub struct Config {
     pub tls: TlsSettings,
     /// The proxies before it.
     pub proxies: Proxies,
+    /// Clients that authenticate by certificates.
+    pub mtls: MtlsConfig,
     /// Bounds on requests and connections.
     pub limits: Limits,
     /// The relational store.
@@ -100,6 +105,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             tls: TlsSettings::default(),
             proxies: Proxies::default(),
+            mtls: MtlsConfig::default(),
             limits: Limits::default(),
             database: DatabaseConfig::at("sqlite:data/auth-server.db"),
             ephemeral: EphemeralConfig::with_prefix("auth"),
@@ -126,6 +132,8 @@ impl Config {
         let edge = self.edge().mistakes(self.mode == Mode::Production);
         let mistakes = edge.into_iter().chain(self.limits.mistakes());
         problems.extend(mistakes.map(|mistake| mistake.to_string()));
+        let mtls = self.mtls.problems(&self.issuer, &self.tls, &self.proxies);
+        problems.extend(mtls);
         if self.nodes > 1 && self.ephemeral.url.expose_secret() == "memory" {
             problems.push("ephemeral.url is `memory` but nodes is more than 1: nodes share state through Redis".into());
         }
@@ -161,6 +169,12 @@ impl Config {
             proxies: &self.proxies,
             https: !self.issuer.is_plain_http(),
         }
+    }
+
+    /// How clients may authenticate.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.mtls.offered(&self.proxies)
     }
 
     /// How many failures to sign in are suffered.

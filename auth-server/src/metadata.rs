@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, MacAlgorithm};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use crate::authorize::request::{OwnScope, Prompt, RESPONSE_TYPES, ResponseMode};
@@ -31,21 +31,51 @@ const CLAIMS: [&str; 15] = [
     "email_verified",
 ];
 
+/// How clients may authenticate here.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// By which methods.
+    pub methods: Vec<AuthMethod>,
+    /// The issuer as it is reached where clients are asked for certificates, if that is elsewhere.
+    pub mtls: Option<Issuer>,
+}
+
+impl Offered {
+    /// Whom the assertion of a client may be for, each alone (RFC 7523 §3): the issuer, the token endpoint, and its mTLS alias.
+    #[must_use]
+    pub fn audiences(&self, issuer: &Issuer) -> Vec<String> {
+        let token = |issuer: &Issuer| issuer.endpoint(routes::TOKEN);
+        let mut audiences = vec![issuer.as_str().to_owned(), token(issuer)];
+        audiences.extend(self.mtls.as_ref().map(token));
+        audiences
+    }
+}
+
 /// The document of an issuer that signs with `signs`, for both well-known paths.
 #[must_use]
-pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Value {
+pub fn document(
+    issuer: &Issuer,
+    scopes: &ScopeSet,
+    signs: &[Algorithm],
+    offered: &Offered,
+) -> Value {
     let methods = |public: bool| {
-        AuthMethod::ALL
-            .into_iter()
-            .filter(|method| public || *method != AuthMethod::None)
-            .map(AuthMethod::as_str)
+        let methods = offered.methods.iter();
+        methods
+            .filter(|method| public || **method != AuthMethod::None)
+            .map(|method| method.as_str())
             .collect::<Vec<_>>()
     };
-    let algorithms: Vec<_> = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
+    let macs = MacAlgorithm::ALL.into_iter().map(MacAlgorithm::name);
+    let algorithms: Vec<_> = Algorithm::ALL
+        .into_iter()
+        .map(Algorithm::name)
+        .chain(macs)
+        .collect();
     let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
     let mut of_all: Vec<&str> = own.map(OwnScope::as_str).collect();
     of_all.extend(scopes.iter().map(ScopeToken::as_str));
-    json!({
+    let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
         "token_endpoint": issuer.endpoint(routes::TOKEN),
@@ -72,5 +102,15 @@ pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Valu
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
-    })
+    });
+    if let (Some(mtls), Some(members)) = (&offered.mtls, document.as_object_mut()) {
+        // RFC 8705 §5.
+        let aliases = json!({
+            "token_endpoint": mtls.endpoint(routes::TOKEN),
+            "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
+            "revocation_endpoint": mtls.endpoint(routes::REVOKE),
+        });
+        members.insert("mtls_endpoint_aliases".into(), aliases);
+    }
+    document
 }

@@ -82,6 +82,7 @@ impl Records {
         };
         let now = world.clock.now();
         let root_secret = RootSecret::open(&store, &encryption, now, &*world.random).await?;
+        let clients = Clients::new(store.clone(), encryption.clone(), Arc::clone(&world.random));
         let keys = Keys::open(store.clone(), encryption, settings, now, &*world.random).await?;
         let resource_servers = ResourceServers::load(store.clone()).await?;
         let revocations = Revocations::new(store.clone(), config.retention.revocations);
@@ -99,7 +100,7 @@ impl Records {
             hasher: password_hasher(config, world)?,
         };
         Ok(Self {
-            clients: Clients::new(store.clone()),
+            clients,
             sessions,
             accounts,
             grants: Grants {

@@ -21,7 +21,7 @@ use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
-use crate::metadata;
+use crate::metadata::{self, Offered};
 use crate::pages::{self, Frame};
 use crate::published::{Document, Published};
 use crate::resource_servers::Snapshot;
@@ -78,6 +78,8 @@ pub struct Parts {
     pub addresses: RateLimiter,
     /// Makes documents of pages.
     pub frame: Arc<Frame>,
+    /// How clients may authenticate.
+    pub offered: Offered,
     /// The metadata, as it was last published.
     pub metadata: Published<(Arc<Snapshot>, OfKeys)>,
     /// For how long anyone may keep the keys.
@@ -184,6 +186,32 @@ pub fn routes(
         .merge(layers(rest, observed))
 }
 
+/// The endpoints at which clients authenticate, once more, for the listener that asks them for certificates (RFC 8705 §5): no page, for
+/// there every browser would ask its person for a certificate.
+pub fn for_certificates(
+    issuer: &Issuer,
+    state: &AppState,
+    observed: &Observed,
+    shutdown: &Shutdown,
+) -> Router {
+    let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
+    let writing = from_fn_with_state(shutdown.clone(), web::uninterrupted);
+    let limiter = state.0.addresses.clone();
+    let refusal = |limited| TokenError::from(limited).into_response();
+    let counted = from_fn_with_state(Arc::new(ByAddress { limiter, refusal }), by_address);
+    let metrics = Arc::clone(&state.0.tokens.metrics);
+    let group = Router::new()
+        .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
+        .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
+        .fallback(web::not_found)
+        .layer(counted)
+        // As in `routes`, not counted by address.
+        .route(&below(INTROSPECT), post(introspect::endpoint))
+        .layer(map_response_with_state(metrics, count_refusals))
+        .with_state(state.clone());
+    layers(group, observed)
+}
+
 /// What everybody may fetch, and caches keep: not counted.
 fn documents(issuer: &Issuer) -> Router<AppState> {
     let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
@@ -235,7 +263,12 @@ async fn server_metadata(
                 .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
             // An algorithm that was added is announced when its first key signs.
             let signs = ring.signing(state.tokens.keys.algorithms(), now);
-            let value = metadata::document(&state.tokens.issuer, &scopes.collect(), &signs);
+            let value = metadata::document(
+                &state.tokens.issuer,
+                &scopes.collect(),
+                &signs,
+                &state.offered,
+            );
             (
                 (Arc::clone(&servers), OfKeys::new(&ring, now)),
                 Document::new(&value, "application/json"),

@@ -23,6 +23,7 @@ use crate::authorize::visit::Dialogue;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
+use crate::clients::certificate::{Authorities, Certificates};
 use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
@@ -54,6 +55,13 @@ pub struct World {
     pub random: Arc<dyn Random>,
 }
 
+/// What clients reach that are asked for certificates.
+struct ByCertificate {
+    app: Router,
+    edge: Edge,
+    listener: Option<Listener>,
+}
+
 /// The authorization server, ready to serve.
 pub struct AuthServer {
     /// What it keeps.
@@ -61,6 +69,8 @@ pub struct AuthServer {
     /// The codes that it gives out and takes back.
     pub codes: Codes,
     app: Router,
+    by_certificate: Option<ByCertificate>,
+    authorities: Option<(Arc<Authorities>, Duration)>,
     operations: Router,
     feed: Feed,
     scheduler: Scheduler,
@@ -96,7 +106,9 @@ impl AuthServer {
             codes: &codes,
             limits,
         };
-        let state = app_state(config, world, kept, &metrics);
+        let certificates = Certificates::open(config.mtls.client_ca.as_deref())?;
+        let authorities = certificates.authorities().cloned();
+        let state = app_state(config, world, kept, &metrics, certificates);
         measure(&registry, &records, &ephemeral, &state)?;
         KeyMetrics::register(records.keys.clone(), Arc::clone(&world.clock), &registry)?;
         let scheduler = chores::scheduler(config, &records, world, &registry)?;
@@ -110,6 +122,14 @@ impl AuthServer {
             edge: edge.clone(),
         };
         let app = routes::routes(&config.issuer, &state, &health, &observed, &shutdown);
+        let by_certificate = match config.mtls.settings(&config.tls) {
+            None => None,
+            Some(settings) => Some(ByCertificate {
+                app: routes::for_certificates(&config.issuer, &state, &observed, &shutdown),
+                edge: edge.asking_clients(settings, Arc::clone(&world.clock), &registry)?,
+                listener: None,
+            }),
+        };
         let operations = metrics_router(registry.clone())
             .merge(health.operators_router())
             .merge(health.router());
@@ -126,6 +146,8 @@ impl AuthServer {
             records,
             codes,
             app,
+            by_certificate,
+            authorities: authorities.map(|known| (known, config.tls.reload)),
             operations,
             feed,
             scheduler,
@@ -142,6 +164,15 @@ impl AuthServer {
         &self.registry
     }
 
+    /// Serves on `listener` too, for clients that authenticate by certificates. Without `mtls.listen` in the configuration, nobody does.
+    #[must_use]
+    pub fn with_mtls(mut self, listener: Listener) -> Self {
+        if let Some(by_certificate) = &mut self.by_certificate {
+            by_certificate.listener = Some(listener.behind(&by_certificate.edge));
+        }
+        self
+    }
+
     /// Serves until the shutdown that it was opened with triggers, then lets requests in flight finish.
     pub async fn serve(self, listener: Listener, operations: Listener) {
         telemetry::connections(&self.registry, &listener, &operations);
@@ -149,6 +180,22 @@ impl AuthServer {
         let background = Shutdown::new();
         let feed = tokio::spawn(self.feed.run(background.clone()));
         let scheduler = tokio::spawn(self.scheduler.run(self.shutdown.clone()));
+        let authorities = self.authorities.map(|(authorities, every)| {
+            let background = background.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = authorities.follow_file(every) => {}
+                    () = background.triggered() => {}
+                }
+            })
+        });
+        let by_certificate = self
+            .by_certificate
+            .and_then(|known| Some((known.listener?, known.app)));
+        let by_certificate = by_certificate.map(|(listener, app)| {
+            let (limits, shutdown) = (self.limits.clone(), self.shutdown.clone());
+            tokio::spawn(async move { web::serve(listener, app, &limits, shutdown).await })
+        });
         let operations = {
             let background = background.clone();
             // By then everybody has had notice.
@@ -162,8 +209,14 @@ impl AuthServer {
         };
         let listener = listener.behind(&self.edge);
         web::serve(listener, self.app, &self.limits, self.shutdown).await;
+        if let Some(by_certificate) = by_certificate {
+            let _ = by_certificate.await;
+        }
         background.trigger();
         let _ = tokio::join!(feed, operations, scheduler);
+        if let Some(authorities) = authorities {
+            let _ = authorities.await;
+        }
     }
 }
 
@@ -196,7 +249,13 @@ struct Kept<'a> {
     limits: RateLimits,
 }
 
-fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>) -> AppState {
+fn app_state(
+    config: &Config,
+    world: &World,
+    kept: Kept,
+    metrics: &Arc<Metrics>,
+    certificates: Certificates,
+) -> AppState {
     let Kept {
         records,
         codes,
@@ -210,7 +269,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
     let alg = alg.unwrap_or(Algorithm::Es256);
     let own = ResourceServer::of_issuer(ResourceId::from(&config.issuer), alg);
     let tokens = Arc::new(AccessTokens {
-        issuer: Arc::clone(&issuer),
+        issuer,
         keys: records.keys.clone(),
         own: Arc::new(own),
         resource_servers: records.resource_servers.clone(),
@@ -226,13 +285,15 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
     });
+    let offered = config.offered();
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),
         dialogue: Arc::new(dialogue(config, world, records, codes)),
         authenticator: Arc::new(Authenticator {
             clients: records.clients.clone(),
             ephemeral: codes.ephemeral.clone(),
-            issuer,
+            audiences: offered.audiences(&config.issuer),
+            certificates,
             clock: Arc::clone(&world.clock),
             metrics: Arc::clone(metrics),
             requests: limits.client,
@@ -265,6 +326,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         frame: Arc::new(Frame::new(&config.issuer, Arc::clone(&world.random))),
         tokens,
         description: Document::new(&openapi::document(&config.issuer), "application/json"),
+        offered,
         metadata: Published::default(),
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),

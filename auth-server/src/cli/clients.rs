@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, JwsAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 use shared_server::config::Period;
@@ -68,12 +68,27 @@ pub(crate) struct CreateClient {
     /// It runs on people's devices (RFC 8252)
     #[arg(long)]
     native: bool,
-    /// A file with its public keys as a JWK Set, for `private_key_jwt`
+    /// A file with its public keys as a JWK Set, for `private_key_jwt` and `self_signed_tls_client_auth`
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// The one algorithm of its assertions
     #[arg(long)]
-    signing_alg: Option<Algorithm>,
+    signing_alg: Option<JwsAlgorithm>,
+    /// The subject of its certificate, as RFC 4514 writes it ("CN=worker,O=Example"); `tls_client_auth` takes this or one of the next four
+    #[arg(long, value_name = "DN")]
+    subject_dn: Option<String>,
+    /// A DNS name in its certificate
+    #[arg(long, value_name = "NAME")]
+    san_dns: Option<String>,
+    /// A URI in its certificate
+    #[arg(long, value_name = "URI")]
+    san_uri: Option<String>,
+    /// An IP address in its certificate
+    #[arg(long, value_name = "ADDRESS")]
+    san_ip: Option<String>,
+    /// An email address in its certificate
+    #[arg(long, value_name = "ADDRESS")]
+    san_email: Option<String>,
     /// The algorithm of its ID tokens, RS256 if not given
     #[arg(long)]
     id_token_alg: Option<Algorithm>,
@@ -91,7 +106,10 @@ enum AuthMethodArg {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    ClientSecretJwt,
     PrivateKeyJwt,
+    TlsClientAuth,
+    SelfSignedTlsClientAuth,
 }
 
 impl From<AuthMethodArg> for AuthMethod {
@@ -100,7 +118,10 @@ impl From<AuthMethodArg> for AuthMethod {
             AuthMethodArg::None => Self::None,
             AuthMethodArg::ClientSecretBasic => Self::ClientSecretBasic,
             AuthMethodArg::ClientSecretPost => Self::ClientSecretPost,
+            AuthMethodArg::ClientSecretJwt => Self::ClientSecretJwt,
             AuthMethodArg::PrivateKeyJwt => Self::PrivateKeyJwt,
+            AuthMethodArg::TlsClientAuth => Self::TlsClientAuth,
+            AuthMethodArg::SelfSignedTlsClientAuth => Self::SelfSignedTlsClientAuth,
         }
     }
 }
@@ -185,6 +206,11 @@ impl CreateClient {
             scope: self.scopes.into_iter().collect(),
             default_resource: self.default_resource,
             jwks,
+            tls_client_auth_subject_dn: self.subject_dn,
+            tls_client_auth_san_dns: self.san_dns,
+            tls_client_auth_san_uri: self.san_uri,
+            tls_client_auth_san_ip: self.san_ip,
+            tls_client_auth_san_email: self.san_email,
             id_token_signed_response_alg: self.id_token_alg,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,

@@ -25,7 +25,7 @@ pub(crate) enum KeysCommand {
         /// The key
         kid: String,
     },
-    /// Encrypt every key, and the root secret, anew under the first of `keys.encryption`
+    /// Encrypt every key, the root secret, and secrets of clients anew under the first of `keys.encryption`
     Rewrap,
 }
 
@@ -97,8 +97,9 @@ impl KeysCommand {
             }
             Self::Rewrap => {
                 let count = keys.rewrap(now, random).await?;
+                let count = count + records.clients.rewrap_secrets().await?;
                 output.done(
-                    &format!("{count} keys encrypted anew"),
+                    &format!("{count} keys and secrets encrypted anew"),
                     &json!({"rewrapped": count}),
                 )
             }

@@ -1,20 +1,19 @@
-//! A client's assertion of itself: a JWT signed with its private key (RFC 7523 §2.2, §3).
+//! A client's assertion of itself: a JWT signed with its private key, or with a MAC under its secret (RFC 7523 §2.2, §3).
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::{JwtError, JwtKind, UnverifiedJwt};
+use shared_protocol::jose::{Claims, EitherJwt, JwsAlgorithm, JwtError, JwtKind};
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
 
-use super::Client;
+use super::{AuthMethod, Client};
 
 /// `client_assertion_type` for a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The farthest that `exp` may lie ahead.
+/// The farthest that `exp` may lie ahead, and `iat` behind.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
 /// How far a client's clock may run ahead of ours.
 const MAX_AHEAD: Duration = Duration::from_secs(10);
@@ -34,7 +33,7 @@ pub enum AssertionError {
     #[error("iss and sub of the assertion are not both the client_id")]
     NotItself,
     /// Another recipient, or an array of them (threat 17).
-    #[error("aud of the assertion is not the issuer or the token endpoint, as one string")]
+    #[error("aud of the assertion is not the issuer or a token endpoint of ours, as one string")]
     Audience,
     /// `alg` is not the registered one.
     #[error("alg of the assertion is not the registered one")]
@@ -42,6 +41,9 @@ pub enum AssertionError {
     /// Past its `exp`.
     #[error("the assertion has expired")]
     Expired,
+    /// Made longer ago than any assertion may live.
+    #[error("iat of the assertion lies more than an hour back")]
+    TooOld,
     /// `exp` too far ahead, or `iat` or `nbf` in the future.
     #[error("exp, iat or nbf of the assertion lies too far ahead")]
     TooFarAhead,
@@ -73,7 +75,7 @@ struct AssertionClaims {
 
 /// An assertion whose signature nobody has checked.
 pub struct ClientAssertion<'a> {
-    jwt: UnverifiedJwt<'a>,
+    jwt: EitherJwt<'a>,
     client_id: ClientId,
 }
 
@@ -83,7 +85,7 @@ impl<'a> ClientAssertion<'a> {
     /// # Errors
     /// [`AssertionError::Jwt`], [`AssertionError::NotItself`].
     pub fn parse(assertion: &'a str) -> Result<Self, AssertionError> {
-        let jwt = UnverifiedJwt::parse(assertion, JwtKind::ClientAssertion)?;
+        let jwt = EitherJwt::parse(assertion, JwtKind::ClientAssertion)?;
         let subject = jwt.unverified_text("sub").and_then(|sub| sub.parse().ok());
         let client_id = subject.ok_or(AssertionError::NotItself)?;
         Ok(Self { jwt, client_id })
@@ -95,34 +97,56 @@ impl<'a> ClientAssertion<'a> {
         &self.client_id
     }
 
-    /// Whether it is this client's, for this server, in time and for the first time (RFC 7523 §3). Spends its `jti`.
+    /// The method that it is of: its algorithm says, so that a public key is never taken for a secret, nor a secret for a key.
+    #[must_use]
+    pub fn method(&self) -> AuthMethod {
+        match self.jwt {
+            EitherJwt::Signed(_) => AuthMethod::PrivateKeyJwt,
+            EitherJwt::Mac(_) => AuthMethod::ClientSecretJwt,
+        }
+    }
+
+    /// The claims, if the client made the signature or the MAC, with the one algorithm that it registered, if it did.
+    fn proven(self, client: &Client, now: Instant) -> Result<Claims, AssertionError> {
+        let registered = client.metadata.token_endpoint_auth_signing_alg;
+        let allows = |alg: JwsAlgorithm| {
+            if registered.is_none_or(|one| one == alg) {
+                Ok(())
+            } else {
+                Err(AssertionError::Algorithm)
+            }
+        };
+        Ok(match self.jwt {
+            EitherJwt::Signed(jwt) => {
+                allows(jwt.algorithm().into())?;
+                jwt.verify(client.keys())?.0
+            }
+            EitherJwt::Mac(jwt) => {
+                allows(jwt.algorithm().into())?;
+                jwt.verify(client.live_mac_secrets(now))?
+            }
+        })
+    }
+
+    /// Whether it is this client's, for one of `audiences`, in time and for the first time (RFC 7523 §3). Spends its `jti`.
     ///
     /// # Errors
     /// [`AssertionError`].
     pub async fn verify(
         self,
         client: &Client,
-        issuer: &Issuer,
+        audiences: &[String],
         used: &Ephemeral,
         now: Instant,
     ) -> Result<(), AssertionError> {
-        if client
-            .metadata
-            .token_endpoint_auth_signing_alg
-            .is_some_and(|alg| alg != self.jwt.algorithm())
-        {
-            return Err(AssertionError::Algorithm);
-        }
-        let (claims, _) = self.jwt.verify(client.keys())?;
-        let claims: AssertionClaims = claims.parse()?;
+        let claims: AssertionClaims = self.proven(client, now)?.parse()?;
         if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
             return Err(AssertionError::NotItself);
         }
-        let audiences = [issuer.as_str(), &issuer.endpoint(crate::routes::TOKEN)];
         if !claims
             .aud
             .as_str()
-            .is_some_and(|aud| audiences.contains(&aud))
+            .is_some_and(|aud| audiences.iter().any(|own| own == aud))
         {
             return Err(AssertionError::Audience);
         }
@@ -139,6 +163,9 @@ impl<'a> ClientAssertion<'a> {
                 .any(|at| at > now + MAX_AHEAD)
         {
             return Err(AssertionError::TooFarAhead);
+        }
+        if iat.is_some_and(|iat| iat + MAX_LIFETIME < now) {
+            return Err(AssertionError::TooOld);
         }
         if !(1..=256).contains(&claims.jti.len()) {
             return Err(AssertionError::Identifier);

@@ -9,15 +9,15 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
 use shared_server::rate_limits::{RateLimiter, Standings};
-use shared_server::web::ClientAddress;
+use shared_server::web::{ClientAddress, ClientCertificate};
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
+use super::certificate::{CertificateError, Certificates};
 use super::directory::{Clients, DirectoryError};
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
@@ -48,6 +48,9 @@ pub enum ClientAuthError {
     /// The assertion proves nothing.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
+    /// The certificate proves nothing, or there is none.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 impl ClientAuthError {
@@ -63,7 +66,8 @@ impl ClientAuthError {
             | Self::MalformedBasic
             | Self::MalformedClientId
             | Self::Refused
-            | Self::AssertionType => "client authentication failed".into(),
+            | Self::AssertionType
+            | Self::Certificate(_) => "client authentication failed".into(),
             Self::Assertion(error) => error.to_string(),
         }
     }
@@ -75,8 +79,10 @@ pub struct Authenticator {
     pub clients: Clients,
     /// The memory of used assertions.
     pub ephemeral: Ephemeral,
-    /// The issuer that assertions must be for.
-    pub issuer: Arc<Issuer>,
+    /// Whom assertions must be for, each alone: the issuer, the token endpoint, and its mTLS alias if there is one.
+    pub audiences: Vec<String>,
+    /// Judges certificates.
+    pub certificates: Certificates,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counts by method.
@@ -157,12 +163,14 @@ where
                 *address
             });
         let standings = extensions.get().cloned().unwrap_or_default();
+        let certificate: Option<ClientCertificate> = extensions.get().cloned();
         let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse(&body)?;
         let now = authenticator.clock.now();
         let attempt = Attempt {
             headers: &headers,
             parameters: &parameters,
+            certificate: certificate.as_ref(),
             address,
             now,
         };
@@ -184,11 +192,12 @@ where
 struct Attempt<'a> {
     headers: &'a HeaderMap,
     parameters: &'a Parameters,
+    certificate: Option<&'a ClientCertificate>,
     address: IpAddr,
     now: Instant,
 }
 
-/// What a request brings to prove who sent it.
+/// What a request brings to prove who sent it, beside the certificate of its connection.
 enum Presented<'a> {
     Nothing(ClientId),
     Secret(AuthMethod, ClientId, ClientSecret),
@@ -196,11 +205,16 @@ enum Presented<'a> {
 }
 
 impl Presented<'_> {
-    fn method(&self) -> AuthMethod {
+    /// The method that this is of. Of a request that brings nothing else, a certificate is the proof if `client` registered for one
+    /// (RFC 8705 §2): it may be there for other reasons.
+    fn method(&self, client: Option<&Client>) -> AuthMethod {
         match self {
-            Self::Nothing(_) => AuthMethod::None,
+            Self::Nothing(_) => client
+                .map(|client| client.metadata.token_endpoint_auth_method)
+                .filter(|method| method.uses_certificate())
+                .unwrap_or(AuthMethod::None),
             Self::Secret(method, ..) => *method,
-            Self::Assertion(_) => AuthMethod::PrivateKeyJwt,
+            Self::Assertion(assertion) => assertion.method(),
         }
     }
 
@@ -226,7 +240,7 @@ impl Authenticator {
         };
         let id = presented.client_id().clone();
         self.failures.check(address, Some(&id), now)?;
-        let outcome = self.judge(presented, now).await;
+        let outcome = self.judge(presented, attempt).await;
         if let Err(error) = &outcome {
             self.count_failure(error, Some(&id), attempt).await;
         }
@@ -258,15 +272,15 @@ impl Authenticator {
     async fn judge(
         &self,
         presented: Presented<'_>,
-        now: Instant,
+        attempt: &Attempt<'_>,
     ) -> Result<Arc<Client>, TokenError> {
-        let method = presented.method();
         let client = match self.clients.find(presented.client_id()).await {
             Ok(client) => client,
             Err(DirectoryError::Store(error)) => return Err(TokenError::Store(error)),
             Err(error) => return Err(TokenError::Directory(error)),
         };
-        let outcome = self.prove(presented, client, now).await;
+        let method = presented.method(client.as_deref());
+        let outcome = self.prove(presented, client, attempt).await;
         self.metrics.client_authentication(method, outcome.is_ok());
         outcome
     }
@@ -276,12 +290,30 @@ impl Authenticator {
         &self,
         presented: Presented<'_>,
         client: Option<Arc<Client>>,
-        now: Instant,
+        attempt: &Attempt<'_>,
     ) -> Result<Arc<Client>, TokenError> {
-        let registered = client
-            .filter(|client| client.metadata.token_endpoint_auth_method == presented.method());
+        let now = attempt.now;
+        let method = presented.method(client.as_deref());
+        let by_certificate = client.as_ref().is_some_and(|client| {
+            client
+                .metadata
+                .token_endpoint_auth_method
+                .uses_certificate()
+        });
+        // RFC 6749 §2.3: what the client registered for, and another method beside it.
+        if by_certificate && attempt.certificate.is_some() && !method.uses_certificate() {
+            return Err(TokenError::SeveralMethods);
+        }
+        let registered =
+            client.filter(|client| client.metadata.token_endpoint_auth_method == method);
         match presented {
-            Presented::Nothing(_) => {}
+            Presented::Nothing(_) => {
+                if let Some(client) = registered.as_ref().filter(|_| method.uses_certificate()) {
+                    self.certificates
+                        .prove(client, attempt.certificate, now)
+                        .map_err(ClientAuthError::Certificate)?;
+                }
+            }
             Presented::Secret(_, _, secret) => {
                 let digest = secret.digest();
                 let mut matched = digest.matches(&SecretDigest::UNMATCHED) & Choice::from(0);
@@ -298,7 +330,7 @@ impl Authenticator {
             Presented::Assertion(assertion) => {
                 let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
                 match assertion
-                    .verify(client, &self.issuer, &self.ephemeral, now)
+                    .verify(client, &self.audiences, &self.ephemeral, now)
                     .await
                 {
                     Ok(()) => {}

@@ -7,18 +7,24 @@ use moka::sync::Cache;
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::lookups::Lookups;
+use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
 use shared_server::web::WebOrigin;
 use tokio::sync::Semaphore;
 
 use super::redirect_uri::RedirectUri;
-use super::secret::{ClientSecret, SecretDigest};
-use super::{Client, ClientMetadata, InvalidClientMetadata};
+use super::secret::{ClientSecret, KeptSecret, MacSecret, SecretDigest};
+use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
+use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
+use crate::store::clients::SecretRow;
 use crate::store::{changes, clients};
 
 /// Origins that are looked up in the database at a time.
 const LOOKS: usize = 2;
+
+/// Secrets that are encrypted anew in one transaction.
+const BATCH: i64 = 100;
 
 /// The kind of a change to a client, in the table of changes.
 pub const CHANGE: &str = "client";
@@ -38,6 +44,21 @@ pub enum DirectoryError {
         #[source]
         source: InvalidClientMetadata,
     },
+    /// A secret that does not open.
+    #[error("a secret of client {id} does not open")]
+    Sealed {
+        /// Whose secret.
+        id: ClientId,
+        /// What is wrong with it.
+        #[source]
+        source: OpenError,
+    },
+    /// A row of a secret that is none.
+    #[error("a secret of client {0} is damaged")]
+    DamagedSecret(String),
+    /// What is kept of its secrets verifies no MAC.
+    #[error("client {0} needs a new secret for client_secret_jwt")]
+    NewSecret(ClientId),
     /// No client of this id.
     #[error("there is no client {0}")]
     Unknown(ClientId),
@@ -50,6 +71,8 @@ pub enum DirectoryError {
 #[derive(Clone)]
 pub struct Clients {
     store: Store,
+    encryption: KeyEncryption,
+    random: Arc<dyn Random>,
     seen: Cache<ClientId, Arc<Client>>,
     /// Whether pages of an origin are some client's.
     origins: Cache<WebOrigin, bool>,
@@ -58,9 +81,9 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// The clients that `store` keeps.
+    /// The clients that `store` keeps, their secrets under `encryption` where a digest does not do.
     #[must_use]
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, encryption: KeyEncryption, random: Arc<dyn Random>) -> Self {
         // The time to live bounds what a lost notice of a change could do.
         let seen = Cache::builder()
             .max_capacity(10_000)
@@ -72,6 +95,8 @@ impl Clients {
             .build();
         Self {
             store,
+            encryption,
+            random,
             seen,
             origins,
             looks: Arc::new(Semaphore::new(LOOKS)),
@@ -96,7 +121,7 @@ impl Clients {
             return Ok(Some(client));
         }
         let mut conn = self.store.read().await?;
-        let Some(client) = load(&mut conn, id).await? else {
+        let Some(client) = self.load(&mut conn, id).await? else {
             return Ok(None);
         };
         let client = Arc::new(client);
@@ -149,30 +174,73 @@ impl Clients {
         self.origins.invalidate_all();
     }
 
-    /// Registers a client, or replaces its metadata; with `secret`, adds that one.
+    /// Registers a client, or replaces its metadata; with `secret`, adds that one. Of its secrets only those are left that its method
+    /// can use, and of those only what it needs.
     ///
     /// # Errors
-    /// [`DbError`].
+    /// [`DirectoryError::NewSecret`] if it changes to `client_secret_jwt` without a secret, [`DirectoryError::Store`].
     pub async fn put(
         &self,
         client: &Client,
         secret: Option<&ClientSecret>,
         now: Instant,
-    ) -> Result<(), DbError> {
+    ) -> Result<(), DirectoryError> {
         let metadata = serde_json::to_value(&client.metadata).unwrap_or_default();
         let redirects = &client.metadata.redirect_uris;
         let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
         self.store
             .transaction(async |conn| {
                 clients::put(conn, &client.id, &metadata, &origins, now).await?;
-                if let Some(secret) = secret {
-                    clients::add_secret(conn, &client.id, secret.digest().as_bytes(), now).await?;
-                }
-                changes::record(conn, CHANGE, client.id.as_str(), now).await
+                self.fit_secrets(conn, client, secret, now).await?;
+                Ok::<_, DirectoryError>(
+                    changes::record(conn, CHANGE, client.id.as_str(), now).await?,
+                )
             })
             .await?;
         self.forget(&client.id);
         Ok(())
+    }
+
+    async fn fit_secrets(
+        &self,
+        conn: &mut Conn,
+        client: &Client,
+        secret: Option<&ClientSecret>,
+        now: Instant,
+    ) -> Result<(), DirectoryError> {
+        let (id, method) = (&client.id, client.metadata.token_endpoint_auth_method);
+        match method {
+            AuthMethod::ClientSecretJwt => clients::drop_unsealed_secrets(conn, id).await?,
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+                clients::wipe_sealed_secrets(conn, id).await?;
+            }
+            AuthMethod::None
+            | AuthMethod::PrivateKeyJwt
+            | AuthMethod::TlsClientAuth
+            | AuthMethod::SelfSignedTlsClientAuth => clients::drop_secrets(conn, id).await?,
+        }
+        if let Some(secret) = secret {
+            self.add_secret(conn, id, method, secret, now).await?;
+        } else if method == AuthMethod::ClientSecretJwt && !clients::has_secret(conn, id).await? {
+            return Err(DirectoryError::NewSecret(id.clone()));
+        }
+        Ok(())
+    }
+
+    async fn add_secret(
+        &self,
+        conn: &mut Conn,
+        id: &ClientId,
+        method: AuthMethod,
+        secret: &ClientSecret,
+        now: Instant,
+    ) -> Result<(), DbError> {
+        let sealed = (method == AuthMethod::ClientSecretJwt)
+            .then(|| secret.seal(id, &self.encryption, &*self.random));
+        let sealed = sealed
+            .as_ref()
+            .map(|sealed| (sealed.kek_id.as_str(), sealed.bytes.as_slice()));
+        clients::add_secret(conn, id, secret.digest().as_bytes(), sealed, now).await
     }
 
     /// Gives a client a new secret; the ones before it work for `overlap` longer.
@@ -188,15 +256,17 @@ impl Clients {
     ) -> Result<(), DirectoryError> {
         self.store
             .transaction(async |conn| {
-                let client = load(conn, id)
+                let client = self
+                    .load(conn, id)
                     .await?
                     .ok_or_else(|| DirectoryError::Unknown(id.clone()))?;
-                if !client.metadata.token_endpoint_auth_method.uses_secret() {
+                let method = client.metadata.token_endpoint_auth_method;
+                if !method.uses_secret() {
                     return Err(DirectoryError::NoSecret(id.clone()));
                 }
                 clients::drop_ended_secrets(conn, id, now).await?;
                 clients::end_secrets(conn, id, now + overlap).await?;
-                clients::add_secret(conn, id, secret.digest().as_bytes(), now).await?;
+                self.add_secret(conn, id, method, secret, now).await?;
                 Ok(changes::record(conn, CHANGE, id.as_str(), now).await?)
             })
             .await?;
@@ -220,25 +290,91 @@ impl Clients {
         self.forget(id);
         Ok(())
     }
-}
 
-async fn load(conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, DirectoryError> {
-    let Some((metadata, secrets)) = clients::find(conn, id).await? else {
-        return Ok(None);
-    };
-    let damaged = |source| DirectoryError::Damaged {
-        id: id.clone(),
-        source,
-    };
-    let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
-    let metadata: ClientMetadata =
-        serde_json::from_value(metadata).map_err(|error| malformed(error.to_string()))?;
-    let secrets = secrets
-        .into_iter()
-        .map(|(digest, end)| SecretDigest::from_stored(&digest).map(|digest| (digest, end)))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| malformed("the digest of a secret".into()))?;
-    Client::new(id.clone(), metadata, secrets)
-        .map(Some)
-        .map_err(damaged)
+    /// Encrypts under the current key-encryption key the secrets that are encrypted under another, and says how many that were. One
+    /// that somebody else encrypted anew in the meantime is left alone.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Sealed`] if one does not open; those before it are done.
+    pub async fn rewrap_secrets(&self) -> Result<usize, DirectoryError> {
+        let current = self.encryption.current().as_str();
+        let mut count = 0;
+        loop {
+            let mut conn = self.store.read().await?;
+            let rows = clients::sealed_under_others(&mut conn, current, BATCH).await?;
+            drop(conn);
+            if rows.is_empty() {
+                return Ok(count);
+            }
+            let mut resealed = Vec::with_capacity(rows.len());
+            for (id, row) in rows {
+                let sealed = self.seal_anew(&id, &row)?;
+                resealed.push((id, row, sealed));
+            }
+            count += self
+                .store
+                .transaction(async |conn| {
+                    let mut count = 0;
+                    for (id, row, sealed) in &resealed {
+                        let (kek_id, bytes) = (sealed.kek_id.as_str(), &sealed.bytes);
+                        if clients::reseal_secret(conn, id, row, kek_id, bytes).await? {
+                            count += 1;
+                        }
+                    }
+                    Ok::<_, DbError>(count)
+                })
+                .await?;
+        }
+    }
+
+    fn seal_anew(&self, id: &str, row: &SecretRow) -> Result<Sealed, DirectoryError> {
+        let damaged = || DirectoryError::DamagedSecret(id.to_owned());
+        let id: ClientId = id.parse().map_err(|_| damaged())?;
+        let digest = SecretDigest::from_stored(&row.digest).ok_or_else(damaged)?;
+        let secret = self.open_secret(&id, row)?.ok_or_else(damaged)?;
+        Ok(secret.seal(&id, &digest, &self.encryption, &*self.random))
+    }
+
+    /// The secret itself, of a row that holds it.
+    fn open_secret(
+        &self,
+        id: &ClientId,
+        row: &SecretRow,
+    ) -> Result<Option<MacSecret>, DirectoryError> {
+        let digest = SecretDigest::from_stored(&row.digest);
+        let sealed = row.kek_id.as_deref().zip(row.sealed.as_deref());
+        digest
+            .zip(sealed)
+            .map(|(digest, sealed)| MacSecret::open(id, &digest, sealed, &self.encryption))
+            .transpose()
+            .map_err(|source| DirectoryError::Sealed {
+                id: id.clone(),
+                source,
+            })
+    }
+
+    async fn load(&self, conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, DirectoryError> {
+        let Some((metadata, rows)) = clients::find(conn, id).await? else {
+            return Ok(None);
+        };
+        let damaged = |source| DirectoryError::Damaged {
+            id: id.clone(),
+            source,
+        };
+        let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
+        let metadata: ClientMetadata =
+            serde_json::from_value(metadata).map_err(|error| malformed(error.to_string()))?;
+        let mut secrets = Vec::with_capacity(rows.len());
+        for row in rows {
+            secrets.push(KeptSecret {
+                digest: SecretDigest::from_stored(&row.digest)
+                    .ok_or_else(|| malformed("the digest of a secret".into()))?,
+                mac: self.open_secret(id, &row)?,
+                ends_at: row.expires_at,
+            });
+        }
+        Client::new(id.clone(), metadata, secrets)
+            .map(Some)
+            .map_err(damaged)
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, JwsAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 
@@ -22,16 +22,25 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// A secret in the body (RFC 6749 §2.3.1).
     ClientSecretPost,
+    /// A JWT with a MAC under its secret (RFC 7523 §2.2).
+    ClientSecretJwt,
     /// A JWT signed with its private key (RFC 7523 §2.2).
     PrivateKeyJwt,
+    /// A certificate of an authority that we trust, for its name (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// A certificate with one of its keys (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
 }
 
 impl AuthMethod {
     /// Every method, in the order in which the metadata lists them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::ClientSecretBasic,
         Self::ClientSecretPost,
+        Self::ClientSecretJwt,
         Self::PrivateKeyJwt,
+        Self::TlsClientAuth,
+        Self::SelfSignedTlsClientAuth,
         Self::None,
     ];
 
@@ -42,14 +51,32 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
             Self::PrivateKeyJwt => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
     }
 
     /// Whether it rests on a secret that we made.
     #[must_use]
     pub const fn uses_secret(self) -> bool {
-        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+        matches!(
+            self,
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt
+        )
+    }
+
+    /// Whether it rests on the keys that the client registered.
+    #[must_use]
+    pub const fn uses_keys(self) -> bool {
+        matches!(self, Self::PrivateKeyJwt | Self::SelfSignedTlsClientAuth)
+    }
+
+    /// Whether it rests on the certificate of the connection (RFC 8705 §2).
+    #[must_use]
+    pub const fn uses_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 }
 
@@ -85,9 +112,9 @@ pub struct ClientMetadata {
     pub client_name: Option<String>,
     /// How it authenticates.
     pub token_endpoint_auth_method: AuthMethod,
-    /// The one algorithm of its assertions; any of ours that fits its keys when absent.
+    /// The one algorithm of its assertions; any of ours that fits its keys, or its secret, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_endpoint_auth_signing_alg: Option<Algorithm>,
+    pub token_endpoint_auth_signing_alg: Option<JwsAlgorithm>,
     /// The grants that it may use.
     pub grant_types: BTreeSet<GrantType>,
     /// Web or native.
@@ -105,6 +132,22 @@ pub struct ClientMetadata {
     /// Its public keys, by value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
+    /// The subject of its certificate (RFC 8705 §2.1.2): a distinguished name as RFC 4514 writes them. Of this and the four that follow,
+    /// `tls_client_auth` takes exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name in its certificate's `subjectAltName`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An email address there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
     /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Algorithm>,

@@ -1,19 +1,25 @@
-//! Client secrets. They are made here with 256 bits of entropy, so that one SHA-256 is all that a guess must be denied; a slow hash
-//! would buy nothing and cost every request.
+//! Client secrets. They are made here with more than 256 bits of entropy, so that one SHA-256 is all that a guess must be denied; a
+//! slow hash would buy nothing and cost every request. A digest verifies no MAC, so that the secrets of clients that make those are
+//! kept themselves, encrypted.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
+use shared_protocol::client_id::ClientId;
 use shared_protocol::random::{self, Random};
+use shared_protocol::time::Instant;
 use subtle::{Choice, ConstantTimeEq as _};
+use zeroize::Zeroizing;
 
-/// 43 letters and digits hold 256 bits.
-const LENGTH: usize = 43;
+use crate::keys::encryption::{KeyEncryption, Label, OpenError, Sealed};
+
+/// 43 letters and digits would hold 256 bits. HS512 wants 64 bytes (RFC 7518 §3.2).
+const LENGTH: usize = 64;
 
 /// A client secret while it is on its way.
 pub struct ClientSecret(SecretString);
 
 impl ClientSecret {
-    /// A new secret of 256 bits.
+    /// A new secret.
     #[must_use]
     pub fn generate(random: &dyn Random) -> Self {
         Self(random::alphanumeric(LENGTH, random).into())
@@ -31,11 +37,87 @@ impl ClientSecret {
         SecretDigest(Sha256::digest(self.0.expose_secret()).into())
     }
 
+    /// The secret itself, encrypted, for the row of `client` that has its digest.
+    #[must_use]
+    pub fn seal(
+        &self,
+        client: &ClientId,
+        encryption: &KeyEncryption,
+        random: &dyn Random,
+    ) -> Sealed {
+        let digest = self.digest().to_hex();
+        encryption.seal(label(client, &digest), self.expose().as_bytes(), random)
+    }
+
     /// The secret itself, to be shown once.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// What a client's secret is sealed for: whoever can write to the database cannot give it to another client.
+fn label<'a>(client: &'a ClientId, digest: &'a str) -> Label<'a> {
+    Label {
+        purpose: "client secret",
+        parts: [client.as_str(), digest],
+    }
+}
+
+/// A client secret with which MACs are verified.
+pub struct MacSecret(Zeroizing<Vec<u8>>);
+
+impl MacSecret {
+    /// Decrypts what [`ClientSecret::seal`] made.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        client: &ClientId,
+        digest: &SecretDigest,
+        (kek_id, sealed): (&str, &[u8]),
+        encryption: &KeyEncryption,
+    ) -> Result<Self, OpenError> {
+        let digest = digest.to_hex();
+        encryption
+            .open(label(client, &digest), kek_id, sealed)
+            .map(Self)
+    }
+
+    /// Encrypts it under the key-encryption key that is current now.
+    #[must_use]
+    pub fn seal(
+        &self,
+        client: &ClientId,
+        digest: &SecretDigest,
+        encryption: &KeyEncryption,
+        random: &dyn Random,
+    ) -> Sealed {
+        encryption.seal(label(client, &digest.to_hex()), &self.0, random)
+    }
+
+    /// The key of the MAC: the bytes of the secret as the client has it (OpenID Connect Core §10.1).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for MacSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MacSecret(..)")
+    }
+}
+
+/// One of a client's secrets, as it is kept.
+#[derive(Debug)]
+pub struct KeptSecret {
+    /// Its digest.
+    pub digest: SecretDigest,
+    /// The secret itself, of a client that makes MACs with it.
+    pub mac: Option<MacSecret>,
+    /// When it stops working, if ever.
+    pub ends_at: Option<Instant>,
 }
 
 /// SHA-256 of a client secret.
@@ -56,6 +138,10 @@ impl SecretDigest {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether both are of one secret, in constant time.

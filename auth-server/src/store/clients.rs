@@ -14,8 +14,21 @@ use shared_server::web::WebOrigin;
 
 use super::schema::{client_origins as o, client_secrets as s, clients as t};
 
-/// The digest of a secret and when it stops working, if ever.
-pub type SecretRow = (Vec<u8>, Option<Instant>);
+/// A row of `client_secrets`, without whose it is.
+#[derive(Clone, Debug, Queryable)]
+pub struct SecretRow {
+    /// SHA-256 of the secret.
+    pub digest: Vec<u8>,
+    /// When it stops working, if ever.
+    pub expires_at: Option<Instant>,
+    /// The secret itself, encrypted, of a client that makes MACs with it.
+    pub sealed: Option<Vec<u8>>,
+    /// The key that it is encrypted under.
+    pub kek_id: Option<String>,
+}
+
+const SECRET: (s::digest, s::expires_at, s::sealed, s::kek_id) =
+    (s::digest, s::expires_at, s::sealed, s::kek_id);
 
 /// The metadata document of a client, and its secrets.
 pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<(Value, Vec<SecretRow>)>> {
@@ -27,7 +40,7 @@ pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<(Value, Vec<S
     let secrets = s::table
         .filter(s::client_id.eq(id.as_str()))
         .order(s::created_at.desc())
-        .select((s::digest, s::expires_at))
+        .select(SECRET)
         .limit(10);
     Ok(Some((metadata, on!(conn, |c| secrets.load(c))?)))
 }
@@ -77,14 +90,87 @@ pub async fn put(
     Ok(())
 }
 
-/// Adds a secret by its digest.
-pub async fn add_secret(conn: &mut Conn, id: &ClientId, digest: &[u8], now: Instant) -> Result<()> {
+/// Adds a secret by its digest; `sealed`, with the key that it is encrypted under, of a client that makes MACs with it.
+pub async fn add_secret(
+    conn: &mut Conn,
+    id: &ClientId,
+    digest: &[u8],
+    sealed: Option<(&str, &[u8])>,
+    now: Instant,
+) -> Result<()> {
     let insert = diesel::insert_into(s::table).values((
         s::client_id.eq(id.as_str()),
         s::digest.eq(digest),
+        s::sealed.eq(sealed.map(|(_, sealed)| sealed)),
+        s::kek_id.eq(sealed.map(|(kek_id, _)| kek_id)),
         s::created_at.eq(now),
     ));
     on!(conn, |c| insert.execute(c)).map(drop)
+}
+
+/// Forgets what was sealed of a client's secrets; their digests stay.
+pub async fn wipe_sealed_secrets(conn: &mut Conn, id: &ClientId) -> Result<()> {
+    let sealed = s::table
+        .filter(s::client_id.eq(id.as_str()))
+        .filter(s::sealed.is_not_null());
+    let update =
+        diesel::update(sealed).set((s::sealed.eq(None::<Vec<u8>>), s::kek_id.eq(None::<String>)));
+    on!(conn, |c| update.execute(c)).map(drop)
+}
+
+/// Deletes the secrets of which only the digest is there.
+pub async fn drop_unsealed_secrets(conn: &mut Conn, id: &ClientId) -> Result<()> {
+    let unsealed = s::table
+        .filter(s::client_id.eq(id.as_str()))
+        .filter(s::sealed.is_null());
+    let delete = diesel::delete(unsealed);
+    on!(conn, |c| delete.execute(c)).map(drop)
+}
+
+/// Deletes all secrets of a client.
+pub async fn drop_secrets(conn: &mut Conn, id: &ClientId) -> Result<()> {
+    let delete = diesel::delete(s::table.filter(s::client_id.eq(id.as_str())));
+    on!(conn, |c| delete.execute(c)).map(drop)
+}
+
+/// Whether a client has any secret.
+pub async fn has_secret(conn: &mut Conn, id: &ClientId) -> Result<bool> {
+    let of_client = s::table.filter(s::client_id.eq(id.as_str()));
+    let found = diesel::select(exists(of_client));
+    on!(conn, |c| found.get_result(c))
+}
+
+/// A few secrets, with whose they are, that are encrypted under another key than `kek_id`.
+pub async fn sealed_under_others(
+    conn: &mut Conn,
+    kek_id: &str,
+    limit: i64,
+) -> Result<Vec<(String, SecretRow)>> {
+    let others = s::table
+        .filter(s::kek_id.is_not_null())
+        .filter(s::kek_id.ne(kek_id))
+        .order((s::client_id, s::digest))
+        .select((s::client_id, SECRET))
+        .limit(limit);
+    on!(conn, |c| others.load(c))
+}
+
+/// Puts a secret, encrypted anew, in place of what `row` has. `false` if somebody changed it in the meantime.
+pub async fn reseal_secret(
+    conn: &mut Conn,
+    id: &str,
+    row: &SecretRow,
+    kek_id: &str,
+    sealed: &[u8],
+) -> Result<bool> {
+    let update = diesel::update(
+        s::table
+            .filter(s::client_id.eq(id))
+            .filter(s::digest.eq(&row.digest))
+            .filter(s::sealed.eq(&row.sealed)),
+    )
+    .set((s::sealed.eq(sealed), s::kek_id.eq(kek_id)));
+    Ok(on!(conn, |c| update.execute(c))? == 1)
 }
 
 /// Lets the secrets that have no end yet, or a later one, end at `at`.

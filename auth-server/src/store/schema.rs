@@ -17,6 +17,8 @@ diesel::table! {
         digest -> Binary,
         created_at -> BigInt,
         expires_at -> Nullable<BigInt>,
+        sealed -> Nullable<Binary>,
+        kek_id -> Nullable<Text>,
     }
 }
 

@@ -8,6 +8,8 @@ mod authorize;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
 mod code_grant;
@@ -31,6 +33,8 @@ mod introspection;
 mod key_rotation;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod mtls;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]

@@ -160,7 +160,7 @@ async fn fill(scene: &Scene, store: &Store) {
     }
     let client = TestServer::client_id(&scene.app);
     for digest in [b"ended", b"still"] {
-        clients::add_secret(conn, &client, digest, END)
+        clients::add_secret(conn, &client, digest, None, END)
             .await
             .unwrap();
         if digest == b"ended" {

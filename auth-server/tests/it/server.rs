@@ -31,6 +31,8 @@ pub(crate) const OTHER_API: &str = "https://other.example/v1";
 pub(crate) struct TestServer {
     pub(crate) issuer: String,
     pub(crate) operations: String,
+    /// Where clients are asked for certificates.
+    pub(crate) mtls: Option<String>,
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) records: Records,
     pub(crate) codes: Codes,
@@ -125,6 +127,12 @@ impl TestServer {
             config.issuer = format!("http://{address}").parse().unwrap();
         }
         let path = config.issuer.path().to_owned();
+        let by_certificate = Listener::bind(&config.mtls.listen).await.unwrap();
+        let mtls = by_certificate.addresses().first().map(|address| {
+            let url = format!("https://localhost:{}{path}", address.port());
+            config.mtls.url = Some(url.parse().unwrap());
+            url
+        });
         let world = World {
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
@@ -135,10 +143,12 @@ impl TestServer {
             .unwrap();
         let (records, codes) = (server.records.clone(), server.codes.clone());
         let operations_address = operations.addresses()[0];
+        let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));
         Self {
             issuer: format!("http://{address}{path}"),
             operations: format!("http://{operations_address}"),
+            mtls,
             clock,
             records,
             codes,

@@ -4,6 +4,7 @@
 mod json;
 mod jwk;
 mod jwt;
+mod mac;
 mod memory;
 mod signing_key;
 
@@ -12,7 +13,8 @@ use std::str::FromStr;
 
 pub use json::{InvalidJson, object};
 pub use jwk::{InvalidJwk, JwkSet, KeyId, PublicJwk, Thumbprint};
-pub use jwt::{Audience, Claims, JwtError, JwtKind, UnverifiedJwt, sign_jwt};
+pub use jwt::{Audience, Claims, EitherJwt, JwtError, JwtKind, UnverifiedJwt, sign_jwt};
+pub use mac::{JwsAlgorithm, MacAlgorithm, UnknownJwsAlgorithm};
 pub use memory::VerifiedTokens;
 pub use signing_key::{InvalidSigningKey, Pkcs8, SignError, Signer, SigningKey};
 

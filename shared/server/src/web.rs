@@ -1,6 +1,7 @@
 //! HTTP as both servers speak it: the listener and its limits, what surrounds every request, problems, health, shutdown.
 
 mod client_address;
+mod client_certificate;
 mod cors;
 mod edge;
 mod health;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::client_address::{ClientAddress, ForwardedBy, InvalidNetwork, Network, Proxies};
+pub use self::client_certificate::{ClientCertificate, InvalidClientCertificate};
 pub use self::cors::{Cors, InvalidOrigin, WebOrigin};
 pub use self::edge::{Edge, EdgeError, EdgeSettings};
 pub use self::health::Health;
@@ -31,7 +33,7 @@ pub use self::listener::{BindError, Listener, serve};
 pub use self::problem::Problem;
 pub use self::request_id::RequestId;
 pub use self::shutdown::{Shutdown, uninterrupted};
-pub use self::tls::{TlsError, TlsSettings};
+pub use self::tls::{MtlsSettings, TlsError, TlsSettings};
 use crate::config::Mistake;
 
 /// How much one client may ask of us, and for how long. A section of the configuration.

@@ -206,6 +206,13 @@ impl PublicJwk {
         self.kid.as_ref()
     }
 
+    /// Whether both are one key, whatever they are called and meant for. Each key has one form of its parameters: base64url without bits
+    /// behind the end, numbers without leading zeros.
+    #[must_use]
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.parameters == other.parameters
+    }
+
     /// Whether a signature under `alg` may be verified with this key: its `alg` is that one, or it names none and its type
     /// fits (RFC 8725 §3.1).
     #[must_use]

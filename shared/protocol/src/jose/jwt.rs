@@ -1,12 +1,16 @@
 //! JSON Web Tokens in the compact form (RFC 7519, RFC 7515 §7.1): read with suspicion, written in one way.
 
+use std::str::FromStr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Algorithm, JwkSet, KeyId, PublicJwk, SignError, Signer, json};
+use super::{
+    Algorithm, JwkSet, JwsAlgorithm, KeyId, MacAlgorithm, PublicJwk, SignError, Signer, json,
+};
 
 /// The longest token that is looked at, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -74,9 +78,10 @@ pub enum JwtError {
     Claims,
 }
 
-/// A JWT whose signature nobody has checked yet. Its kind, algorithm and form are as asked.
-pub struct UnverifiedJwt<'a> {
-    alg: Algorithm,
+/// A JWT whose signature nobody has checked yet. Its kind, algorithm and form are as asked. Only keys of the kind that `A` needs can
+/// verify it (RFC 8725 §3.1).
+pub struct UnverifiedJwt<'a, A = Algorithm> {
+    alg: A,
     kid: Option<KeyId>,
     signing_input: &'a str,
     signature: &'a str,
@@ -95,6 +100,91 @@ impl<'a> UnverifiedJwt<'a> {
     /// # Errors
     /// [`JwtError`] for any form but that.
     pub fn parse(token: &'a str, kind: JwtKind) -> Result<Self, JwtError> {
+        Self::read(token, kind)
+    }
+
+    /// The claims, if one of the set's keys made the signature, and which key it was.
+    ///
+    /// # Errors
+    /// [`JwtError::UnknownKey`] when no key fits, [`JwtError::Signature`] when none verifies.
+    pub fn verify(self, keys: &JwkSet) -> Result<(Claims, PublicJwk), JwtError> {
+        let mut error = JwtError::UnknownKey;
+        // Without `kid` every fitting key is tried; a handful bounds what a stranger can make us compute.
+        for key in keys.candidates(self.kid.as_ref(), self.alg).take(8) {
+            if key.verify(self.signing_input.as_bytes(), self.signature, self.alg) {
+                return Ok((Claims(self.claims), key.clone()));
+            }
+            error = JwtError::Signature;
+        }
+        Err(error)
+    }
+}
+
+impl UnverifiedJwt<'_, MacAlgorithm> {
+    /// The claims, if one of these secrets made the MAC (RFC 7518 §3.2).
+    ///
+    /// # Errors
+    /// [`JwtError::UnknownKey`] when there is none that is long enough, [`JwtError::Signature`] when none verifies.
+    pub fn verify<'s>(
+        self,
+        secrets: impl IntoIterator<Item = &'s [u8]>,
+    ) -> Result<Claims, JwtError> {
+        let tag = URL_SAFE_NO_PAD
+            .decode(self.signature)
+            .map_err(|_| JwtError::Malformed)?;
+        let mut error = JwtError::UnknownKey;
+        for secret in secrets {
+            if !self.alg.takes(secret) {
+                continue;
+            }
+            if self
+                .alg
+                .verifies(secret, self.signing_input.as_bytes(), &tag)
+            {
+                return Ok(Claims(self.claims));
+            }
+            error = JwtError::Signature;
+        }
+        Err(error)
+    }
+}
+
+/// A JWT whose signature nobody has checked yet, of a kind that keys or shared secrets may vouch for.
+pub enum EitherJwt<'a> {
+    /// Only public keys verify it.
+    Signed(UnverifiedJwt<'a>),
+    /// Only shared secrets verify it.
+    Mac(UnverifiedJwt<'a, MacAlgorithm>),
+}
+
+impl<'a> EitherJwt<'a> {
+    /// Reads a compact JWS of one kind, as [`UnverifiedJwt::parse`] does.
+    ///
+    /// # Errors
+    /// [`JwtError`] for any form but that.
+    pub fn parse(token: &'a str, kind: JwtKind) -> Result<Self, JwtError> {
+        let jwt = UnverifiedJwt::<JwsAlgorithm>::read(token, kind)?;
+        Ok(match jwt.alg {
+            JwsAlgorithm::Signature(alg) => Self::Signed(jwt.of(alg)),
+            JwsAlgorithm::Mac(alg) => Self::Mac(jwt.of(alg)),
+        })
+    }
+
+    /// A claim that nobody has vouched for: good for choosing whose keys to try, and nothing else.
+    #[must_use]
+    pub fn unverified_text(&self, claim: &str) -> Option<&str> {
+        match self {
+            Self::Signed(jwt) => jwt.unverified_text(claim),
+            Self::Mac(jwt) => jwt.unverified_text(claim),
+        }
+    }
+}
+
+impl<'a, A: Copy> UnverifiedJwt<'a, A> {
+    fn read(token: &'a str, kind: JwtKind) -> Result<Self, JwtError>
+    where
+        A: FromStr,
+    {
         if token.len() > MAX_BYTES {
             return Err(JwtError::Malformed);
         }
@@ -133,7 +223,7 @@ impl<'a> UnverifiedJwt<'a> {
 
     /// The algorithm of the header.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> A {
         self.alg
     }
 
@@ -149,20 +239,15 @@ impl<'a> UnverifiedJwt<'a> {
         self.claims.get(claim)?.as_str()
     }
 
-    /// The claims, if one of the set's keys made the signature, and which key it was.
-    ///
-    /// # Errors
-    /// [`JwtError::UnknownKey`] when no key fits, [`JwtError::Signature`] when none verifies.
-    pub fn verify(self, keys: &JwkSet) -> Result<(Claims, PublicJwk), JwtError> {
-        let mut error = JwtError::UnknownKey;
-        // Without `kid` every fitting key is tried; a handful bounds what a stranger can make us compute.
-        for key in keys.candidates(self.kid.as_ref(), self.alg).take(8) {
-            if key.verify(self.signing_input.as_bytes(), self.signature, self.alg) {
-                return Ok((Claims(self.claims), key.clone()));
-            }
-            error = JwtError::Signature;
+    /// The same token with its algorithm narrowed to one family.
+    fn of<B>(self, alg: B) -> UnverifiedJwt<'a, B> {
+        UnverifiedJwt {
+            alg,
+            kid: self.kid,
+            signing_input: self.signing_input,
+            signature: self.signature,
+            claims: self.claims,
         }
-        Err(error)
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Proxies {
     pub trusted: Vec<Network>,
     /// The header that they write; any other is ignored. No default: one that they pass on is their clients' to write.
     pub header: Option<ForwardedBy>,
+    /// Whether they end TLS, ask clients for certificates, and tell of them in `Client-Cert` and `Client-Cert-Chain` (RFC 9440), which they
+    /// take off what clients send. Default no.
+    pub client_certificates: bool,
 }
 
 /// Where proxies write who asked them.

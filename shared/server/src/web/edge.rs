@@ -12,7 +12,9 @@ use shared_protocol::time::Clock;
 
 use super::places::Places;
 use super::tls::Tls;
-use super::{ClientAddress, Problem, Proxies, TlsError, TlsSettings};
+use super::{
+    ClientAddress, MtlsSettings, Problem, Proxies, TlsError, TlsSettings, client_certificate,
+};
 use crate::config::Mistake;
 
 /// What an edge is made from.
@@ -77,6 +79,12 @@ impl EdgeSettings<'_> {
                 "say which header the trusted proxies write, \"forwarded\" or \"x_forwarded_for\": the other they pass on as clients wrote it",
             ));
         }
+        if self.proxies.client_certificates && self.proxies.trusted.is_empty() {
+            mistakes.push(Mistake::together(
+                "proxies.client_certificates",
+                "there is no proxy that could tell of certificates; name those that do in proxies.trusted, or take it out",
+            ));
+        }
         if production && !self.tells_clients_apart() {
             mistakes.push(Mistake::together(
                 "tls.certificate",
@@ -114,6 +122,29 @@ impl Edge {
             bodies: Places::default(),
             metrics,
         })))
+    }
+
+    /// The edge of another listener of the same server, which asks clients for certificates.
+    ///
+    /// # Errors
+    /// As [`Edge::open`].
+    pub fn asking_clients(
+        &self,
+        settings: MtlsSettings<'_>,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Self, EdgeError> {
+        Ok(Self(Arc::new(Parts {
+            tls: Some(Tls::asking_clients(&settings, clock, registry)?),
+            proxies: self.0.proxies.clone(),
+            metrics: self.0.metrics.clone(),
+            // Requests are counted where the routes are, which is the other edge.
+            ..Parts::default()
+        })))
+    }
+
+    pub(super) fn certify(&self, request: &mut Request) -> Result<(), Problem> {
+        client_certificate::certify(request, &self.0.proxies)
     }
 
     pub(super) fn tls(&self) -> Option<&Tls> {
@@ -173,6 +204,7 @@ impl fmt::Debug for Edge {
 }
 
 /// Whom the edge turned away.
+#[derive(Clone)]
 struct EdgeMetrics {
     shed: IntCounter,
     refused: IntCounter,

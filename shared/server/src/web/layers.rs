@@ -119,7 +119,9 @@ async fn surround(
     // (RFC 9112 §6.1): nothing that follows such a body is ever taken for a request.
     let close = request.headers().contains_key(header::TRANSFER_ENCODING);
     let allowed = pages.allowed(request.headers()).await;
-    let response = if allowed.is_some() && cors::is_preflight(&request) {
+    let response = if let Err(refused) = observed.edge.certify(&mut request) {
+        refused.into_response()
+    } else if allowed.is_some() && cors::is_preflight(&request) {
         cors::preflight()
     } else {
         let room = Room {

@@ -28,7 +28,7 @@ use tower::Service;
 
 use super::patience::Patience;
 use super::places::Places;
-use super::{Edge, Limits, Shutdown};
+use super::{ClientCertificate, Edge, Limits, Shutdown};
 
 /// Header fields of one HTTP/1.1 request; more is 431.
 const HEADER_FIELDS: usize = 64;
@@ -149,7 +149,7 @@ impl Listener {
 }
 
 /// Serves `app` until `shutdown` triggers, then lets requests in flight finish, and returns. Requests carry
-/// `ConnectInfo<SocketAddr>`, the address of the peer.
+/// `ConnectInfo<SocketAddr>`, the address of the peer, and its [`ClientCertificate`], if it was asked for one and presented it.
 pub async fn serve(listener: Listener, app: Router, limits: &Limits, shutdown: Shutdown) {
     let edge = listener.edge.clone();
     let served = Arc::new(Served {
@@ -273,11 +273,13 @@ impl Served {
         // Answers are small; waiting to fill a packet only delays them. A socket that refuses is served all the same.
         let _ = stream.set_nodelay(true);
         match self.edge.tls() {
-            None => self.converse(stream, peer).await,
+            None => self.converse(stream, peer, None).await,
             Some(tls) => {
                 let accepted = self.closing.run_until_cancelled(tls.accept(stream)).await;
                 if let Some(Some(stream)) = accepted {
-                    self.converse(stream, peer).await;
+                    let chain = stream.get_ref().1.peer_certificates();
+                    let certificate = chain.and_then(ClientCertificate::new);
+                    self.converse(stream, peer, certificate).await;
                 }
             }
         }
@@ -287,11 +289,15 @@ impl Served {
         &self,
         stream: I,
         peer: SocketAddr,
+        certificate: Option<ClientCertificate>,
     ) {
         let stream = Patience::new(stream, self.limits.header_read, self.limits.request);
         let progress = Arc::<AtomicU64>::default();
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
             progress.fetch_add(1, Ordering::Relaxed);
             // A router is always ready.
             let answered = self.app.clone().call(request);

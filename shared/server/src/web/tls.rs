@@ -1,8 +1,9 @@
 //! TLS 1.3 and 1.2 by rustls, with a certificate that is read again when its files change.
 
 mod certificate;
+mod clients;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 pub use self::certificate::TlsError;
 use self::certificate::{Current, Digest, Files};
+use self::clients::AnyCertificate;
 use super::EdgeError;
 use crate::config::Mistake;
 
@@ -102,6 +104,19 @@ impl TlsSettings {
     }
 }
 
+/// A listener that asks clients for certificates (RFC 8705 §2), and takes them without one too.
+#[derive(Clone, Copy, Debug)]
+pub struct MtlsSettings<'a> {
+    /// The section of the configuration that names certificate and key.
+    pub section: &'static str,
+    /// Its certificate, as [`TlsSettings::certificate`].
+    pub certificate: &'a Path,
+    /// Its key, as [`TlsSettings::key`].
+    pub key: &'a Path,
+    /// How long handshakes may take, and how often the files are looked at.
+    pub tls: &'a TlsSettings,
+}
+
 /// The end of TLS of one listener.
 pub(super) struct Tls {
     acceptor: TlsAcceptor,
@@ -139,16 +154,44 @@ impl Tls {
             return Ok(None);
         };
         let files = Files {
+            section: "tls",
             certificate: certificate.clone(),
             key: key.clone(),
         };
-        let metrics = Metrics::register(registry)?;
+        let nobody = WebPkiClientVerifier::no_client_auth();
+        let metrics = Metrics::register(registry, "server")?;
+        Self::of(files, nobody, settings, clock, metrics).map(Some)
+    }
+
+    /// Reads the files of a listener that asks clients for certificates.
+    pub(super) fn asking_clients(
+        settings: &MtlsSettings<'_>,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Self, EdgeError> {
+        let files = Files {
+            section: settings.section,
+            certificate: settings.certificate.to_owned(),
+            key: settings.key.to_owned(),
+        };
+        let metrics = Metrics::register(registry, "mtls")?;
+        let anybody = Arc::new(AnyCertificate::default());
+        Self::of(files, anybody, settings.tls, clock, metrics)
+    }
+
+    fn of(
+        files: Files,
+        clients: Arc<dyn ClientCertVerifier>,
+        settings: &TlsSettings,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Result<Self, EdgeError> {
         let pem = files.read()?;
         let pair = pem.pair(&files, clock.now())?;
         metrics.not_after.set(pair.not_after);
         let current = Arc::new(Current::new(pair.certified));
-        let config = protocol(&current, WebPkiClientVerifier::no_client_auth())?;
-        Ok(Some(Self {
+        let config = protocol(&current, clients)?;
+        Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             handshake: settings.handshake,
             reload: settings.reload,
@@ -160,7 +203,7 @@ impl Tls {
             }),
             clock,
             metrics,
-        }))
+        })
     }
 
     /// The handshake, if it succeeds in time.
@@ -230,7 +273,8 @@ impl Tls {
     }
 }
 
-/// `clients` says what is asked of clients: nothing here; a listener for client certificates gives another.
+/// `clients` says what is asked of clients: nothing, or any certificate. Nobody is sent tickets for early data (0-RTT), which anyone
+/// could replay. A session that is resumed keeps the certificate of its first handshake, which is judged with each request.
 fn protocol(
     current: &Arc<Current>,
     clients: Arc<dyn ClientCertVerifier>,
@@ -252,18 +296,19 @@ struct Metrics {
 }
 
 impl Metrics {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let by_outcome = |name, help| IntCounterVec::new(Opts::new(name, help), &["outcome"]);
+    fn register(registry: &Registry, listener: &str) -> Result<Self, prometheus::Error> {
+        let opts = |name, help| Opts::new(name, help).const_label("listener", listener);
+        let by_outcome = |name, help| IntCounterVec::new(opts(name, help), &["outcome"]);
         let metrics = Self {
             handshakes: by_outcome("tls_handshakes_total", "TLS handshakes, by outcome.")?,
             reloads: by_outcome(
                 "tls_certificate_reloads_total",
                 "Changes of the certificate's files, by outcome.",
             )?,
-            not_after: IntGauge::new(
+            not_after: IntGauge::with_opts(opts(
                 "tls_certificate_not_after_timestamp_seconds",
                 "When the certificate in use expires.",
-            )?,
+            ))?,
         };
         registry.register(Box::new(metrics.handshakes.clone()))?;
         registry.register(Box::new(metrics.reloads.clone()))?;

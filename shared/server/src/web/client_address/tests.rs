@@ -8,6 +8,7 @@ fn proxies(header: ForwardedBy) -> Proxies {
             .map(|raw| raw.parse().unwrap())
             .to_vec(),
         header: Some(header),
+        ..Proxies::default()
     }
 }
 

@@ -231,6 +231,7 @@ async fn threat_21_what_strangers_forward_changes_nothing() {
         let proxies = Proxies {
             trusted: vec![trusted.parse().unwrap()],
             header: Some(ForwardedBy::Forwarded),
+            ..Proxies::default()
         };
         let server = behind(plain(&NO_TLS(), &proxies), app.clone(), Limits::default()).await;
         let answer = server.says(&get("/", garbage)).await;

@@ -31,7 +31,7 @@ pub enum TlsError {
     #[error("{setting}: {} cannot be read ({source}); name a PEM file that this program may read", .path.display())]
     Unreadable {
         /// The setting that names it.
-        setting: &'static str,
+        setting: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -41,27 +41,27 @@ pub enum TlsError {
     #[error("{setting}: {} is larger than 1 MiB; name a PEM file", .path.display())]
     TooLarge {
         /// The setting that names it.
-        setting: &'static str,
+        setting: String,
         /// The file.
         path: PathBuf,
     },
     /// There is no certificate in the file.
-    #[error("tls.certificate: {} holds no certificate; name a PEM file with the certificate first, then those between it and the root", .0.display())]
-    NoCertificate(PathBuf),
+    #[error("{}.certificate: {} holds no certificate; name a PEM file with the certificate first, then those between it and the root", .0, .1.display())]
+    NoCertificate(&'static str, PathBuf),
     /// There is no key in the file.
-    #[error("tls.key: {} holds no private key; name a PEM file with the key that the certificate was issued for, not encrypted", .0.display())]
-    NoKey(PathBuf),
+    #[error("{}.key: {} holds no private key; name a PEM file with the key that the certificate was issued for, not encrypted", .0, .1.display())]
+    NoKey(&'static str, PathBuf),
     /// Key and certificate are not a pair, or of a kind that is not spoken.
     #[error(
-        "tls.key and tls.certificate do not belong together or cannot be used ({0}); name the key that the first certificate of the file was issued for"
+        "{0}.key and {0}.certificate do not belong together or cannot be used ({1}); name the key that the first certificate of the file was issued for"
     )]
-    NoPair(rustls::Error),
+    NoPair(&'static str, #[source] rustls::Error),
     /// Clients would refuse it.
-    #[error("tls.certificate: {} expired; renew it", .0.display())]
-    Expired(PathBuf),
+    #[error("{}.certificate: {} expired; renew it", .0, .1.display())]
+    Expired(&'static str, PathBuf),
     /// Clients would refuse it.
-    #[error("tls.certificate: {} is not valid yet; use it later, or set this machine's clock", .0.display())]
-    NotYet(PathBuf),
+    #[error("{}.certificate: {} is not valid yet; use it later, or set this machine's clock", .0, .1.display())]
+    NotYet(&'static str, PathBuf),
     /// The provider speaks neither TLS 1.2 nor 1.3.
     #[error("TLS cannot be spoken")]
     Protocol(#[source] rustls::Error),
@@ -70,6 +70,8 @@ pub enum TlsError {
 /// Where both are.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
+    /// The section of the configuration that names them.
+    pub(super) section: &'static str,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
 }
@@ -91,15 +93,16 @@ impl Files {
     /// Blocks.
     pub(super) fn read(&self) -> Result<Pem, TlsError> {
         Ok(Pem {
-            certificate: read("tls.certificate", &self.certificate)?,
-            key: Zeroizing::new(read("tls.key", &self.key)?),
+            certificate: read(self.section, "certificate", &self.certificate)?,
+            key: Zeroizing::new(read(self.section, "key", &self.key)?),
         })
     }
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(section: &str, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let setting = || format!("{section}.{key}");
     let unreadable = |source| TlsError::Unreadable {
-        setting,
+        setting: setting(),
         path: path.to_owned(),
         source,
     };
@@ -110,7 +113,7 @@ fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
         return Err(TlsError::TooLarge {
-            setting,
+            setting: setting(),
             path: path.to_owned(),
         });
     }
@@ -130,7 +133,7 @@ impl Pem {
 
     /// The pair, if both belong together and the certificate is valid `now`.
     pub(super) fn pair(&self, files: &Files, now: Instant) -> Result<Pair, TlsError> {
-        let no_certificate = || TlsError::NoCertificate(files.certificate.clone());
+        let no_certificate = || TlsError::NoCertificate(files.section, files.certificate.clone());
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
             .map_err(|_| no_certificate())?;
@@ -141,15 +144,15 @@ impl Pem {
             |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs());
         let not_after = seconds(validity.not_after).unwrap_or(i64::MAX);
         if not_after < now.as_secs() {
-            return Err(TlsError::Expired(files.certificate.clone()));
+            return Err(TlsError::Expired(files.section, files.certificate.clone()));
         }
         if seconds(validity.not_before).unwrap_or(i64::MAX) > now.as_secs() {
-            return Err(TlsError::NotYet(files.certificate.clone()));
+            return Err(TlsError::NotYet(files.section, files.certificate.clone()));
         }
         let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| TlsError::NoKey(files.key.clone()))?;
+            .map_err(|_| TlsError::NoKey(files.section, files.key.clone()))?;
         let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-            .map_err(TlsError::NoPair)?;
+            .map_err(|why| TlsError::NoPair(files.section, why))?;
         Ok(Pair {
             certified,
             not_after,

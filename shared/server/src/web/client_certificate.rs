@@ -1,0 +1,180 @@
+//! The certificate whose key a client proved to hold: by the handshake of its connection, or by word of a proxy that ended TLS before us
+//! (RFC 9440). Nothing else about it has been judged.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
+
+use super::{Problem, Proxies};
+
+/// RFC 9440 §2.2.
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+/// RFC 9440 §2.3.
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+
+/// Certificates between a client's and a root. A chain is three or four long; each costs a signature to verify.
+const MOST_BETWEEN: usize = 8;
+/// Bytes of one certificate.
+const LARGEST: usize = 16 * 1024;
+
+/// What a client presented, its own certificate first: an extension of its requests. Clones share it.
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<Presented>);
+
+struct Presented {
+    leaf: CertificateDer<'static>,
+    between: Vec<CertificateDer<'static>>,
+    digest: [u8; 32],
+}
+
+/// Why the headers of a proxy tell of no certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidClientCertificate {
+    /// A chain of nothing.
+    #[error("Client-Cert-Chain without Client-Cert")]
+    NoLeaf,
+    /// `Client-Cert` more than once.
+    #[error("Client-Cert more than once")]
+    Twice,
+    /// Not what RFC 8941 §3.3.5 writes.
+    #[error("not a byte sequence as RFC 8941 writes it")]
+    ByteSequence,
+    /// More or larger ones than anybody needs.
+    #[error("too many certificates, or too large ones")]
+    TooMuch,
+}
+
+impl ClientCertificate {
+    /// What a client presented, if that is within bounds: its own certificate, then those between it and a root.
+    #[must_use]
+    pub fn new(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (leaf, between) = chain.split_first()?;
+        if between.len() > MOST_BETWEEN || chain.iter().any(|one| one.len() > LARGEST) {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for certificate in chain {
+            digest.update((certificate.len() as u64).to_be_bytes());
+            digest.update(certificate);
+        }
+        Some(Self(Arc::new(Presented {
+            leaf: leaf.clone().into_owned(),
+            between: between.iter().map(|one| one.clone().into_owned()).collect(),
+            digest: digest.finalize().into(),
+        })))
+    }
+
+    /// The client's own.
+    #[must_use]
+    pub fn leaf(&self) -> &CertificateDer<'static> {
+        &self.0.leaf
+    }
+
+    /// Those between it and a root, in no order that could be relied on.
+    #[must_use]
+    pub fn between(&self) -> &[CertificateDer<'static>] {
+        &self.0.between
+    }
+
+    /// SHA-256 of all of them: what a judgement of them may be remembered by.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.0.digest
+    }
+
+    /// What a proxy says (RFC 9440 §2.2, §2.3).
+    fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, InvalidClientCertificate> {
+        let mut leaves = headers.get_all(CLIENT_CERT).iter();
+        let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
+            return if headers.contains_key(CLIENT_CERT) {
+                Err(InvalidClientCertificate::Twice)
+            } else if headers.contains_key(CLIENT_CERT_CHAIN) {
+                Err(InvalidClientCertificate::NoLeaf)
+            } else {
+                Ok(None)
+            };
+        };
+        let mut chain = vec![byte_sequence(leaf.as_bytes())?];
+        for line in headers.get_all(CLIENT_CERT_CHAIN) {
+            for member in line.as_bytes().split(|&byte| byte == b',') {
+                if chain.len() > MOST_BETWEEN {
+                    return Err(InvalidClientCertificate::TooMuch);
+                }
+                chain.push(byte_sequence(member)?);
+            }
+        }
+        let presented = Self::new(&chain).ok_or(InvalidClientCertificate::TooMuch)?;
+        Ok(Some(presented))
+    }
+}
+
+/// A byte sequence without parameters (RFC 8941 §3.3.5), in the one form of base64 that it is written in: with padding, and no bit
+/// behind the last byte.
+fn byte_sequence(raw: &[u8]) -> Result<CertificateDer<'static>, InvalidClientCertificate> {
+    let space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let begin = raw.iter().position(|byte| !space(byte)).unwrap_or_default();
+    let end = raw
+        .iter()
+        .rposition(|byte| !space(byte))
+        .map_or(begin, |last| last + 1);
+    raw.get(begin..end)
+        .and_then(|raw| raw.strip_prefix(b":")?.strip_suffix(b":"))
+        .filter(|inside| !inside.is_empty())
+        .and_then(|inside| STANDARD.decode(inside).ok())
+        .map(CertificateDer::from)
+        .ok_or(InvalidClientCertificate::ByteSequence)
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate").finish_non_exhaustive()
+    }
+}
+
+/// Takes the certificate from where it is to be believed. A proxy that tells of its clients' certificates may have one of its own, which is
+/// none of theirs.
+///
+/// # Errors
+/// 400 to whoever writes a proxy's headers and is none, so that a mistake in the set-up of proxies shows and is not taken for a client
+/// without a certificate; and to a proxy that writes them wrongly.
+pub(super) fn certify(request: &mut Request, proxies: &Proxies) -> Result<(), Problem> {
+    let headers = request.headers();
+    let told = headers.contains_key(CLIENT_CERT) || headers.contains_key(CLIENT_CERT_CHAIN);
+    if !told && !proxies.client_certificates {
+        return Ok(());
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if !(proxies.client_certificates && peer.is_some_and(|peer| proxies.trust(peer.0.ip()))) {
+        return if told {
+            Err(refused(
+                "Client-Cert and Client-Cert-Chain are taken of trusted proxies alone",
+            ))
+        } else {
+            Ok(())
+        };
+    }
+    let presented = ClientCertificate::from_headers(headers).map_err(|error| {
+        tracing::warn!(%error, "a trusted proxy tells of no certificate");
+        refused("Client-Cert or Client-Cert-Chain is malformed")
+    })?;
+    let extensions = request.extensions_mut();
+    match presented {
+        Some(presented) => extensions.insert(presented),
+        None => extensions.remove::<ClientCertificate>(),
+    };
+    Ok(())
+}
+
+fn refused(why: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "client-certificate", why)
+}
+
+#[cfg(test)]
+mod tests;
