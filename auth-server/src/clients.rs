@@ -6,6 +6,7 @@ pub mod directory;
 mod metadata;
 pub mod redirect_uri;
 pub mod secret;
+pub mod url;
 
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
