@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use shared_protocol::issuer::Issuer;
 use shared_server::db::DatabaseConfig;
 use shared_server::ephemeral::EphemeralConfig;
+use shared_server::outbound::OutboundSettings;
 use shared_server::rate_limits::{Rate, RateLimitsConfig};
 use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
@@ -70,6 +71,8 @@ pub struct Config {
     pub rate_limits: RateLimitsConfig,
     /// How many failures of clients to authenticate are suffered.
     pub client_authentication: ClientAuthenticationConfig,
+    /// What it may fetch.
+    pub outbound: OutboundSettings,
     /// Signing keys.
     pub keys: KeysConfig,
     /// The authorization endpoint.
@@ -105,6 +108,7 @@ impl Default for Config {
             ephemeral: EphemeralConfig::with_prefix("auth"),
             rate_limits: RateLimitsConfig::default(),
             client_authentication: ClientAuthenticationConfig::default(),
+            outbound: OutboundSettings::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
             sessions: SessionsConfig::default(),
@@ -124,7 +128,9 @@ impl Config {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.server.problems();
         let edge = self.edge().mistakes(self.mode == Mode::Production);
+        let outbound = self.outbound.mistakes(self.mode == Mode::Production);
         let mistakes = edge.into_iter().chain(self.limits.mistakes());
+        let mistakes = mistakes.chain(outbound);
         problems.extend(mistakes.map(|mistake| mistake.to_string()));
         if self.nodes > 1 && self.ephemeral.url.expose_secret() == "memory" {
             problems.push("ephemeral.url is `memory` but nodes is more than 1: nodes share state through Redis".into());

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use self::certificate::TlsError;
+pub(crate) use self::certificate::read_pem;
 use self::certificate::{Current, Digest, Files};
 use super::EdgeError;
 use crate::config::Mistake;

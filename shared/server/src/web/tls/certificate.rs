@@ -91,13 +91,14 @@ impl Files {
     /// Blocks.
     pub(super) fn read(&self) -> Result<Pem, TlsError> {
         Ok(Pem {
-            certificate: read("tls.certificate", &self.certificate)?,
-            key: Zeroizing::new(read("tls.key", &self.key)?),
+            certificate: read_pem("tls.certificate", &self.certificate)?,
+            key: Zeroizing::new(read_pem("tls.key", &self.key)?),
         })
     }
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+/// The bytes of a file that should hold PEM.
+pub(crate) fn read_pem(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |source| TlsError::Unreadable {
         setting,
         path: path.to_owned(),
