@@ -3,10 +3,14 @@
 pub mod assertion;
 pub mod authenticate;
 pub mod directory;
+pub mod jwks_uri;
 mod metadata;
 pub mod redirect_uri;
 pub mod secret;
+pub mod sites;
 pub mod url;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
@@ -16,6 +20,7 @@ use shared_protocol::time::Instant;
 pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use self::redirect_uri::VerifiedRedirectUri;
 use self::secret::SecretDigest;
+use self::url::ClientUrl;
 use crate::accounts::AccountId;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
@@ -30,13 +35,21 @@ pub enum InvalidClientMetadata {
     )]
     PublicClientCredentials,
     /// `private_key_jwt` without a key that fits.
-    #[error("private_key_jwt needs `jwks` with a public key of the assertion's algorithm")]
+    #[error(
+        "private_key_jwt needs `jwks_uri`, or `jwks` with a public key of the assertion's algorithm"
+    )]
     NoKey,
+    /// RFC 7591 §2.
+    #[error("jwks and jwks_uri are never both there; leave one out")]
+    BothKeys,
+    /// What is never sent names nothing that could be fetched.
+    #[error("{0}: a URL that is fetched has no fragment; leave out # and what follows")]
+    Fragment(&'static str),
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
     /// Keys, or an algorithm for them, that no method uses.
-    #[error("jwks and token_endpoint_auth_signing_alg are for private_key_jwt")]
+    #[error("jwks, jwks_uri and token_endpoint_auth_signing_alg are for private_key_jwt")]
     UnusedKeys,
     /// Redirects for a client without the code grant, or the code grant without redirects.
     #[error("authorization_code needs redirect_uris, and redirect_uris need authorization_code")]
@@ -61,7 +74,7 @@ pub struct Client {
     pub id: ClientId,
     /// What it registered.
     pub metadata: ClientMetadata,
-    keys: JwkSet,
+    keys: Arc<JwkSet>,
     secrets: Vec<(SecretDigest, Option<Instant>)>,
 }
 
@@ -97,13 +110,15 @@ impl Client {
                 .map_err(|error| InvalidClientMetadata::Keys(error.to_string()))?,
             Some(_) => return Err(InvalidClientMetadata::Keys("not an object".into())),
         };
+        check_urls(&metadata)?;
+        let published = metadata.jwks_uri.is_some();
         let alg = metadata.token_endpoint_auth_signing_alg;
         if method == AuthMethod::PrivateKeyJwt {
             let fits = |alg| keys.keys().iter().any(|key| key.verifies(alg));
-            if !alg.map_or_else(|| Algorithm::ALL.into_iter().any(fits), fits) {
+            if !published && !alg.map_or_else(|| Algorithm::ALL.into_iter().any(fits), fits) {
                 return Err(InvalidClientMetadata::NoKey);
             }
-        } else if metadata.jwks.is_some() || alg.is_some() {
+        } else if metadata.jwks.is_some() || published || alg.is_some() {
             return Err(InvalidClientMetadata::UnusedKeys);
         }
         let redirects = &metadata.redirect_uris;
@@ -123,7 +138,7 @@ impl Client {
         Ok(Self {
             id,
             metadata,
-            keys,
+            keys: Arc::new(keys),
             secrets,
         })
     }
@@ -163,9 +178,9 @@ impl Client {
         }
     }
 
-    /// Its keys, for the assertions it signs.
+    /// The keys that it registered by value; [`jwks_uri::ClientKeys`] knows those that it publishes too.
     #[must_use]
-    pub fn keys(&self) -> &JwkSet {
+    fn keys(&self) -> &Arc<JwkSet> {
         &self.keys
     }
 
@@ -176,4 +191,20 @@ impl Client {
             .filter(move |(_, end)| end.is_none_or(|end| end > now))
             .map(|(digest, _)| digest)
     }
+}
+
+fn check_urls(metadata: &ClientMetadata) -> Result<(), InvalidClientMetadata> {
+    if metadata.jwks.is_some() && metadata.jwks_uri.is_some() {
+        return Err(InvalidClientMetadata::BothKeys);
+    }
+    for (name, url) in [
+        ("jwks_uri", &metadata.jwks_uri),
+        ("sector_identifier_uri", &metadata.sector_identifier_uri),
+        ("logo_uri", &metadata.logo_uri),
+    ] {
+        if url.as_ref().is_some_and(ClientUrl::has_fragment) {
+            return Err(InvalidClientMetadata::Fragment(name));
+        }
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::accounts::password::hasher::PasswordHasher;
 use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
+use crate::clients::sites::Sites;
 use crate::clients::{Client, ClientMetadata};
 use crate::config::Config;
 use crate::grants::{GrantLifetimes, Grants, SettledGrants, Told};
@@ -32,6 +33,8 @@ pub struct Records {
     pub store: Store,
     /// Clients.
     pub clients: Clients,
+    /// What clients publish at sites of their own.
+    pub sites: Sites,
     /// Resource servers.
     pub resource_servers: ResourceServers,
     /// Signing keys.
@@ -74,6 +77,7 @@ impl Records {
                 "the database is not up to date: run `auth-server migrate`, or set database.migrate_at_start"
             );
         }
+        let sites = Sites::open(config)?;
         let encryption = key_encryption(config, world)?;
         let settings = KeySettings {
             algorithms: config.keys.algorithms.clone(),
@@ -100,6 +104,7 @@ impl Records {
         };
         Ok(Self {
             clients: Clients::new(store.clone()),
+            sites,
             sessions,
             accounts,
             grants: Grants {

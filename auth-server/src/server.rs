@@ -231,6 +231,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         dialogue: Arc::new(dialogue(config, world, records, codes)),
         authenticator: Arc::new(Authenticator {
             clients: records.clients.clone(),
+            keys: records.sites.keys.clone(),
             ephemeral: codes.ephemeral.clone(),
             issuer,
             clock: Arc::clone(&world.clock),

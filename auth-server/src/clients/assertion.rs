@@ -10,6 +10,8 @@ use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
 
 use super::Client;
+use super::jwks_uri::{ClientKeys, ClientKeysError};
+use crate::documents::DocumentError;
 
 /// `client_assertion_type` for a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -54,9 +56,21 @@ pub enum AssertionError {
     /// Made before this server's memory of used assertions began.
     #[error("the assertion is older than the memory of used ones; make a new one, with iat")]
     BeforeMemory,
+    /// The keys that the client publishes could not be had.
+    #[error("the keys at the client's jwks_uri: {0}")]
+    Keys(DocumentError),
     /// The memory of used ones did not answer.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
+}
+
+impl From<ClientKeysError> for AssertionError {
+    fn from(error: ClientKeysError) -> Self {
+        match error {
+            ClientKeysError::Jwt(error) => Self::Jwt(error),
+            ClientKeysError::Document(error) => Self::Keys(error),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -102,6 +116,7 @@ impl<'a> ClientAssertion<'a> {
     pub async fn verify(
         self,
         client: &Client,
+        keys: &ClientKeys,
         issuer: &Issuer,
         used: &Ephemeral,
         now: Instant,
@@ -113,7 +128,7 @@ impl<'a> ClientAssertion<'a> {
         {
             return Err(AssertionError::Algorithm);
         }
-        let (claims, _) = self.jwt.verify(client.keys())?;
+        let (claims, _) = keys.verify(client, self.jwt, now).await?;
         let claims: AssertionClaims = claims.parse()?;
         if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
             return Err(AssertionError::NotItself);

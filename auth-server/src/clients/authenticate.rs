@@ -19,6 +19,7 @@ use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
 use super::directory::{Clients, DirectoryError};
+use super::jwks_uri::ClientKeys;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
 use crate::form;
@@ -58,6 +59,7 @@ impl ClientAuthError {
             // Whether the client exists, and what it registered, shows only to the holder of its key.
             Self::Assertion(
                 AssertionError::Algorithm
+                | AssertionError::Keys(_)
                 | AssertionError::Jwt(JwtError::UnknownKey | JwtError::Signature),
             )
             | Self::MalformedBasic
@@ -73,6 +75,8 @@ impl ClientAuthError {
 pub struct Authenticator {
     /// Where clients are looked up.
     pub clients: Clients,
+    /// What their assertions are verified with.
+    pub keys: ClientKeys,
     /// The memory of used assertions.
     pub ephemeral: Ephemeral,
     /// The issuer that assertions must be for.
@@ -298,10 +302,13 @@ impl Authenticator {
             Presented::Assertion(assertion) => {
                 let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
                 match assertion
-                    .verify(client, &self.issuer, &self.ephemeral, now)
+                    .verify(client, &self.keys, &self.issuer, &self.ephemeral, now)
                     .await
                 {
                     Ok(()) => {}
+                    Err(AssertionError::Keys(error)) if error.is_ours() => {
+                        return Err(TokenError::Document(error));
+                    }
                     Err(AssertionError::Ephemeral(error)) => {
                         return Err(TokenError::Ephemeral(error));
                     }

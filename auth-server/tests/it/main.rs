@@ -28,6 +28,8 @@ mod id_token;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod jwks_uri;
+#[cfg(test)]
 mod key_rotation;
 #[cfg(test)]
 mod keys;
@@ -49,6 +51,8 @@ mod refresh_grant;
 mod server;
 #[cfg(test)]
 mod sign_in_page;
+#[cfg(test)]
+mod site;
 #[cfg(test)]
 mod token;
 #[cfg(test)]

@@ -75,6 +75,7 @@ pub enum JwtError {
 }
 
 /// A JWT whose signature nobody has checked yet. Its kind, algorithm and form are as asked.
+#[derive(Clone)]
 pub struct UnverifiedJwt<'a> {
     alg: Algorithm,
     kid: Option<KeyId>,
