@@ -2,7 +2,9 @@
 
 pub mod assertion;
 pub mod authenticate;
+pub mod callers;
 pub mod directory;
+pub mod document;
 pub mod jwks_uri;
 mod metadata;
 pub mod redirect_uri;
@@ -16,6 +18,7 @@ use serde_json::Value;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Algorithm, JwkSet};
 use shared_protocol::time::Instant;
+use sha2::{Digest as _, Sha256};
 
 pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use self::redirect_uri::VerifiedRedirectUri;
@@ -75,6 +78,7 @@ pub struct Client {
     /// What it registered.
     pub metadata: ClientMetadata,
     keys: Arc<JwkSet>,
+    digest: Option<[u8; 32]>,
     secrets: Vec<(SecretDigest, Option<Instant>)>,
 }
 
@@ -136,11 +140,29 @@ impl Client {
             return Err(InvalidClientMetadata::PlainRedirect(plain.to_string()));
         }
         Ok(Self {
+            digest: document::is_document(&id).then(|| digest(&metadata)),
             id,
             metadata,
             keys: Arc::new(keys),
             secrets,
         })
+    }
+
+    /// The host of the document in which it describes itself, if it does: the one part of it that nobody else can claim.
+    #[must_use]
+    pub fn document_host(&self) -> Option<String> {
+        let url = document::document_url(&self.id)?;
+        let host = url.url().host_str()?;
+        Some(match url.url().port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        })
+    }
+
+    /// Of a client that describes itself, what it said of its redirects and keys: whoever agreed to others is asked again.
+    #[must_use]
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.digest.as_ref()
     }
 
     /// What people are told that it is called.
@@ -191,6 +213,18 @@ impl Client {
             .filter(move |(_, end)| end.is_none_or(|end| end > now))
             .map(|(digest, _)| digest)
     }
+}
+
+fn digest(metadata: &ClientMetadata) -> [u8; 32] {
+    let ClientMetadata {
+        redirect_uris,
+        token_endpoint_auth_method,
+        jwks,
+        jwks_uri,
+        ..
+    } = metadata;
+    let said = serde_json::json!([redirect_uris, token_endpoint_auth_method, jwks, jwks_uri]);
+    Sha256::digest(said.to_string()).into()
 }
 
 fn check_urls(metadata: &ClientMetadata) -> Result<(), InvalidClientMetadata> {

@@ -3,6 +3,7 @@
 
 mod authorization;
 mod client_authentication;
+mod client_documents;
 mod keys;
 mod passwords;
 mod refresh_tokens;
@@ -25,6 +26,7 @@ use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
 
 pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
+pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::passwords::PasswordsConfig;
 pub use self::refresh_tokens::RefreshTokensConfig;
@@ -71,6 +73,8 @@ pub struct Config {
     pub rate_limits: RateLimitsConfig,
     /// How many failures of clients to authenticate are suffered.
     pub client_authentication: ClientAuthenticationConfig,
+    /// Clients that describe themselves.
+    pub client_documents: ClientDocumentsConfig,
     /// What it may fetch.
     pub outbound: OutboundSettings,
     /// Signing keys.
@@ -108,6 +112,7 @@ impl Default for Config {
             ephemeral: EphemeralConfig::with_prefix("auth"),
             rate_limits: RateLimitsConfig::default(),
             client_authentication: ClientAuthenticationConfig::default(),
+            client_documents: ClientDocumentsConfig::default(),
             outbound: OutboundSettings::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
@@ -146,6 +151,7 @@ impl Config {
         let rates = self.rate_limits.problems().into_iter();
         problems.extend(rates.map(|(key, reason)| format!("{key}: {reason}")));
         problems.extend(self.client_authentication.problems());
+        problems.extend(self.client_documents.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
         problems.extend(self.sessions.problems());
@@ -196,6 +202,12 @@ impl Config {
     pub fn client_failures(&self) -> (Rate, Rate) {
         let (one, any) = self.client_authentication.rates();
         (self.rate_by_address(one), self.rate_by_address(any))
+    }
+
+    /// Documents that requests of one address may have us fetch.
+    #[must_use]
+    pub fn fetches_per_address(&self) -> Rate {
+        self.rate_by_address(Rate::per_minute(self.client_documents.fetches_per_address))
     }
 
     fn rate_by_address(&self, rate: Rate) -> Rate {

@@ -31,9 +31,15 @@ const CLAIMS: [&str; 15] = [
     "email_verified",
 ];
 
-/// The document of an issuer that signs with `signs`, for both well-known paths.
+/// The document of an issuer that signs with `signs`, for both well-known paths. `client_documents`: whether clients may describe
+/// themselves.
 #[must_use]
-pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Value {
+pub fn document(
+    issuer: &Issuer,
+    scopes: &ScopeSet,
+    signs: &[Algorithm],
+    client_documents: bool,
+) -> Value {
     let methods = |public: bool| {
         AuthMethod::ALL
             .into_iter()
@@ -58,6 +64,7 @@ pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Valu
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": GrantName::ALL.map(GrantName::as_str),
         "code_challenge_methods_supported": [pkce::METHOD],
+        "client_id_metadata_document_supported": client_documents,
         "authorization_response_iss_parameter_supported": true,
         "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
         "subject_types_supported": ["public"],

@@ -77,7 +77,6 @@ impl Records {
                 "the database is not up to date: run `auth-server migrate`, or set database.migrate_at_start"
             );
         }
-        let sites = Sites::open(config)?;
         let encryption = key_encryption(config, world)?;
         let settings = KeySettings {
             algorithms: config.keys.algorithms.clone(),
@@ -88,6 +87,7 @@ impl Records {
         let root_secret = RootSecret::open(&store, &encryption, now, &*world.random).await?;
         let keys = Keys::open(store.clone(), encryption, settings, now, &*world.random).await?;
         let resource_servers = ResourceServers::load(store.clone()).await?;
+        let sites = Sites::open(config, &resource_servers)?;
         let revocations = Revocations::new(store.clone(), config.retention.revocations);
         let sessions = Sessions {
             store: store.clone(),

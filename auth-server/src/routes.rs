@@ -235,7 +235,12 @@ async fn server_metadata(
                 .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
             // An algorithm that was added is announced when its first key signs.
             let signs = ring.signing(state.tokens.keys.algorithms(), now);
-            let value = metadata::document(&state.tokens.issuer, &scopes.collect(), &signs);
+            let value = metadata::document(
+                &state.tokens.issuer,
+                &scopes.collect(),
+                &signs,
+                state.authenticator.clients.documents.is_some(),
+            );
             (
                 (Arc::clone(&servers), OfKeys::new(&ring, now)),
                 Document::new(&value, "application/json"),

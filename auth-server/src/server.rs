@@ -23,6 +23,7 @@ use crate::authorize::visit::Dialogue;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
+use crate::clients::callers::Callers;
 use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
@@ -226,11 +227,16 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
     });
+    let callers = Callers {
+        registered: records.clients.clone(),
+        documents: records.sites.documents.clone(),
+        fetches: limits.documents,
+    };
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),
-        dialogue: Arc::new(dialogue(config, world, records, codes)),
+        dialogue: Arc::new(dialogue(config, world, (records, codes), callers.clone())),
         authenticator: Arc::new(Authenticator {
-            clients: records.clients.clone(),
+            clients: callers,
             keys: records.sites.keys.clone(),
             ephemeral: codes.ephemeral.clone(),
             issuer,
@@ -273,7 +279,12 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
 }
 
 /// The steps from an authorization request to its answer.
-fn dialogue(config: &Config, world: &World, records: &Records, codes: &Codes) -> Dialogue {
+fn dialogue(
+    config: &Config,
+    world: &World,
+    (records, codes): (&Records, &Codes),
+    clients: Callers,
+) -> Dialogue {
     let ephemeral = &codes.ephemeral;
     let issuer = Arc::new(config.issuer.clone());
     Dialogue {
@@ -283,7 +294,7 @@ fn dialogue(config: &Config, world: &World, records: &Records, codes: &Codes) ->
         authorize: Authorize {
             checks: Checks {
                 issuer,
-                clients: records.clients.clone(),
+                clients,
                 resource_servers: records.resource_servers.clone(),
                 keys: records.keys.clone(),
                 pkce: config.authorization.pkce,

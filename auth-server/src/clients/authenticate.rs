@@ -18,10 +18,12 @@ use shared_server::web::ClientAddress;
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
-use super::directory::{Clients, DirectoryError};
+use super::callers::Callers;
+use super::directory::DirectoryError;
 use super::jwks_uri::ClientKeys;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
+use crate::documents::DocumentError;
 use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
 use crate::rate_limits::Failures;
@@ -46,6 +48,9 @@ pub enum ClientAuthError {
     /// `client_assertion_type` is not the one for JWTs.
     #[error("the client_assertion_type is not supported")]
     AssertionType,
+    /// What the client says of itself could not be had.
+    #[error("the client's description of itself: {0}")]
+    Document(DocumentError),
     /// The assertion proves nothing.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
@@ -65,6 +70,7 @@ impl ClientAuthError {
             | Self::MalformedBasic
             | Self::MalformedClientId
             | Self::Refused
+            | Self::Document(_)
             | Self::AssertionType => "client authentication failed".into(),
             Self::Assertion(error) => error.to_string(),
         }
@@ -74,7 +80,7 @@ impl ClientAuthError {
 /// What authenticating takes.
 pub struct Authenticator {
     /// Where clients are looked up.
-    pub clients: Clients,
+    pub clients: Callers,
     /// What their assertions are verified with.
     pub keys: ClientKeys,
     /// The memory of used assertions.
@@ -230,7 +236,7 @@ impl Authenticator {
         };
         let id = presented.client_id().clone();
         self.failures.check(address, Some(&id), now)?;
-        let outcome = self.judge(presented, now).await;
+        let outcome = self.judge(presented, address, now).await;
         if let Err(error) = &outcome {
             self.count_failure(error, Some(&id), attempt).await;
         }
@@ -262,12 +268,22 @@ impl Authenticator {
     async fn judge(
         &self,
         presented: Presented<'_>,
+        address: IpAddr,
         now: Instant,
     ) -> Result<Arc<Client>, TokenError> {
         let method = presented.method();
-        let client = match self.clients.find(presented.client_id()).await {
+        let id = presented.client_id();
+        let client = match self.clients.find_approved(id, address, now).await {
             Ok(client) => client,
             Err(DirectoryError::Store(error)) => return Err(TokenError::Store(error)),
+            Err(DirectoryError::Limited(limited)) => return Err(limited.into()),
+            Err(DirectoryError::Document(error)) if error.is_ours() => {
+                return Err(TokenError::Document(error));
+            }
+            Err(DirectoryError::Document(error)) => {
+                self.metrics.client_authentication(method, false);
+                return Err(ClientAuthError::Document(error).into());
+            }
             Err(error) => return Err(TokenError::Directory(error)),
         };
         let outcome = self.prove(presented, client, now).await;

@@ -9,12 +9,14 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::lookups::Lookups;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
+use shared_server::rate_limits::Limited;
 use shared_server::web::WebOrigin;
 use tokio::sync::Semaphore;
 
 use super::redirect_uri::RedirectUri;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{Client, ClientMetadata, InvalidClientMetadata};
+use crate::documents::DocumentError;
 use crate::store::{changes, clients};
 
 /// Origins that are looked up in the database at a time.
@@ -38,6 +40,12 @@ pub enum DirectoryError {
         #[source]
         source: InvalidClientMetadata,
     },
+    /// What a client says of itself could not be had.
+    #[error("the client's description of itself: {0}")]
+    Document(#[from] DocumentError),
+    /// Too many descriptions were fetched for one address.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// No client of this id.
     #[error("there is no client {0}")]
     Unknown(ClientId),
@@ -173,6 +181,19 @@ impl Clients {
             .await?;
         self.forget(&client.id);
         Ok(())
+    }
+
+    /// Keeps what a client says of itself that somebody is about to approve: consents and grants refer to it.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn keep(&self, client: &Client, now: Instant) -> Result<(), DbError> {
+        let said = |client: &Client| serde_json::to_value(&client.metadata).ok();
+        match self.find(&client.id).await {
+            Ok(Some(kept)) if said(&kept) == said(client) => Ok(()),
+            Err(DirectoryError::Store(error)) => Err(error),
+            Ok(_) | Err(_) => self.put(client, None, now).await,
+        }
     }
 
     /// Gives a client a new secret; the ones before it work for `overlap` longer.

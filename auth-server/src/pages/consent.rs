@@ -14,6 +14,8 @@ pub struct ConsentPage {
     pub csrf: String,
     /// Who asks.
     pub client_name: String,
+    /// Where it describes itself, if it does: its name is what it likes, and this is not.
+    pub client_host: Option<String>,
     /// Where the answer goes.
     pub redirect_host: RedirectHost,
     /// Who is signed in.

@@ -136,6 +136,7 @@ fn consent() -> ConsentPage {
         interaction: "int_0123456789abcdefghijkl".into(),
         csrf: "token".into(),
         client_name: "Photo Album".into(),
+        client_host: None,
         redirect_host: RedirectHost::Host("album.example.org".into()),
         account_email: "ada@example.com".into(),
         another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
@@ -162,6 +163,7 @@ fn small_consent() -> ConsentPage {
 
 fn on_device() -> ConsentPage {
     ConsentPage {
+        client_host: Some("backup.example.org".into()),
         redirect_host: RedirectHost::ThisDevice,
         client_name: "backup".into(),
         resources: vec![photos(Vec::new())],
@@ -188,6 +190,7 @@ fn hostile_consent() -> ConsentPage {
         interaction: HOSTILE.into(),
         csrf: HOSTILE.into(),
         client_name: format!("{HOSTILE} {}", "x".repeat(300)),
+        client_host: Some(HOSTILE.into()),
         redirect_host: RedirectHost::Host(HOSTILE.into()),
         account_email: HOSTILE.into(),
         another_account: format!("/login?{HOSTILE}"),
