@@ -255,7 +255,9 @@ pub async fn post(
 ) -> Result<Response, AuthorizeError> {
     let authorize = &dialogue.authorize;
     let parameters = Parameters::parse_with_repeated(&body).map_err(PageCause::from)?;
-    let checked = authorize.checks.check(&parameters, visit.address, visit.now);
+    let checked = authorize
+        .checks
+        .check(&parameters, visit.address, visit.now);
     let request = checked.await?;
     let kept = kept(&parameters, &request)?;
     let begun = authorize.begin(kept, &request, None, visit.address, visit.now);

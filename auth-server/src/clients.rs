@@ -6,25 +6,29 @@ pub mod callers;
 pub mod directory;
 pub mod document;
 pub mod jwks_uri;
+pub mod logo;
 mod metadata;
 pub mod redirect_uri;
 pub mod secret;
+pub mod sector;
 pub mod sites;
 pub mod url;
 
 use std::sync::Arc;
 
+use ::url::form_urlencoded;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Algorithm, JwkSet};
 use shared_protocol::time::Instant;
-use sha2::{Digest as _, Sha256};
 
 pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use self::redirect_uri::VerifiedRedirectUri;
 use self::secret::SecretDigest;
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
+use crate::pages::About;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -157,6 +161,24 @@ impl Client {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         })
+    }
+
+    /// Its picture and where it tells more of itself, for a page below `path`, which is the issuer's.
+    #[must_use]
+    pub fn about(&self, path: &str) -> About {
+        let link = |url: &Option<ClientUrl>| {
+            let url = url.as_ref().filter(|url| url.is_https());
+            url.map(ToString::to_string)
+        };
+        let logo = self.metadata.logo_uri.as_ref().map(|_| {
+            let id = form_urlencoded::byte_serialize(self.id.as_str().as_bytes());
+            format!("{path}{}?client_id={}", logo::PATH, id.collect::<String>())
+        });
+        About {
+            logo,
+            policy: link(&self.metadata.policy_uri),
+            terms: link(&self.metadata.tos_uri),
+        }
     }
 
     /// Of a client that describes itself, what it said of its redirects and keys: whoever agreed to others is asked again.

@@ -27,8 +27,8 @@ const URLS: u64 = 10_000;
 /// Requests that wait for one URL, and for all of a kind.
 const WAITING_FOR_ONE: usize = 64;
 const WAITING: usize = 256;
-/// Fetches of a kind at a time.
-const FETCHES: usize = 32;
+/// Fetches at a time, of a kind whose documents cost little to read.
+pub const FETCHES: usize = 32;
 /// How long a request waits for a turn to fetch.
 const TURN: Duration = Duration::from_secs(2);
 
@@ -58,6 +58,19 @@ impl DocumentError {
     pub fn is_ours(&self) -> bool {
         *self == Self::Busy
     }
+
+    /// What is wrong, for whoever named the URL: nothing of what our network made of the attempt (threat 18).
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Fetch(FetchError::Redirect | FetchError::TooLarge)
+            | Self::Status(_)
+            | Self::MediaType
+            | Self::Content(_)
+            | Self::Busy => self.to_string(),
+            Self::Fetch(_) => "it could not be fetched".into(),
+        }
+    }
 }
 
 /// What documents of one kind are like.
@@ -72,12 +85,15 @@ pub struct Kind<T> {
     pub most: usize,
     /// Bytes of all that are remembered.
     pub kept: u64,
-    /// Makes one of what came back, or says what is wrong with it. Its size in memory comes with it.
+    /// Fetches of the kind at a time.
+    pub at_once: usize,
+    /// Makes one of what came back, or says what is wrong with it.
     pub read: Read<T>,
 }
 
-/// Reads an answer of status 200.
-pub type Read<T> = Box<dyn Fn(&ClientUrl, &Fetched) -> Result<T, DocumentError> + Send + Sync>;
+/// Reads an answer of status 200, away from the threads that serve requests. With the document come the bytes that it takes in memory.
+pub type Read<T> =
+    Arc<dyn Fn(&ClientUrl, &Fetched) -> Result<(T, usize), DocumentError> + Send + Sync>;
 
 /// The documents of one kind, by URL. Clones share them.
 pub struct Documents<T>(Arc<Shelf<T>>);
@@ -149,7 +165,7 @@ impl<T: Send + Sync + 'static> Documents<T> {
             found: found.build(),
             sources: sources.build(),
             waiting: Semaphore::new(WAITING),
-            turns: Semaphore::new(FETCHES),
+            turns: Semaphore::new(kind.at_once),
             kind,
         }))
     }
@@ -206,7 +222,8 @@ impl<T: Send + Sync + 'static> Documents<T> {
     ) -> Result<Arc<T>, DocumentError> {
         let source = self.source(url);
         // Nobody, by naming a URL that never answers, has all requests of this server wait.
-        let (Ok(_here), Ok(_anywhere)) = (source.waiting.try_acquire(), self.0.waiting.try_acquire())
+        let (Ok(_here), Ok(_anywhere)) =
+            (source.waiting.try_acquire(), self.0.waiting.try_acquire())
         else {
             return Err(DocumentError::Busy);
         };
@@ -278,11 +295,14 @@ impl<T: Send + Sync + 'static> Shelf<T> {
         if fetched.status != StatusCode::OK {
             return Err(DocumentError::Status(fetched.status));
         }
-        let document = Arc::new((kind.read)(url, &fetched)?);
         let fresh = fetched.max_age.unwrap_or(kind.longest);
         let fresh = fresh.clamp(SHORTEST, kind.longest);
-        // As it is in memory: the URL, and what was read of the bytes, in about twice their number.
-        let bytes = 256 + url.as_str().len() + 2 * fetched.body.len();
+        let (read, named) = (Arc::clone(&kind.read), url.clone());
+        let read = tokio::task::spawn_blocking(move || read(&named, &fetched)).await;
+        let unreadable = |_| DocumentError::Content("it cannot be read".into());
+        let (document, bytes) = read.map_err(unreadable)??;
+        let document = Arc::new(document);
+        let bytes = 256 + 2 * url.as_str().len() + bytes;
         let found = Found {
             document: Arc::clone(&document),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),

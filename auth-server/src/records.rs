@@ -150,6 +150,8 @@ impl Records {
             );
         }
         let client = Client::new(id.clone(), metadata, Vec::new())?;
+        let sectors = &self.sites.sectors;
+        sectors.check(&client.metadata, world.clock.now()).await?;
         self.clients
             .put(&client, secret.as_ref(), world.clock.now())
             .await?;

@@ -24,6 +24,7 @@ use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
 use crate::clients::callers::Callers;
+use crate::clients::logo::Pictures;
 use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
@@ -263,6 +264,11 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         }),
         addresses: limits.address,
         grantor,
+        pictures: Arc::new(Pictures {
+            clients: records.clients.clone(),
+            documents: records.sites.documents.clone(),
+            logos: records.sites.logos.clone(),
+        }),
         sign_out: Arc::new(SignOut {
             issuer: Arc::new(config.issuer.clone()),
             sessions: records.sessions.clone(),

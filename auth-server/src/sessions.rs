@@ -233,7 +233,12 @@ impl Sessions {
             return Ok(None);
         };
         let person = self.admit(session, account, now).await?;
-        Ok(person.map(|person| (person, consent.and_then(|consent| agreement(consent, client)))))
+        Ok(person.map(|person| {
+            (
+                person,
+                consent.and_then(|consent| agreement(consent, client)),
+            )
+        }))
     }
 
     /// The person, if the session goes on and they still may be signed in; notes that it was used.

@@ -130,6 +130,7 @@ fn page(
         interaction: id.to_string(),
         csrf: dialogue.forms.token(&binding(id, visit, &content)),
         client_name: request.client.name().to_owned(),
+        about: request.client.about(&dialogue.path("")),
         client_host: request.client.document_host(),
         redirect_host: if redirect_uri.is_on_device() {
             RedirectHost::ThisDevice
@@ -186,7 +187,10 @@ fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> 
 /// What a person is shown, as the form is bound to it: no more is approved than that (threat 9).
 fn shown(request: &AuthorizationRequest) -> Vec<u8> {
     // A client that describes itself may have become another since.
-    let said = request.client.digest().map(|digest| (digest, request.client.name()));
+    let said = request
+        .client
+        .digest()
+        .map(|digest| (digest, request.client.name()));
     // Text and lists of it always have a JSON form.
     serde_json::to_vec(&(&request.asked, said)).unwrap_or_default()
 }

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use shared_protocol::outbound::FetchError;
 use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
 use super::error::{AuthorizeError, PageCause};
 use crate::clients::directory::DirectoryError;
-use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::pages::{ErrorPage, StalePage};
 use crate::parameters::InvalidParameters;
@@ -122,23 +120,11 @@ pub(super) fn refusal(cause: PageCause) -> Response {
         }
         PageCause::Directory(DirectoryError::Document(error)) if !error.is_ours() => bad(&format!(
             "The app describes itself at the address that is its client_id, and that description cannot be used: {}.",
-            description(error)
+            error.told()
         )),
         PageCause::Directory(_) => unavailable(),
     };
     caused(response, cause)
-}
-
-/// What is wrong with a document, for its author: nothing of what our network made of the attempt (threat 18).
-fn description(error: &DocumentError) -> String {
-    match error {
-        DocumentError::Fetch(FetchError::Redirect | FetchError::TooLarge)
-        | DocumentError::Status(_)
-        | DocumentError::MediaType
-        | DocumentError::Content(_)
-        | DocumentError::Busy => error.to_string(),
-        DocumentError::Fetch(_) => "it could not be fetched".into(),
-    }
 }
 
 fn caused(

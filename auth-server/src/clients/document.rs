@@ -16,7 +16,7 @@ use super::url::ClientUrl;
 use super::{AuthMethod, Client, ClientMetadata};
 use crate::authorize::request::OwnScope;
 use crate::config::ClientDocumentsConfig;
-use crate::documents::{DocumentError, Documents, Kind, require_json};
+use crate::documents::{DocumentError, Documents, FETCHES, Kind, require_json};
 use crate::resource_servers::ResourceServers;
 
 /// Bytes of all documents that are remembered.
@@ -92,7 +92,11 @@ impl ClientDocuments {
                 longest: Duration::from_hours(1),
                 most: config.body,
                 kept: KEPT,
-                read: Box::new(move |url, fetched| reader.read(url, fetched)),
+                at_once: FETCHES,
+                read: Arc::new(move |url, fetched| {
+                    let client = reader.read(url, fetched)?;
+                    Ok((client, 1024 + 8 * fetched.body.len()))
+                }),
             },
         ))
     }
@@ -128,8 +132,8 @@ impl Reader {
     fn read(&self, url: &ClientUrl, fetched: &Fetched) -> Result<Client, DocumentError> {
         require_json(fetched)?;
         let content = |message: &str| DocumentError::Content(message.to_owned());
-        let mut members =
-            object(&fetched.body).map_err(|_| content("it is not a JSON object with unique names"))?;
+        let mut members = object(&fetched.body)
+            .map_err(|_| content("it is not a JSON object with unique names"))?;
         members.retain(|_, value| !value.is_null());
         // Character by character (RFC 3986 §6.2.1).
         if members.get("client_id").and_then(Value::as_str) != Some(url.as_str()) {
@@ -209,7 +213,9 @@ impl Reader {
     /// What the client may ask for: of what there is, what it names if it names any.
     fn scope(&self, asked: Option<&Value>) -> Result<ScopeSet, String> {
         let there_is = if self.scope.is_empty() {
-            let own = OwnScope::ALL.into_iter().filter_map(|scope| scope.as_str().parse().ok());
+            let own = OwnScope::ALL
+                .into_iter()
+                .filter_map(|scope| scope.as_str().parse().ok());
             let servers = self.resource_servers.snapshot();
             let scopes = servers.values().flat_map(|server| &server.scopes);
             own.chain(scopes.map(|(name, _)| name.clone())).collect()
@@ -219,7 +225,9 @@ impl Reader {
         let Some(asked) = asked else {
             return Ok(there_is);
         };
-        let asked = asked.as_str().and_then(|asked| asked.parse::<ScopeSet>().ok());
+        let asked = asked
+            .as_str()
+            .and_then(|asked| asked.parse::<ScopeSet>().ok());
         let asked = asked.ok_or("its scope is not a list of scopes, parted by spaces")?;
         Ok(asked.intersection(&there_is))
     }

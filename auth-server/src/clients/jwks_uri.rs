@@ -8,7 +8,7 @@ use shared_protocol::outbound::Fetcher;
 use shared_protocol::time::Instant;
 
 use super::Client;
-use crate::documents::{DocumentError, Documents, Kind};
+use crate::documents::{DocumentError, Documents, FETCHES, Kind};
 
 /// A key that a client withdrew is good for so long at most.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -44,10 +44,12 @@ impl ClientKeys {
                 longest: LONGEST,
                 most: MOST,
                 kept: KEPT,
+                at_once: FETCHES,
                 // Whatever its media type: key sets are published with all kinds of them, and no other document passes for one.
-                read: Box::new(|_, fetched| {
-                    JwkSet::from_slice(&fetched.body)
-                        .map_err(|error| DocumentError::Content(error.to_string()))
+                read: Arc::new(|_, fetched| {
+                    let keys = JwkSet::from_slice(&fetched.body)
+                        .map_err(|error| DocumentError::Content(error.to_string()))?;
+                    Ok((keys, 4 * fetched.body.len()))
                 }),
             },
         ))

@@ -1,10 +1,11 @@
 //! What clients publish at sites of their own, by the one fetcher of this server.
 
-use shared_protocol::outbound::Fetcher;
 use shared_server::outbound::OutboundError;
 
 use super::document::ClientDocuments;
 use super::jwks_uri::ClientKeys;
+use super::logo::Logos;
+use super::sector::Sectors;
 use crate::config::Config;
 use crate::resource_servers::ResourceServers;
 
@@ -15,7 +16,10 @@ pub struct Sites {
     pub keys: ClientKeys,
     /// Their descriptions of themselves, unless none may have one.
     pub documents: Option<ClientDocuments>,
-    fetcher: Fetcher,
+    /// The sectors that they name.
+    pub sectors: Sectors,
+    /// Their pictures.
+    pub logos: Logos,
 }
 
 impl Sites {
@@ -23,7 +27,10 @@ impl Sites {
     ///
     /// # Errors
     /// [`OutboundError`].
-    pub fn open(config: &Config, resource_servers: &ResourceServers) -> Result<Self, OutboundError> {
+    pub fn open(
+        config: &Config,
+        resource_servers: &ResourceServers,
+    ) -> Result<Self, OutboundError> {
         let user_agent = concat!("auth-server/", env!("CARGO_PKG_VERSION"));
         let fetcher = config.outbound.fetcher([], user_agent)?;
         let served = config.client_documents.is_on(config.mode);
@@ -35,7 +42,8 @@ impl Sites {
         Ok(Self {
             documents,
             keys: ClientKeys::new(&fetcher),
-            fetcher,
+            sectors: Sectors::new(&fetcher),
+            logos: Logos::new(&fetcher),
         })
     }
 }

@@ -130,7 +130,11 @@ async fn ask_without_name(scene: &Scene, key: &SigningKey) -> Answer {
     let header = json!({"alg": "ES256"}).to_string();
     let claims = claims(&scene.server, &scene.client).to_string();
     let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
-    let input = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+    let input = format!(
+        "{}.{}",
+        encode(header.as_bytes()),
+        encode(claims.as_bytes())
+    );
     let signature = key.sign(input.as_bytes()).await.unwrap();
     let assertion = format!("{input}.{}", encode(&signature));
     present(&scene.server, &assertion).await
@@ -266,20 +270,50 @@ async fn documents_that_hold_no_keys(stores: &Stores) {
     scene.site.put("/elsewhere", &set(&[&scene.key]));
     let many: Vec<_> = (0..101).map(|_| &scene.key).collect();
     for (what, status, headers, body, good) in [
-        ("another media type", 200, &[("content-type", "text/plain")][..], good.clone(), true),
+        (
+            "another media type",
+            200,
+            &[("content-type", "text/plain")][..],
+            good.clone(),
+            true,
+        ),
         ("not found", 404, &[], good.clone(), false),
         ("gone", 410, &[], good.clone(), false),
         ("failing", 500, &[], good.clone(), false),
         ("another success", 203, &[], good.clone(), false),
-        ("moved", 301, &[("location", elsewhere.as_str())], good.clone(), false),
+        (
+            "moved",
+            301,
+            &[("location", elsewhere.as_str())],
+            good.clone(),
+            false,
+        ),
         ("nothing", 200, &[], String::new(), false),
         ("no JSON", 200, &[], "<html>".into(), false),
         ("no set", 200, &[], "[]".into(), false),
-        ("an empty set", 200, &[], json!({"keys": []}).to_string(), false),
+        (
+            "an empty set",
+            200,
+            &[],
+            json!({"keys": []}).to_string(),
+            false,
+        ),
         ("a private key", 200, &[], private.to_string(), false),
         ("too many keys", 200, &[], set(&many).to_string(), false),
-        ("64 KiB and more", 200, &[], " ".repeat(65_536) + &good, false),
-        ("a name twice", 200, &[], good.replacen("{\"keys\"", "{\"keys\":[],\"keys\"", 1), false),
+        (
+            "64 KiB and more",
+            200,
+            &[],
+            " ".repeat(65_536) + &good,
+            false,
+        ),
+        (
+            "a name twice",
+            200,
+            &[],
+            good.replacen("{\"keys\"", "{\"keys\":[],\"keys\"", 1),
+            false,
+        ),
     ] {
         let path = format!("/{}", what.replace(' ', "-"));
         scene.site.put_with(&path, status, headers, body);
@@ -290,7 +324,10 @@ async fn documents_that_hold_no_keys(stores: &Stores) {
     }
     assert_eq!(scene.site.asked("/elsewhere"), 0);
     scene.site.put_endless("/endless");
-    let client = scene.server.register(metadata(&scene.site.at("/endless"))).await;
+    let client = scene
+        .server
+        .register(metadata(&scene.site.at("/endless")))
+        .await;
     let answer = ask(&scene.server, &client, &scene.key).await;
     assert!(!is_accepted(&answer), "an endless one");
 }
@@ -299,7 +336,10 @@ async fn documents_that_hold_no_keys(stores: &Stores) {
 async fn of_many_that_need_a_key_one_fetches_and_few_wait(stores: &Stores) {
     let scene = Scene::set(stores).await;
     let permits = scene.site.hold("/held", &set(&[&scene.key]));
-    let client = scene.server.register(metadata(&scene.site.at("/held"))).await;
+    let client = scene
+        .server
+        .register(metadata(&scene.site.at("/held")))
+        .await;
     let asking = join_all((0..100).map(|_| ask(&scene.server, &client, &scene.key)));
     let others = async {
         assert!(scene.accepts(&scene.key).await, "others go on");
@@ -307,7 +347,10 @@ async fn of_many_that_need_a_key_one_fetches_and_few_wait(stores: &Stores) {
     };
     let (answers, ()) = tokio::join!(asking, others);
     let accepted = answers.iter().filter(|answer| answer.status == 200).count();
-    let busy: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
+    let busy: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
     assert_eq!(accepted + busy.len(), 100);
     assert!(accepted >= 64, "{accepted}");
     for answer in busy {
@@ -324,6 +367,8 @@ async fn two_nodes_learn_of_a_new_key(stores: &Stores) {
     second.issuer = scene.server.issuer.parse().unwrap();
     let clock = scene.server.clock.clone();
     let other = TestServer::start_with(second, clock).await;
+    // In process, each has a memory of used assertions of its own.
+    scene.later(120);
     let next = new_key();
     for node in [&scene.server, &other] {
         assert!(is_accepted(&ask_at(node, &scene, &scene.key).await));
@@ -349,7 +394,11 @@ fn rfc7591_2_keys_are_registered_by_value_or_by_reference() {
     };
     for (what, metadata, good) in [
         ("a URL", metadata("https://client.example/jwks.json"), true),
-        ("a fragment", metadata("https://client.example/jwks.json#a"), false),
+        (
+            "a fragment",
+            metadata("https://client.example/jwks.json#a"),
+            false,
+        ),
         ("both", both, false),
         ("for a secret", secret, false),
     ] {

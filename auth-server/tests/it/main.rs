@@ -10,6 +10,8 @@ mod browser;
 #[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
+mod client_documents;
+#[cfg(test)]
 mod code_grant;
 #[cfg(test)]
 mod conformance;

@@ -170,7 +170,10 @@ fn whole(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Page 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().to_string();
     let path = path.split("://").last().unwrap();
-    let path = path.find('/').map_or("/", |start| &path[start..]).to_owned();
+    let path = path
+        .find('/')
+        .map_or("/", |start| &path[start..])
+        .to_owned();
     shared.asked.lock().unwrap().push(path.clone());
     let mut page = shared.pages.lock().unwrap().get(&path).cloned();
     if let Some(Page::Held(permits, held)) = page {

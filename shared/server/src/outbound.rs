@@ -78,7 +78,10 @@ impl OutboundSettings {
             mistakes.push(Mistake::together(format!("outbound.{key}"), reason));
         };
         if !(SHORTEST..=LONGEST).contains(&self.timeout) {
-            say("timeout", "between \"100ms\" and \"10s\": others wait for it");
+            say(
+                "timeout",
+                "between \"100ms\" and \"10s\": others wait for it",
+            );
         }
         if !BODY.contains(&self.body) {
             say("body", "between 4096 and 4194304 bytes");

@@ -262,14 +262,50 @@ async fn a_named_network_opens_its_addresses_and_no_others() {
         fetcher.get(&url, "*/*").await.unwrap_err()
     };
     for (what, network, host, answer, admitted) in [
-        ("a name within", "127.0.0.0/8", "a.example", "127.0.0.1", true),
-        ("an address within", "127.0.0.0/8", "127.0.0.1", PUBLIC, true),
+        (
+            "a name within",
+            "127.0.0.0/8",
+            "a.example",
+            "127.0.0.1",
+            true,
+        ),
+        (
+            "an address within",
+            "127.0.0.0/8",
+            "127.0.0.1",
+            PUBLIC,
+            true,
+        ),
         ("IPv6", "::1/128", "a.example", "::1", true),
-        ("another network", "10.0.0.0/8", "a.example", "127.0.0.1", false),
-        ("another address", "127.0.0.2/32", "127.0.0.1", PUBLIC, false),
+        (
+            "another network",
+            "10.0.0.0/8",
+            "a.example",
+            "127.0.0.1",
+            false,
+        ),
+        (
+            "another address",
+            "127.0.0.2/32",
+            "127.0.0.1",
+            PUBLIC,
+            false,
+        ),
         ("mapped", "127.0.0.0/8", "[::ffff:127.0.0.1]", PUBLIC, false),
-        ("mapped by name", "127.0.0.0/8", "a.example", "::ffff:7f00:1", false),
-        ("NAT64", "127.0.0.0/8", "a.example", "64:ff9b::7f00:1", false),
+        (
+            "mapped by name",
+            "127.0.0.0/8",
+            "a.example",
+            "::ffff:7f00:1",
+            false,
+        ),
+        (
+            "NAT64",
+            "127.0.0.0/8",
+            "a.example",
+            "64:ff9b::7f00:1",
+            false,
+        ),
     ] {
         let error = fetch(network, host, answer).await;
         // The server speaks no TLS, which shows that somebody got there.
@@ -298,8 +334,18 @@ async fn plain_http_to_this_machine_stays_on_it() {
         .unwrap()
     };
     for (what, url, answer, expected) in [
-        ("an address", format!("http://127.0.0.1:{port}/"), PUBLIC, Ok(())),
-        ("a name", format!("http://localhost:{port}/"), "127.0.0.1", Ok(())),
+        (
+            "an address",
+            format!("http://127.0.0.1:{port}/"),
+            PUBLIC,
+            Ok(()),
+        ),
+        (
+            "a name",
+            format!("http://localhost:{port}/"),
+            "127.0.0.1",
+            Ok(()),
+        ),
         (
             "a name that is elsewhere",
             format!("http://localhost:{port}/"),
