@@ -116,7 +116,7 @@ impl Authorize {
             Some(token) => {
                 let sessions = &self.sessions;
                 sessions
-                    .find_with_agreement(token, &request.client.id, now)
+                    .find_with_agreement(token, &request.client, now)
                     .await?
             }
             None => None,
@@ -212,7 +212,8 @@ pub async fn get(
     let (authorize, now) = (&dialogue.authorize, visit.now);
     let query = query.unwrap_or_default();
     let parameters = Parameters::parse_with_repeated(query.as_bytes()).map_err(PageCause::from)?;
-    let request = authorize.checks.check(&parameters).await?;
+    let checked = authorize.checks.check(&parameters, visit.address, now);
+    let request = checked.await?;
     let kept = kept(&parameters, &request)?;
     let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
     let token = visit.session.as_ref();
@@ -254,7 +255,10 @@ pub async fn post(
 ) -> Result<Response, AuthorizeError> {
     let authorize = &dialogue.authorize;
     let parameters = Parameters::parse_with_repeated(&body).map_err(PageCause::from)?;
-    let request = authorize.checks.check(&parameters).await?;
+    let checked = authorize
+        .checks
+        .check(&parameters, visit.address, visit.now);
+    let request = checked.await?;
     let kept = kept(&parameters, &request)?;
     let begun = authorize.begin(kept, &request, None, visit.address, visit.now);
     let id = begun.await?;

@@ -2,13 +2,24 @@
 
 pub mod assertion;
 pub mod authenticate;
+pub mod callers;
 pub mod certificate;
 pub mod directory;
+pub mod document;
+pub mod jwks_uri;
+pub mod logo;
 mod metadata;
 pub mod redirect_uri;
 pub mod secret;
+pub mod sector;
+pub mod sites;
+pub mod url;
 
+use std::sync::Arc;
+
+use ::url::form_urlencoded;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
@@ -17,7 +28,9 @@ use self::certificate::{CertificateName, InvalidCertificateName};
 pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use self::redirect_uri::VerifiedRedirectUri;
 use self::secret::{KeptSecret, MacSecret, SecretDigest};
+use self::url::ClientUrl;
 use crate::accounts::AccountId;
+use crate::pages::About;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -31,11 +44,13 @@ pub enum InvalidClientMetadata {
     )]
     PublicClientCredentials,
     /// `private_key_jwt` without a key that fits.
-    #[error("private_key_jwt needs `jwks` with a public key of the assertion's algorithm")]
+    #[error(
+        "private_key_jwt needs `jwks_uri`, or `jwks` with a public key of the assertion's algorithm"
+    )]
     NoKey,
     /// `self_signed_tls_client_auth` without a key.
     #[error(
-        "self_signed_tls_client_auth needs `jwks` with the public key of the client's certificate (P-256, Ed25519, or RSA of 2048 to 4096 bits)"
+        "self_signed_tls_client_auth needs `jwks_uri`, or `jwks` with the public key of the client's certificate (P-256, Ed25519, or RSA of 2048 to 4096 bits)"
     )]
     NoCertificateKey,
     /// A MAC where keys are asymmetric, or the reverse.
@@ -46,11 +61,17 @@ pub enum InvalidClientMetadata {
     /// What the certificate of `tls_client_auth` is known by.
     #[error(transparent)]
     Certificate(#[from] InvalidCertificateName),
+    /// RFC 7591 §2.
+    #[error("jwks and jwks_uri are never both there; leave one out")]
+    BothKeys,
+    /// What is never sent names nothing that could be fetched.
+    #[error("{0}: a URL that is fetched has no fragment; leave out # and what follows")]
+    Fragment(&'static str),
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
     /// Keys that no method uses.
-    #[error("jwks is for private_key_jwt and self_signed_tls_client_auth")]
+    #[error("jwks and jwks_uri are for private_key_jwt and self_signed_tls_client_auth")]
     UnusedKeys,
     /// Redirects for a client without the code grant, or the code grant without redirects.
     #[error("authorization_code needs redirect_uris, and redirect_uris need authorization_code")]
@@ -75,8 +96,9 @@ pub struct Client {
     pub id: ClientId,
     /// What it registered.
     pub metadata: ClientMetadata,
-    keys: JwkSet,
+    keys: Arc<JwkSet>,
     certificate_name: Option<CertificateName>,
+    digest: Option<[u8; 32]>,
     secrets: Vec<KeptSecret>,
 }
 
@@ -112,6 +134,7 @@ impl Client {
                 .map_err(|error| InvalidClientMetadata::Keys(error.to_string()))?,
             Some(_) => return Err(InvalidClientMetadata::Keys("not an object".into())),
         };
+        check_urls(&metadata)?;
         proof(&metadata, &keys)?;
         let certificate_name = CertificateName::registered(&metadata)?;
         let redirects = &metadata.redirect_uris;
@@ -129,9 +152,10 @@ impl Client {
             return Err(InvalidClientMetadata::PlainRedirect(plain.to_string()));
         }
         Ok(Self {
+            digest: document::is_document(&id).then(|| digest(&metadata)),
             id,
             metadata,
-            keys,
+            keys: Arc::new(keys),
             certificate_name,
             secrets,
         })
@@ -141,6 +165,41 @@ impl Client {
     #[must_use]
     pub fn certificate_name(&self) -> Option<&CertificateName> {
         self.certificate_name.as_ref()
+    }
+
+    /// The host of the document in which it describes itself, if it does: the one part of it that nobody else can claim.
+    #[must_use]
+    pub fn document_host(&self) -> Option<String> {
+        let url = document::document_url(&self.id)?;
+        let host = url.url().host_str()?;
+        Some(match url.url().port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        })
+    }
+
+    /// Its picture and where it tells more of itself, for a page below `path`, which is the issuer's.
+    #[must_use]
+    pub fn about(&self, path: &str) -> About {
+        let link = |url: &Option<ClientUrl>| {
+            let url = url.as_ref().filter(|url| url.is_https());
+            url.map(ToString::to_string)
+        };
+        let logo = self.metadata.logo_uri.as_ref().map(|_| {
+            let id = form_urlencoded::byte_serialize(self.id.as_str().as_bytes());
+            format!("{path}{}?client_id={}", logo::PATH, id.collect::<String>())
+        });
+        About {
+            logo,
+            policy: link(&self.metadata.policy_uri),
+            terms: link(&self.metadata.tos_uri),
+        }
+    }
+
+    /// Of a client that describes itself, what it said of its redirects and keys: whoever agreed to others is asked again.
+    #[must_use]
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.digest.as_ref()
     }
 
     /// What people are told that it is called.
@@ -178,9 +237,9 @@ impl Client {
         }
     }
 
-    /// Its keys, for the assertions it signs and for its certificate.
+    /// The keys that it registered by value; [`jwks_uri::ClientKeys`] knows those that it publishes too.
     #[must_use]
-    pub fn keys(&self) -> &JwkSet {
+    fn keys(&self) -> &Arc<JwkSet> {
         &self.keys
     }
 
@@ -206,6 +265,7 @@ impl Client {
 fn proof(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMetadata> {
     let method = metadata.token_endpoint_auth_method;
     let alg = metadata.token_endpoint_auth_signing_alg;
+    let published = metadata.jwks_uri.is_some();
     match (method, alg) {
         (_, None)
         | (AuthMethod::PrivateKeyJwt, Some(JwsAlgorithm::Signature(_)))
@@ -218,15 +278,44 @@ fn proof(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMe
             Some(JwsAlgorithm::Signature(alg)) => fits(alg),
             Some(JwsAlgorithm::Mac(_)) | None => Algorithm::ALL.into_iter().any(fits),
         };
-        if !signs {
+        if !published && !signs {
             return Err(InvalidClientMetadata::NoKey);
         }
     }
-    if method == AuthMethod::SelfSignedTlsClientAuth && keys.keys().is_empty() {
+    let has_keys = published || !keys.keys().is_empty();
+    if method == AuthMethod::SelfSignedTlsClientAuth && !has_keys {
         return Err(InvalidClientMetadata::NoCertificateKey);
     }
-    if metadata.jwks.is_some() && !method.uses_keys() {
+    if (published || metadata.jwks.is_some()) && !method.uses_keys() {
         return Err(InvalidClientMetadata::UnusedKeys);
+    }
+    Ok(())
+}
+
+fn digest(metadata: &ClientMetadata) -> [u8; 32] {
+    let ClientMetadata {
+        redirect_uris,
+        token_endpoint_auth_method,
+        jwks,
+        jwks_uri,
+        ..
+    } = metadata;
+    let said = serde_json::json!([redirect_uris, token_endpoint_auth_method, jwks, jwks_uri]);
+    Sha256::digest(said.to_string()).into()
+}
+
+fn check_urls(metadata: &ClientMetadata) -> Result<(), InvalidClientMetadata> {
+    if metadata.jwks.is_some() && metadata.jwks_uri.is_some() {
+        return Err(InvalidClientMetadata::BothKeys);
+    }
+    for (name, url) in [
+        ("jwks_uri", &metadata.jwks_uri),
+        ("sector_identifier_uri", &metadata.sector_identifier_uri),
+        ("logo_uri", &metadata.logo_uri),
+    ] {
+        if url.as_ref().is_some_and(ClientUrl::has_fragment) {
+            return Err(InvalidClientMetadata::Fragment(name));
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod authorization;
 mod client_authentication;
+mod client_documents;
 mod keys;
 mod mtls;
 mod passwords;
@@ -19,12 +20,14 @@ use serde::{Deserialize, Serialize};
 use shared_protocol::issuer::Issuer;
 use shared_server::db::DatabaseConfig;
 use shared_server::ephemeral::EphemeralConfig;
+use shared_server::outbound::OutboundSettings;
 use shared_server::rate_limits::{Rate, RateLimitsConfig};
 use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
 
 pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
+pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::mtls::MtlsConfig;
 pub use self::passwords::PasswordsConfig;
@@ -75,6 +78,10 @@ pub struct Config {
     pub rate_limits: RateLimitsConfig,
     /// How many failures of clients to authenticate are suffered.
     pub client_authentication: ClientAuthenticationConfig,
+    /// Clients that describe themselves.
+    pub client_documents: ClientDocumentsConfig,
+    /// What it may fetch.
+    pub outbound: OutboundSettings,
     /// Signing keys.
     pub keys: KeysConfig,
     /// The authorization endpoint.
@@ -111,6 +118,8 @@ impl Default for Config {
             ephemeral: EphemeralConfig::with_prefix("auth"),
             rate_limits: RateLimitsConfig::default(),
             client_authentication: ClientAuthenticationConfig::default(),
+            client_documents: ClientDocumentsConfig::default(),
+            outbound: OutboundSettings::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
             sessions: SessionsConfig::default(),
@@ -130,7 +139,9 @@ impl Config {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.server.problems();
         let edge = self.edge().mistakes(self.mode == Mode::Production);
+        let outbound = self.outbound.mistakes(self.mode == Mode::Production);
         let mistakes = edge.into_iter().chain(self.limits.mistakes());
+        let mistakes = mistakes.chain(outbound);
         problems.extend(mistakes.map(|mistake| mistake.to_string()));
         let mtls = self.mtls.problems(&self.issuer, &self.tls, &self.proxies);
         problems.extend(mtls);
@@ -148,6 +159,7 @@ impl Config {
         let rates = self.rate_limits.problems().into_iter();
         problems.extend(rates.map(|(key, reason)| format!("{key}: {reason}")));
         problems.extend(self.client_authentication.problems());
+        problems.extend(self.client_documents.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
         problems.extend(self.sessions.problems());
@@ -174,7 +186,8 @@ impl Config {
     /// How clients may authenticate.
     #[must_use]
     pub fn offered(&self) -> Offered {
-        self.mtls.offered(&self.proxies)
+        let documents = self.client_documents.is_on(self.mode);
+        self.mtls.offered(&self.proxies, documents)
     }
 
     /// How many failures to sign in are suffered.
@@ -204,6 +217,12 @@ impl Config {
     pub fn client_failures(&self) -> (Rate, Rate) {
         let (one, any) = self.client_authentication.rates();
         (self.rate_by_address(one), self.rate_by_address(any))
+    }
+
+    /// Documents that requests of one address may have us fetch.
+    #[must_use]
+    pub fn fetches_per_address(&self) -> Rate {
+        self.rate_by_address(Rate::per_minute(self.client_documents.fetches_per_address))
     }
 
     fn rate_by_address(&self, rate: Rate) -> Rate {

@@ -6,6 +6,7 @@ use shared_server::db::{DbError, Store};
 
 use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
+use crate::clients::Client;
 use crate::store::consents::{self, Consent};
 
 /// The consents of this server.
@@ -23,19 +24,23 @@ impl Consents {
     pub async fn remember(
         &self,
         account_id: &AccountId,
-        client_id: &ClientId,
+        client: &Client,
         agreed: &Agreement,
         now: Instant,
     ) -> Result<(), DbError> {
         self.store
             .transaction(async |conn| {
                 // Two that agree at one moment may overwrite each other; the one that is lost is asked again.
-                let before = consents::find(conn, account_id, client_id).await?;
-                let mut all = before.and_then(agreement).unwrap_or_default();
+                let before = consents::find(conn, account_id, &client.id).await?;
+                let before = before.and_then(|consent| agreement(consent, client));
+                let mut all = before.unwrap_or_default();
                 all.grow(agreed);
-                let resources = serde_json::json!(all.resources);
-                let scope = all.own.to_string();
-                consents::put(conn, (account_id, client_id), &scope, &resources, now).await
+                let consent = (
+                    all.own.to_string(),
+                    serde_json::json!(all.resources),
+                    client.digest().map(Vec::from),
+                );
+                consents::put(conn, (account_id, &client.id), &consent, now).await
             })
             .await
     }
@@ -53,8 +58,15 @@ impl Consents {
     }
 }
 
-/// A row that makes no sense counts for nothing: the person is asked.
-pub(crate) fn agreement((own, resources): Consent) -> Option<Agreement> {
+/// A row that makes no sense counts for nothing: the person is asked. Nor does one for what a client that describes itself was before
+/// its redirects or keys changed: perhaps it is somebody else's by now.
+pub(crate) fn agreement(
+    (own, resources, client_digest): Consent,
+    client: &Client,
+) -> Option<Agreement> {
+    if client_digest.as_deref() != client.digest().map(<[u8; 32]>::as_slice) {
+        return None;
+    }
     Some(Agreement {
         own: own.parse().ok()?,
         resources: serde_json::from_value(resources).ok()?,

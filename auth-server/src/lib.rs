@@ -9,6 +9,7 @@ pub mod clients;
 pub mod codes;
 pub mod config;
 pub mod consents;
+pub mod documents;
 pub mod feed;
 pub mod form;
 pub mod grants;

@@ -31,13 +31,15 @@ const CLAIMS: [&str; 15] = [
     "email_verified",
 ];
 
-/// How clients may authenticate here.
+/// What this server takes of clients.
 #[derive(Clone, Debug)]
 pub struct Offered {
-    /// By which methods.
+    /// How they may authenticate.
     pub methods: Vec<AuthMethod>,
     /// The issuer as it is reached where clients are asked for certificates, if that is elsewhere.
     pub mtls: Option<Issuer>,
+    /// Whether they may describe themselves.
+    pub documents: bool,
 }
 
 impl Offered {
@@ -88,6 +90,7 @@ pub fn document(
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": GrantName::ALL.map(GrantName::as_str),
         "code_challenge_methods_supported": [pkce::METHOD],
+        "client_id_metadata_document_supported": offered.documents,
         "authorization_response_iss_parameter_supported": true,
         "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
         "subject_types_supported": ["public"],

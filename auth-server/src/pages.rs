@@ -14,6 +14,17 @@ pub use self::consent::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
 use self::frame::{Content, Posts};
 pub use self::frame::{Frame, framed};
 
+/// What a client shows and tells of itself besides its name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct About {
+    /// The path of its picture, at this server.
+    pub logo: Option<String>,
+    /// What it does with what it learns of people.
+    pub policy: Option<String>,
+    /// Its terms of service.
+    pub terms: Option<String>,
+}
+
 /// Where somebody signs in.
 #[derive(Clone, Template)]
 #[template(path = "sign_in.html")]
@@ -28,6 +39,8 @@ pub struct SignInPage {
     pub email: String,
     /// Who asks.
     pub client_name: Option<String>,
+    /// What it shows of itself.
+    pub about: About,
     /// What the person should know.
     pub notice: Option<SignInNotice>,
 }

@@ -18,6 +18,8 @@ pub struct RateLimits {
     pub client: RateLimiter,
     /// Requests on behalf of a person.
     pub account: RateLimiter,
+    /// Documents of clients fetched for a network address.
+    pub documents: RateLimiter,
     /// Failures of clients to authenticate.
     pub failures: Failures,
 }
@@ -39,6 +41,7 @@ impl RateLimits {
             address: limiter(Limit::Address, config.requests_per_address()),
             client: limiter(Limit::Client, config.rate_limits.client),
             account: limiter(Limit::Account, config.rate_limits.account),
+            documents: limiter(Limit::Documents, config.fetches_per_address()),
             failures: Failures {
                 as_one: limiter(Limit::ClientFailures, as_one),
                 as_any: limiter(Limit::AddressFailures, as_any),

@@ -12,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::accounts::password::hasher::PasswordHasher;
 use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
+use crate::clients::sites::Sites;
 use crate::clients::{Client, ClientMetadata};
 use crate::config::Config;
 use crate::grants::{GrantLifetimes, Grants, SettledGrants, Told};
@@ -32,6 +33,8 @@ pub struct Records {
     pub store: Store,
     /// Clients.
     pub clients: Clients,
+    /// What clients publish at sites of their own.
+    pub sites: Sites,
     /// Resource servers.
     pub resource_servers: ResourceServers,
     /// Signing keys.
@@ -85,6 +88,7 @@ impl Records {
         let clients = Clients::new(store.clone(), encryption.clone(), Arc::clone(&world.random));
         let keys = Keys::open(store.clone(), encryption, settings, now, &*world.random).await?;
         let resource_servers = ResourceServers::load(store.clone()).await?;
+        let sites = Sites::open(config, &resource_servers)?;
         let revocations = Revocations::new(store.clone(), config.retention.revocations);
         let sessions = Sessions {
             store: store.clone(),
@@ -101,6 +105,7 @@ impl Records {
         };
         Ok(Self {
             clients,
+            sites,
             sessions,
             accounts,
             grants: Grants {
@@ -146,6 +151,8 @@ impl Records {
             );
         }
         let client = Client::new(id.clone(), metadata, Vec::new())?;
+        let sectors = &self.sites.sectors;
+        sectors.check(&client.metadata, world.clock.now()).await?;
         self.clients
             .put(&client, secret.as_ref(), world.clock.now())
             .await?;

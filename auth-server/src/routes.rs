@@ -19,6 +19,7 @@ use crate::authorize::visit::Dialogue;
 use crate::authorize::{self, consent, sign_in};
 use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
+use crate::clients::logo::{self, Pictures};
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
 use crate::metadata::{self, Offered};
@@ -72,6 +73,8 @@ pub struct Parts {
     pub dialogue: Arc<Dialogue>,
     /// Revokes.
     pub revocation: Arc<Revocation>,
+    /// Shows pictures of clients.
+    pub pictures: Arc<Pictures>,
     /// Signs people out.
     pub sign_out: Arc<SignOut>,
     /// Counts requests by address.
@@ -126,6 +129,7 @@ parts!(
     Grantor = grantor,
     Userinfo = userinfo,
     Introspection = introspection,
+    Pictures = pictures,
     Revocation = revocation,
     SignOut = sign_out
 );
@@ -235,6 +239,7 @@ fn people(path: &str, shutdown: Shutdown) -> Router<AppState> {
         .route(&below(authorize::RESUME), get(authorize::resume))
         .route(&below(sign_in::PATH), get(sign_in::get).post(sign_in::post))
         .route(&below(consent::PATH), get(consent::get).post(consent::post))
+        .route(&below(logo::PATH), get(logo::endpoint))
         .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::answer))
         .route(&below(LOGGED_OUT), get(sign_out::done))
         .layer(writing)

@@ -23,7 +23,9 @@ use crate::authorize::visit::Dialogue;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
+use crate::clients::callers::Callers;
 use crate::clients::certificate::{Authorities, Certificates};
+use crate::clients::logo::Pictures;
 use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
@@ -286,11 +288,17 @@ fn app_state(
         accounts: limits.account.clone(),
     });
     let offered = config.offered();
+    let callers = Callers {
+        registered: records.clients.clone(),
+        documents: records.sites.documents.clone(),
+        fetches: limits.documents,
+    };
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),
-        dialogue: Arc::new(dialogue(config, world, records, codes)),
+        dialogue: Arc::new(dialogue(config, world, (records, codes), callers.clone())),
         authenticator: Arc::new(Authenticator {
-            clients: records.clients.clone(),
+            clients: callers,
+            keys: records.sites.keys.clone(),
             ephemeral: codes.ephemeral.clone(),
             audiences: offered.audiences(&config.issuer),
             certificates,
@@ -317,6 +325,11 @@ fn app_state(
         }),
         addresses: limits.address,
         grantor,
+        pictures: Arc::new(Pictures {
+            clients: records.clients.clone(),
+            documents: records.sites.documents.clone(),
+            logos: records.sites.logos.clone(),
+        }),
         sign_out: Arc::new(SignOut {
             issuer: Arc::new(config.issuer.clone()),
             sessions: records.sessions.clone(),
@@ -334,7 +347,12 @@ fn app_state(
 }
 
 /// The steps from an authorization request to its answer.
-fn dialogue(config: &Config, world: &World, records: &Records, codes: &Codes) -> Dialogue {
+fn dialogue(
+    config: &Config,
+    world: &World,
+    (records, codes): (&Records, &Codes),
+    clients: Callers,
+) -> Dialogue {
     let ephemeral = &codes.ephemeral;
     let issuer = Arc::new(config.issuer.clone());
     Dialogue {
@@ -344,7 +362,7 @@ fn dialogue(config: &Config, world: &World, records: &Records, codes: &Codes) ->
         authorize: Authorize {
             checks: Checks {
                 issuer,
-                clients: records.clients.clone(),
+                clients,
                 resource_servers: records.resource_servers.clone(),
                 keys: records.keys.clone(),
                 pkce: config.authorization.pkce,

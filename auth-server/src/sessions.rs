@@ -5,13 +5,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shared_protocol::client_id::ClientId;
 use shared_protocol::random::{self, Random};
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
 
 use crate::accounts::{Account, AccountError, AccountId, Proven};
 use crate::authorize::agreement::Agreement;
+use crate::clients::Client;
 use crate::consents::agreement;
 use crate::grants::{self, GrantsOf};
 use crate::identifiers::identifier;
@@ -222,18 +222,23 @@ impl Sessions {
     pub async fn find_with_agreement(
         &self,
         token: &SessionToken,
-        client_id: &ClientId,
+        client: &Client,
         now: Instant,
     ) -> Result<Option<(Person, Option<Agreement>)>, AccountError> {
         let digest = token.digest();
         let mut conn = self.store.read().await?;
-        let found = sessions::find_with_consent(&mut conn, &digest, client_id).await?;
+        let found = sessions::find_with_consent(&mut conn, &digest, &client.id).await?;
         drop(conn);
         let Some((session, account, consent)) = found else {
             return Ok(None);
         };
         let person = self.admit(session, account, now).await?;
-        Ok(person.map(|person| (person, consent.and_then(agreement))))
+        Ok(person.map(|person| {
+            (
+                person,
+                consent.and_then(|consent| agreement(consent, client)),
+            )
+        }))
     }
 
     /// The person, if the session goes on and they still may be signed in; notes that it was used.

@@ -13,6 +13,7 @@ use shared_protocol::resource::ResourceId;
 use shared_server::config::{Period, Secret};
 use shared_server::db::DatabaseConfig;
 use shared_server::ephemeral::EphemeralConfig;
+use shared_server::outbound::OutboundSettings;
 use shared_server::rate_limits::{Rate, RateLimitsConfig};
 use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
@@ -31,6 +32,8 @@ pub struct Config {
     pub issuers: Vec<IssuerSettings>,
     /// What is remembered of tokens.
     pub tokens: Tokens,
+    /// What it may fetch besides.
+    pub outbound: OutboundSettings,
     /// This API's own database.
     pub database: DatabaseConfig,
     /// The store of what is minutes old at most.
@@ -138,6 +141,7 @@ impl Default for Config {
             resource: Resource::default(),
             issuers: vec![issuer],
             tokens: Tokens::default(),
+            outbound: OutboundSettings::default(),
             database: DatabaseConfig::at("sqlite:data/resource-api.db"),
             ephemeral: EphemeralConfig::with_prefix("api"),
             rate_limits: RateLimitsConfig::default(),

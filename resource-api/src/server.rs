@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::Router;
 use prometheus::Registry;
 use shared_protocol::bearer::{Guard, GuardSettings, InvalidGuard};
-use shared_protocol::outbound::{FetchError, Fetcher, FetcherSettings, Origin};
+use shared_protocol::outbound::{FetchError, Origin};
 use shared_protocol::random::Random;
 use shared_protocol::time::Clock;
 use shared_server::config::ConfigError;
 use shared_server::db::{DbError, Store};
 use shared_server::ephemeral::{Ephemeral, EphemeralError};
+use shared_server::outbound::OutboundError;
 use shared_server::telemetry::{self, HttpMetrics, metrics_router};
 use shared_server::web::{
     self, BindError, Cors, Edge, EdgeError, Health, Limits, Listener, Observed, Shutdown, not_found,
@@ -42,8 +43,11 @@ pub enum StartError {
     #[error(transparent)]
     Guard(#[from] InvalidGuard),
     /// Nothing could be fetched.
-    #[error("the client for outgoing requests cannot be made")]
-    Fetcher(#[from] FetchError),
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// An issuer that is nobody's server.
+    #[error("issuers: {0}")]
+    Issuer(#[from] FetchError),
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Edge(#[from] EdgeError),
@@ -211,12 +215,10 @@ fn guard(config: &Config, clock: Arc<dyn Clock>) -> Result<Guard, StartError> {
         .issuers
         .iter()
         .map(|trusted| Origin::try_from(trusted.issuer.url()));
-    let fetcher = Fetcher::new(FetcherSettings {
-        // The operator named them, so they may stand in a private network.
-        allowed: origins.collect::<Result<_, _>>()?,
-        user_agent: concat!("resource-api/", env!("CARGO_PKG_VERSION")).to_owned(),
-        ..FetcherSettings::default()
-    })?;
+    // The operator named them, so they may stand in a private network.
+    let named = origins.collect::<Result<Vec<_>, _>>()?;
+    let user_agent = concat!("resource-api/", env!("CARGO_PKG_VERSION"));
+    let fetcher = config.outbound.fetcher(named, user_agent)?;
     Ok(Guard::new(GuardSettings {
         resource: config.resource.identifier.clone(),
         issuers: config.trusted_issuers(),

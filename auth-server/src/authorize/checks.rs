@@ -2,11 +2,13 @@
 //! only then the rest. What fails before the first two is told to the person alone.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
+use shared_protocol::time::Instant;
 
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::id_token_hint;
@@ -14,7 +16,7 @@ use super::request::{AuthorizationRequest, OwnScope, Prompt, RESPONSE_TYPE, Resp
 use super::response::ReturnPath;
 use super::targets::Targets;
 use crate::accounts::AccountId;
-use crate::clients::directory::Clients;
+use crate::clients::callers::Callers;
 use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::clients::{Client, GrantType};
 use crate::config::PkcePolicy;
@@ -36,7 +38,7 @@ pub struct Checks {
     /// Who answers.
     pub issuer: Arc<Issuer>,
     /// Who may ask.
-    pub clients: Clients,
+    pub clients: Callers,
     /// What may be asked for.
     pub resource_servers: ResourceServers,
     /// What ID tokens of this server were signed with.
@@ -48,15 +50,17 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Every check, in order.
+    /// Every check, in order, for a browser at this address.
     ///
     /// # Errors
     /// [`AuthorizeError`].
     pub async fn check(
         &self,
         parameters: &Parameters,
+        address: IpAddr,
+        now: Instant,
     ) -> Result<AuthorizationRequest, AuthorizeError> {
-        let client = self.client(parameters).await?;
+        let client = self.client(parameters, address, now).await?;
         tracing::Span::current().record("client_id", client.id.as_str());
         let redirect_uri = self.redirect_uri(&client, parameters)?;
         // From here on the client is told, by the means it asked for if that is one (RFC 9207 §2: with our name).
@@ -72,13 +76,18 @@ impl Checks {
         }
     }
 
-    async fn client(&self, parameters: &Parameters) -> Result<Arc<Client>, PageCause> {
+    async fn client(
+        &self,
+        parameters: &Parameters,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<Arc<Client>, PageCause> {
         parameters.once("client_id")?;
         let id: ClientId = parameters
             .required("client_id")?
             .parse()
             .map_err(|_| PageCause::UnknownClient)?;
-        let client = self.clients.find(&id).await?;
+        let client = self.clients.find(&id, address, now).await?;
         client.ok_or(PageCause::UnknownClient)
     }
 

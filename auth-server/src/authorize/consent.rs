@@ -67,7 +67,7 @@ pub async fn post(
     let id = interaction(&form)?;
     let (interaction, request) = dialogue.reopen(&id, &visit).await?;
     let csrf = form.optional("csrf").unwrap_or_default();
-    let content = shown(&request.asked);
+    let content = shown(&request);
     if !dialogue.forms.verify(&binding(&id, &visit, &content), csrf) {
         return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
     }
@@ -99,11 +99,16 @@ async fn approve(
     visit: &Visit,
 ) -> Result<AuthorizationResponse, RedirectCause> {
     let authorize = &dialogue.authorize;
+    let client = &request.client;
+    if client.digest().is_some() {
+        let registered = &authorize.checks.clients.registered;
+        registered.keep(client, visit.now).await?;
+    }
     if !request.is_never_silent() {
-        let (account_id, client_id) = (&person.account.id, &request.client.id);
+        let account_id = &person.account.id;
         authorize
             .consents
-            .remember(account_id, client_id, &request.asked, visit.now)
+            .remember(account_id, client, &request.asked, visit.now)
             .await?;
     }
     authorize
@@ -118,13 +123,15 @@ fn page(
     person: &Person,
     visit: &Visit,
 ) -> ConsentPage {
-    let content = shown(&request.asked);
+    let content = shown(request);
     let redirect_uri = &request.back.redirect_uri;
     ConsentPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
         csrf: dialogue.forms.token(&binding(id, visit, &content)),
         client_name: request.client.name().to_owned(),
+        about: request.client.about(&dialogue.path("")),
+        client_host: request.client.document_host(),
         redirect_host: if redirect_uri.is_on_device() {
             RedirectHost::ThisDevice
         } else {
@@ -178,9 +185,14 @@ fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> 
 }
 
 /// What a person is shown, as the form is bound to it: no more is approved than that (threat 9).
-fn shown(asked: &Agreement) -> Vec<u8> {
+fn shown(request: &AuthorizationRequest) -> Vec<u8> {
+    // A client that describes itself may have become another since.
+    let said = request
+        .client
+        .digest()
+        .map(|digest| (digest, request.client.name()));
     // Text and lists of it always have a JSON form.
-    serde_json::to_vec(asked).unwrap_or_default()
+    serde_json::to_vec(&(&request.asked, said)).unwrap_or_default()
 }
 
 fn binding<'a>(id: &'a InteractionId, visit: &'a Visit, content: &'a [u8]) -> Binding<'a> {

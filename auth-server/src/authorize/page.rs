@@ -10,6 +10,7 @@ use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
 use super::error::{AuthorizeError, PageCause};
+use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::pages::{ErrorPage, StalePage};
 use crate::parameters::InvalidParameters;
@@ -114,6 +115,13 @@ pub(super) fn refusal(cause: PageCause) -> Response {
             );
             retry_after(page, *wait)
         }
+        PageCause::Directory(DirectoryError::Limited(limited)) => {
+            return PageError::RateLimited(limited.clone()).into_response();
+        }
+        PageCause::Directory(DirectoryError::Document(error)) if !error.is_ours() => bad(&format!(
+            "The app describes itself at the address that is its client_id, and that description cannot be used: {}.",
+            error.told()
+        )),
         PageCause::Directory(_) => unavailable(),
     };
     caused(response, cause)

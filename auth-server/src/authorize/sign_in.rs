@@ -173,6 +173,7 @@ fn form(
         csrf: dialogue.forms.token(&binding(id, visit)),
         email,
         client_name: request.client.metadata.client_name.clone(),
+        about: request.client.about(&dialogue.path("")),
         notice: None,
     }
 }

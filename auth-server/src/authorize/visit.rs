@@ -74,8 +74,9 @@ impl Dialogue {
         let found = interactions.find(id, browser, visit.now).await?;
         let interaction = found.ok_or(PageError::Stale)?;
         let parameters = Parameters::parse(interaction.parameters.as_bytes())?;
-        let request = self.authorize.checks.check(&parameters).await?;
-        Ok((interaction, request))
+        let checks = &self.authorize.checks;
+        let request = checks.check(&parameters, visit.address, visit.now);
+        Ok((interaction, request.await?))
     }
 
     /// Who is signed in at this browser, if that will do for the request.

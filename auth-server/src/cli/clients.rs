@@ -15,6 +15,7 @@ use shared_server::config::Period;
 use super::output::Output;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
+use crate::clients::url::ClientUrl;
 use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use crate::records::Records;
 use crate::server::World;
@@ -71,6 +72,24 @@ pub(crate) struct CreateClient {
     /// A file with its public keys as a JWK Set, for `private_key_jwt` and `self_signed_tls_client_auth`
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// Where it publishes its public keys, for `private_key_jwt`
+    #[arg(long, value_name = "URL", conflicts_with = "jwks")]
+    jwks_uri: Option<ClientUrl>,
+    /// Where the redirect URIs of its sector are listed
+    #[arg(long, value_name = "URL")]
+    sector_identifier_uri: Option<ClientUrl>,
+    /// Its picture, which people are shown
+    #[arg(long, value_name = "URL")]
+    logo_uri: Option<ClientUrl>,
+    /// Its home page
+    #[arg(long, value_name = "URL")]
+    client_uri: Option<ClientUrl>,
+    /// What it does with what it learns of people
+    #[arg(long, value_name = "URL")]
+    policy_uri: Option<ClientUrl>,
+    /// Its terms of service
+    #[arg(long, value_name = "URL")]
+    tos_uri: Option<ClientUrl>,
     /// The one algorithm of its assertions
     #[arg(long)]
     signing_alg: Option<JwsAlgorithm>,
@@ -214,6 +233,12 @@ impl CreateClient {
             id_token_signed_response_alg: self.id_token_alg,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,
+            jwks_uri: self.jwks_uri,
+            sector_identifier_uri: self.sector_identifier_uri,
+            logo_uri: self.logo_uri,
+            client_uri: self.client_uri,
+            policy_uri: self.policy_uri,
+            tos_uri: self.tos_uri,
         };
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)

@@ -8,7 +8,9 @@ use shared_protocol::jose::{Claims, EitherJwt, JwsAlgorithm, JwtError, JwtKind};
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
 
+use super::jwks_uri::{ClientKeys, ClientKeysError};
 use super::{AuthMethod, Client};
+use crate::documents::DocumentError;
 
 /// `client_assertion_type` for a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -56,9 +58,21 @@ pub enum AssertionError {
     /// Made before this server's memory of used assertions began.
     #[error("the assertion is older than the memory of used ones; make a new one, with iat")]
     BeforeMemory,
+    /// The keys that the client publishes could not be had.
+    #[error("the keys at the client's jwks_uri: {0}")]
+    Keys(DocumentError),
     /// The memory of used ones did not answer.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
+}
+
+impl From<ClientKeysError> for AssertionError {
+    fn from(error: ClientKeysError) -> Self {
+        match error {
+            ClientKeysError::Jwt(error) => Self::Jwt(error),
+            ClientKeysError::Document(error) => Self::Keys(error),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -107,7 +121,12 @@ impl<'a> ClientAssertion<'a> {
     }
 
     /// The claims, if the client made the signature or the MAC, with the one algorithm that it registered, if it did.
-    fn proven(self, client: &Client, now: Instant) -> Result<Claims, AssertionError> {
+    async fn proven(
+        self,
+        client: &Client,
+        keys: &ClientKeys,
+        now: Instant,
+    ) -> Result<Claims, AssertionError> {
         let registered = client.metadata.token_endpoint_auth_signing_alg;
         let allows = |alg: JwsAlgorithm| {
             if registered.is_none_or(|one| one == alg) {
@@ -119,7 +138,7 @@ impl<'a> ClientAssertion<'a> {
         Ok(match self.jwt {
             EitherJwt::Signed(jwt) => {
                 allows(jwt.algorithm().into())?;
-                jwt.verify(client.keys())?.0
+                keys.verify(client, jwt, now).await?.0
             }
             EitherJwt::Mac(jwt) => {
                 allows(jwt.algorithm().into())?;
@@ -135,11 +154,11 @@ impl<'a> ClientAssertion<'a> {
     pub async fn verify(
         self,
         client: &Client,
-        audiences: &[String],
+        (audiences, keys): (&[String], &ClientKeys),
         used: &Ephemeral,
         now: Instant,
     ) -> Result<(), AssertionError> {
-        let claims: AssertionClaims = self.proven(client, now)?.parse()?;
+        let claims: AssertionClaims = self.proven(client, keys, now).await?.parse()?;
         if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
             return Err(AssertionError::NotItself);
         }

@@ -17,10 +17,13 @@ use shared_server::web::{ClientAddress, ClientCertificate};
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
+use super::callers::Callers;
 use super::certificate::{CertificateError, Certificates};
-use super::directory::{Clients, DirectoryError};
+use super::directory::DirectoryError;
+use super::jwks_uri::ClientKeys;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
+use crate::documents::DocumentError;
 use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
 use crate::rate_limits::Failures;
@@ -45,6 +48,9 @@ pub enum ClientAuthError {
     /// `client_assertion_type` is not the one for JWTs.
     #[error("the client_assertion_type is not supported")]
     AssertionType,
+    /// What the client says of itself could not be had.
+    #[error("the client's description of itself: {0}")]
+    Document(DocumentError),
     /// The assertion proves nothing.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
@@ -61,13 +67,15 @@ impl ClientAuthError {
             // Whether the client exists, and what it registered, shows only to the holder of its key.
             Self::Assertion(
                 AssertionError::Algorithm
+                | AssertionError::Keys(_)
                 | AssertionError::Jwt(JwtError::UnknownKey | JwtError::Signature),
             )
             | Self::MalformedBasic
             | Self::MalformedClientId
             | Self::Refused
             | Self::AssertionType
-            | Self::Certificate(_) => "client authentication failed".into(),
+            | Self::Certificate(_)
+            | Self::Document(_) => "client authentication failed".into(),
             Self::Assertion(error) => error.to_string(),
         }
     }
@@ -76,7 +84,9 @@ impl ClientAuthError {
 /// What authenticating takes.
 pub struct Authenticator {
     /// Where clients are looked up.
-    pub clients: Clients,
+    pub clients: Callers,
+    /// What their assertions are verified with.
+    pub keys: ClientKeys,
     /// The memory of used assertions.
     pub ephemeral: Ephemeral,
     /// Whom assertions must be for, each alone: the issuer, the token endpoint, and its mTLS alias if there is one.
@@ -274,9 +284,23 @@ impl Authenticator {
         presented: Presented<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<Arc<Client>, TokenError> {
-        let client = match self.clients.find(presented.client_id()).await {
+        let id = presented.client_id();
+        let found = self
+            .clients
+            .find_approved(id, attempt.address, attempt.now)
+            .await;
+        let client = match found {
             Ok(client) => client,
             Err(DirectoryError::Store(error)) => return Err(TokenError::Store(error)),
+            Err(DirectoryError::Limited(limited)) => return Err(limited.into()),
+            Err(DirectoryError::Document(error)) if error.is_ours() => {
+                return Err(TokenError::Document(error));
+            }
+            Err(DirectoryError::Document(error)) => {
+                let method = presented.method(None);
+                self.metrics.client_authentication(method, false);
+                return Err(ClientAuthError::Document(error).into());
+            }
             Err(error) => return Err(TokenError::Directory(error)),
         };
         let method = presented.method(client.as_deref());
@@ -309,9 +333,16 @@ impl Authenticator {
         match presented {
             Presented::Nothing(_) => {
                 if let Some(client) = registered.as_ref().filter(|_| method.uses_certificate()) {
-                    self.certificates
-                        .prove(client, attempt.certificate, now)
-                        .map_err(ClientAuthError::Certificate)?;
+                    let proven =
+                        self.certificates
+                            .prove(client, &self.keys, attempt.certificate, now);
+                    match proven.await {
+                        Ok(()) => {}
+                        Err(CertificateError::Keys(error)) if error.is_ours() => {
+                            return Err(TokenError::Document(error));
+                        }
+                        Err(error) => return Err(ClientAuthError::Certificate(error).into()),
+                    }
                 }
             }
             Presented::Secret(_, _, secret) => {
@@ -330,10 +361,13 @@ impl Authenticator {
             Presented::Assertion(assertion) => {
                 let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
                 match assertion
-                    .verify(client, &self.audiences, &self.ephemeral, now)
+                    .verify(client, (&self.audiences, &self.keys), &self.ephemeral, now)
                     .await
                 {
                     Ok(()) => {}
+                    Err(AssertionError::Keys(error)) if error.is_ours() => {
+                        return Err(TokenError::Document(error));
+                    }
                     Err(AssertionError::Ephemeral(error)) => {
                         return Err(TokenError::Ephemeral(error));
                     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use shared_protocol::jose::JwkSet;
 use shared_protocol::time::Instant;
 use shared_server::web::ClientCertificate;
 
@@ -18,7 +19,9 @@ pub use self::authorities::{Authorities, AuthoritiesError};
 pub use self::distinguished_name::{DistinguishedName, InvalidDistinguishedName};
 use self::leaf::{Leaf, Validity};
 pub use self::name::{AlternativeName, CertificateName, InvalidCertificateName};
+use super::jwks_uri::ClientKeys;
 use super::{AuthMethod, Client};
+use crate::documents::DocumentError;
 
 /// Why a certificate proves nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum CertificateError {
     /// Another key than the registered ones.
     #[error("the client certificate is for another key")]
     OtherKey,
+    /// The registered ones are published, and could not be had.
+    #[error("the keys at the client's jwks_uri: {0}")]
+    Keys(#[from] DocumentError),
 }
 
 /// Judges certificates.
@@ -90,9 +96,10 @@ impl Certificates {
     ///
     /// # Errors
     /// [`CertificateError`].
-    pub fn prove(
+    pub async fn prove(
         &self,
         client: &Client,
+        keys: &ClientKeys,
         presented: Option<&ClientCertificate>,
         now: Instant,
     ) -> Result<(), CertificateError> {
@@ -104,8 +111,10 @@ impl Certificates {
             return Err(CertificateError::Time);
         }
         if client.metadata.token_endpoint_auth_method == AuthMethod::SelfSignedTlsClientAuth {
-            let mut keys = client.keys().keys().iter();
-            return if keys.any(|key| judged.leaf.has_key(key)) {
+            let is_in = |keys: &JwkSet| keys.keys().iter().any(|key| judged.leaf.has_key(key));
+            let seen = keys.of(client, now).await?;
+            // A key that came just now may be published already.
+            return if is_in(&seen) || is_in(&*keys.after(client, seen, now).await) {
                 Ok(())
             } else {
                 Err(CertificateError::OtherKey)

@@ -10,12 +10,14 @@ use shared_protocol::lookups::Lookups;
 use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
+use shared_server::rate_limits::Limited;
 use shared_server::web::WebOrigin;
 use tokio::sync::Semaphore;
 
 use super::redirect_uri::RedirectUri;
 use super::secret::{ClientSecret, KeptSecret, MacSecret, SecretDigest};
 use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
+use crate::documents::DocumentError;
 use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
 use crate::store::clients::SecretRow;
 use crate::store::{changes, clients};
@@ -59,6 +61,12 @@ pub enum DirectoryError {
     /// What is kept of its secrets verifies no MAC.
     #[error("client {0} needs a new secret for client_secret_jwt")]
     NewSecret(ClientId),
+    /// What a client says of itself could not be had.
+    #[error("the client's description of itself: {0}")]
+    Document(#[from] DocumentError),
+    /// Too many descriptions were fetched for one address.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// No client of this id.
     #[error("there is no client {0}")]
     Unknown(ClientId),
@@ -185,16 +193,10 @@ impl Clients {
         secret: Option<&ClientSecret>,
         now: Instant,
     ) -> Result<(), DirectoryError> {
-        let metadata = serde_json::to_value(&client.metadata).unwrap_or_default();
-        let redirects = &client.metadata.redirect_uris;
-        let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
         self.store
             .transaction(async |conn| {
-                clients::put(conn, &client.id, &metadata, &origins, now).await?;
-                self.fit_secrets(conn, client, secret, now).await?;
-                Ok::<_, DirectoryError>(
-                    changes::record(conn, CHANGE, client.id.as_str(), now).await?,
-                )
+                write(conn, client, now).await?;
+                self.fit_secrets(conn, client, secret, now).await
             })
             .await?;
         self.forget(&client.id);
@@ -241,6 +243,24 @@ impl Clients {
             .as_ref()
             .map(|sealed| (sealed.kek_id.as_str(), sealed.bytes.as_slice()));
         clients::add_secret(conn, id, secret.digest().as_bytes(), sealed, now).await
+    }
+
+    /// Keeps what a client says of itself that somebody is about to approve: consents and grants refer to it. It has no secrets.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn keep(&self, client: &Client, now: Instant) -> Result<(), DbError> {
+        let said = |client: &Client| serde_json::to_value(&client.metadata).ok();
+        match self.find(&client.id).await {
+            Ok(Some(kept)) if said(&kept) == said(client) => return Ok(()),
+            Err(DirectoryError::Store(error)) => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        self.store
+            .transaction(async |conn| write(conn, client, now).await)
+            .await?;
+        self.forget(&client.id);
+        Ok(())
     }
 
     /// Gives a client a new secret; the ones before it work for `overlap` longer.
@@ -377,4 +397,13 @@ impl Clients {
             .map(Some)
             .map_err(damaged)
     }
+}
+
+/// Writes what a client registered, and tells every node.
+async fn write(conn: &mut Conn, client: &Client, now: Instant) -> Result<(), DbError> {
+    let metadata = serde_json::to_value(&client.metadata).unwrap_or_default();
+    let redirects = &client.metadata.redirect_uris;
+    let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
+    clients::put(conn, &client.id, &metadata, &origins, now).await?;
+    changes::record(conn, CHANGE, client.id.as_str(), now).await
 }

@@ -9,6 +9,7 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 
 use super::redirect_uri::RedirectUri;
+use super::url::ClientUrl;
 use crate::authorize::request::OwnScope;
 
 /// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
@@ -148,6 +149,24 @@ pub struct ClientMetadata {
     /// An email address there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
+    /// Where its public keys are published; never beside `jwks` (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<ClientUrl>,
+    /// Where the redirect URIs of its sector are listed (OpenID Connect Registration §5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_identifier_uri: Option<ClientUrl>,
+    /// Its picture, fetched by us and shown from our own origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<ClientUrl>,
+    /// Its home page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<ClientUrl>,
+    /// What it does with what it learns of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<ClientUrl>,
+    /// Its terms of service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<ClientUrl>,
     /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Algorithm>,

@@ -33,7 +33,7 @@ impl MtlsConfig {
     }
 
     /// What clients may authenticate by.
-    pub(super) fn offered(&self, proxies: &Proxies) -> Offered {
+    pub(super) fn offered(&self, proxies: &Proxies, documents: bool) -> Offered {
         let on = self.is_on(proxies);
         let offers = |method: AuthMethod| match method {
             AuthMethod::TlsClientAuth => on && self.client_ca.is_some(),
@@ -50,6 +50,7 @@ impl MtlsConfig {
                 .filter(|method| offers(*method))
                 .collect(),
             mtls: self.url.clone().filter(|_| on),
+            documents,
         }
     }
 

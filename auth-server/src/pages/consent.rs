@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use super::About;
+
 /// What a client asks a person for.
 #[derive(Clone, Template)]
 #[template(path = "consent.html")]
@@ -14,6 +16,10 @@ pub struct ConsentPage {
     pub csrf: String,
     /// Who asks.
     pub client_name: String,
+    /// What it shows of itself.
+    pub about: About,
+    /// Where it describes itself, if it does: its name is what it likes, and this is not.
+    pub client_host: Option<String>,
     /// Where the answer goes.
     pub redirect_host: RedirectHost,
     /// Who is signed in.

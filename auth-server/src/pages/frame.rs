@@ -27,14 +27,18 @@ pub(super) enum Posts {
 }
 
 impl Posts {
-    /// The content policy, the one place where it is written. Nothing is loaded from anywhere; what stands in the page needs its nonce.
+    /// The content policy, the one place where it is written. Nothing is loaded from anywhere else; what stands in the page needs its nonce.
     fn policy(self, nonce: &str) -> String {
         let base = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
         );
         match self {
             Self::Here => format!("{base}; form-action 'self'"),
-            Self::MayEndAtClient | Self::ByItself => format!("{base}; script-src 'nonce-{nonce}'"),
+            // A client's picture is shown from here.
+            Self::MayEndAtClient => {
+                format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
+            }
+            Self::ByItself => format!("{base}; script-src 'nonce-{nonce}'"),
         }
     }
 }

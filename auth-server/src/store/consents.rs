@@ -11,8 +11,8 @@ use shared_server::on;
 use super::schema::consents as t;
 use crate::accounts::AccountId;
 
-/// The scopes of this server, and the scopes of resources as a JSON object.
-pub type Consent = (String, Value);
+/// The scopes of this server, the scopes of resources as a JSON object, and what the client was that describes itself.
+pub type Consent = (String, Value, Option<Vec<u8>>);
 
 /// What a person agreed to for a client.
 pub async fn find(
@@ -22,7 +22,7 @@ pub async fn find(
 ) -> Result<Option<Consent>> {
     let query = t::table
         .find((account_id.as_str(), client_id.as_str()))
-        .select((t::scope, t::resources));
+        .select((t::scope, t::resources, t::client_digest));
     on!(conn, |c| query.get_result(c)).optional()
 }
 
@@ -30,8 +30,7 @@ pub async fn find(
 pub async fn put(
     conn: &mut Conn,
     (account_id, client_id): (&AccountId, &ClientId),
-    scope: &str,
-    resources: &Value,
+    (scope, resources, client_digest): &Consent,
     now: Instant,
 ) -> Result<()> {
     let insert = diesel::insert_into(t::table)
@@ -40,6 +39,7 @@ pub async fn put(
             t::client_id.eq(client_id.as_str()),
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::client_digest.eq(client_digest),
             t::created_at.eq(now),
             t::updated_at.eq(now),
         ))
@@ -48,6 +48,7 @@ pub async fn put(
         .set((
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::client_digest.eq(client_digest),
             t::updated_at.eq(now),
         ));
     on!(conn, |c| insert.execute(c)).map(drop)

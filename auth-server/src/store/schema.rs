@@ -128,6 +128,7 @@ diesel::table! {
         resources -> Json,
         created_at -> BigInt,
         updated_at -> BigInt,
+        client_digest -> Nullable<Binary>,
     }
 }
 

@@ -71,7 +71,12 @@ pub async fn find_with_consent(
         .select((
             t::all_columns,
             accounts::all_columns,
-            (consents::scope, consents::resources).nullable(),
+            (
+                consents::scope,
+                consents::resources,
+                consents::client_digest,
+            )
+                .nullable(),
         ));
     on!(conn, |c| query.get_result(c)).optional()
 }

@@ -13,6 +13,7 @@ use shared_server::web::{Cause, Refused};
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
+use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
@@ -120,6 +121,9 @@ pub enum TokenError {
     /// A row that should not be.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Too much is being fetched.
+    #[error(transparent)]
+    Document(DocumentError),
     /// The key is out of reach.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -215,6 +219,7 @@ impl TokenError {
             | Self::Grants(_)
             | Self::Ephemeral(_)
             | Self::Directory(_)
+            | Self::Document(_)
             | Self::Sign(_)
             | Self::NoSigningKey => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -73,7 +73,12 @@ fn the_example_sets_every_key_to_its_default() {
         Some(Value::Array(Vec::new())),
         "shown by the example, not set"
     );
-    for key in ["tls.certificate", "tls.key", "proxies.header"] {
+    for key in [
+        "tls.certificate",
+        "tls.key",
+        "proxies.header",
+        "outbound.ca",
+    ] {
         assert_eq!(defaults.remove(key), Some(Value::Null), "shown, not set");
     }
     assert_eq!(

@@ -12,6 +12,8 @@ mod certificates;
 #[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
+mod client_documents;
+#[cfg(test)]
 mod code_grant;
 #[cfg(test)]
 mod conformance;
@@ -29,6 +31,8 @@ mod hostile;
 mod id_token;
 #[cfg(test)]
 mod introspection;
+#[cfg(test)]
+mod jwks_uri;
 #[cfg(test)]
 mod key_rotation;
 #[cfg(test)]
@@ -53,6 +57,8 @@ mod refresh_grant;
 mod server;
 #[cfg(test)]
 mod sign_in_page;
+#[cfg(test)]
+mod site;
 #[cfg(test)]
 mod token;
 #[cfg(test)]

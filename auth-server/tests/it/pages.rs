@@ -92,9 +92,10 @@ async fn csp3_pages_load_nothing_and_are_never_framed() {
         );
         // Where the answer to a form may be a redirect to a client, Chromium would hold `form-action` against that.
         let expected = match path.split('/').nth(1) {
-            Some("sign-in" | "consent" | "form-post") => {
-                format!("{base}; script-src 'nonce-{nonce}'")
+            Some("sign-in" | "consent") => {
+                format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
             }
+            Some("form-post") => format!("{base}; script-src 'nonce-{nonce}'"),
             _ => format!("{base}; form-action 'self'"),
         };
         assert_eq!(policy, expected, "{path}");
@@ -123,10 +124,12 @@ async fn csp3_pages_load_nothing_and_are_never_framed() {
             !body.contains("style="),
             "{path}: an inline style does nothing"
         );
-        assert!(
-            !body.contains("http-equiv") && !body.contains(" src=\""),
-            "{path}"
-        );
+        let own = body.matches(" src=\"/clients/logo?client_id=").count();
+        assert_eq!(body.matches(" src=\"").count(), own, "{path}");
+        assert!(!body.contains("http-equiv"), "{path}");
+        let away = body.matches("target=\"_blank\"").count();
+        let guarded = "target=\"_blank\" rel=\"noopener noreferrer\"";
+        assert_eq!(body.matches(guarded).count(), away, "{path}");
     }
 }
 

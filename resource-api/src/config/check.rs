@@ -57,7 +57,9 @@ impl Config {
             say(key, reason);
         }
         mistakes.extend(self.limits.mistakes());
-        mistakes.extend(self.edge().mistakes(self.server.mode == Mode::Production));
+        let production = self.server.mode == Mode::Production;
+        mistakes.extend(self.edge().mistakes(production));
+        mistakes.extend(self.outbound.mistakes(production));
         mistakes
     }
 

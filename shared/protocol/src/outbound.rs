@@ -1,7 +1,7 @@
 //! The one HTTP client for everything our servers fetch: keys, metadata, introspection, client documents, webhooks, logout.
 //!
 //! Strangers choose many of those URLs (RFC 7591 §5, RFC 9700 §4.11), so the client will not serve them as a way into our own network. Only https,
-//! only public addresses, no redirect, no proxy, no cookie, and hard bounds on size and time. Addresses are judged after
+//! only public addresses and networks that the operator named, no redirect, no proxy, no cookie, and hard bounds on size and time. Addresses are judged after
 //! resolution, and the connection uses exactly those that were judged: a name that changes its answer gains nothing.
 
 mod address;
@@ -13,12 +13,14 @@ mod resolver;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{ACCEPT, HeaderValue};
+use ipnet::IpNet;
 use reqwest::dns::Resolve;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -49,6 +51,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct FetcherSettings {
     /// Servers the operator named, such as a trusted issuer. For these alone the address may be private.
     pub allowed: Vec<Origin>,
+    /// Networks the operator named, such as that of an intranet: their addresses may be reached whoever names the URL.
+    pub networks: Vec<IpNet>,
+    /// Whether plain http may be spoken to this machine whoever names the URL: for development.
+    pub loopback_http: bool,
     /// Bound on a whole exchange, from resolution to the last byte of the body. Default 5 s.
     pub timeout: Duration,
     /// Bound on a response body, in bytes. Default 256 KiB.
@@ -65,6 +71,8 @@ impl Default for FetcherSettings {
     fn default() -> Self {
         Self {
             allowed: Vec::new(),
+            networks: Vec::new(),
+            loopback_http: false,
             timeout: Duration::from_secs(5),
             max_body: 256 * 1024,
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -77,10 +85,12 @@ impl Default for FetcherSettings {
 /// A guarded HTTP client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Fetcher {
-    // Two clients, so that a connection or an address allowed for a named origin is never within reach of other URLs.
+    // One client for each guard, so that a connection or an address allowed for a named origin is never within reach of other URLs.
     guarded: reqwest::Client,
     named: reqwest::Client,
+    loopback: Option<reqwest::Client>,
     allowed: Arc<[Origin]>,
+    networks: Arc<[IpNet]>,
     timeout: Duration,
     max_body: usize,
 }
@@ -93,10 +103,11 @@ impl Fetcher {
     /// [`FetchError::Settings`] if `extra_roots` holds what is not a certificate or `user_agent` what cannot be in a header.
     pub fn new(settings: FetcherSettings) -> Result<Self, FetchError> {
         let tls = tls_config(&settings.extra_roots)?;
+        let networks: Arc<[IpNet]> = settings.networks.into();
         let client = |guard: Guard| {
             reqwest::Client::builder()
                 .user_agent(&settings.user_agent)
-                .https_only(guard == Guard::PublicOnly)
+                .https_only(matches!(guard, Guard::Reachable(_)))
                 .dns_resolver(GuardedResolver::new(guard, settings.resolver.clone()))
                 .tls_backend_preconfigured(tls.clone())
                 .redirect(reqwest::redirect::Policy::none())
@@ -117,12 +128,26 @@ impl Fetcher {
                 .map_err(|error| FetchError::Settings(error::deepest(&error)))
         };
         Ok(Self {
-            guarded: client(Guard::PublicOnly)?,
+            guarded: client(Guard::Reachable(Arc::clone(&networks)))?,
             named: client(Guard::Named)?,
+            loopback: settings
+                .loopback_http
+                .then(|| client(Guard::Loopback))
+                .transpose()?,
             allowed: settings.allowed.into(),
+            networks,
             timeout: settings.timeout,
             max_body: settings.max_body,
         })
+    }
+
+    /// The same for bodies of at most `max_body` bytes, if that is less than before. Shares its connections.
+    #[must_use]
+    pub fn within(&self, max_body: usize) -> Self {
+        Self {
+            max_body: self.max_body.min(max_body),
+            ..self.clone()
+        }
     }
 
     /// Fetches `url` with `GET` and an `Accept` header field.
@@ -181,14 +206,18 @@ impl Fetcher {
             Host::Ipv4(v4) => Some(v4.into()),
             Host::Ipv6(v6) => Some(v6.into()),
         };
+        let is_loopback = origin::is_loopback(&host);
         if self.allowed.iter().any(|named| named.is_of(url, port)) {
             return Ok(&self.named);
         }
         if url.scheme() != "https" {
-            return Err(FetchError::NotHttps);
+            let loopback = self.loopback.as_ref().filter(|_| is_loopback);
+            return loopback.ok_or(FetchError::NotHttps);
         }
         match address {
-            Some(address) if !is_public(address) => Err(FetchError::ForbiddenAddress(address)),
+            Some(address) if !is_reachable(address, &self.networks) => {
+                Err(FetchError::ForbiddenAddress(address))
+            }
             Some(_) | None => Ok(&self.guarded),
         }
     }
@@ -224,10 +253,17 @@ impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fetcher")
             .field("allowed", &self.allowed)
+            .field("networks", &self.networks)
+            .field("loopback_http", &self.loopback.is_some())
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether `address` may be reached whoever names it.
+fn is_reachable(address: IpAddr, networks: &[IpNet]) -> bool {
+    is_public(address) || networks.iter().any(|network| network.contains(&address))
 }
 
 /// TLS 1.2 and 1.3 with one named provider and compiled-in roots: neither a process-wide default nor the machine's

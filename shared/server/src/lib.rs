@@ -4,6 +4,7 @@ pub mod config;
 pub mod db;
 pub mod ephemeral;
 pub mod jobs;
+pub mod outbound;
 pub mod rate_limits;
 mod recent;
 pub mod telemetry;

@@ -54,6 +54,8 @@ pub enum Limit {
     Client,
     /// Requests on behalf of a person.
     Account,
+    /// Documents of clients fetched for a network address.
+    Documents,
     /// Failures to authenticate as one client, of a network address.
     ClientFailures,
     /// Failures to authenticate as any client, of a network address.
@@ -68,6 +70,7 @@ impl Limit {
             Self::Address => "address",
             Self::Client => "client",
             Self::Account => "account",
+            Self::Documents => "documents",
             Self::ClientFailures => "client-failures",
             Self::AddressFailures => "address-failures",
         }
@@ -78,6 +81,7 @@ impl Limit {
             Self::Address => Kind::new("rate-address"),
             Self::Client => Kind::new("rate-client"),
             Self::Account => Kind::new("rate-account"),
+            Self::Documents => Kind::new("rate-documents"),
             Self::ClientFailures => Kind::new("rate-client-failures"),
             Self::AddressFailures => Kind::new("rate-address-failures"),
         }

@@ -33,6 +33,7 @@ pub use self::listener::{BindError, Listener, serve};
 pub use self::problem::Problem;
 pub use self::request_id::RequestId;
 pub use self::shutdown::{Shutdown, uninterrupted};
+pub(crate) use self::tls::read_pem;
 pub use self::tls::{MtlsSettings, TlsError, TlsSettings};
 use crate::config::Mistake;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::pages::{
-    ConsentPage, ErrorPage, FormPostPage, Frame, RedirectHost, ResourceLine, ScopeLine,
+    About, ConsentPage, ErrorPage, FormPostPage, Frame, RedirectHost, ResourceLine, ScopeLine,
     SignInNotice, SignInPage, SignOutPage, SignedOutPage, StalePage, framed,
 };
 use axum::Router;
@@ -86,12 +86,14 @@ fn sign_in() -> SignInPage {
         csrf: "token".into(),
         email: String::new(),
         client_name: Some("Photo Album".into()),
+        about: About::default(),
         notice: None,
     }
 }
 
 fn with_email(email: &str) -> SignInPage {
     SignInPage {
+        about: about(),
         email: email.into(),
         ..sign_in()
     }
@@ -111,7 +113,25 @@ fn hostile_sign_in() -> SignInPage {
         csrf: HOSTILE.into(),
         email: HOSTILE.into(),
         client_name: Some(format!("{HOSTILE} {}", "Donaudampfschifffahrt".repeat(20))),
+        about: hostile_about(),
         notice: Some(SignInNotice::Credentials),
+    }
+}
+
+fn about() -> About {
+    About {
+        logo: Some("/clients/logo?client_id=https%3A%2F%2Fbackup.example.org%2Fapp.json".into()),
+        policy: Some("https://backup.example.org/privacy".into()),
+        terms: Some("https://backup.example.org/terms".into()),
+    }
+}
+
+/// A picture is at a path that this server makes.
+fn hostile_about() -> About {
+    About {
+        logo: None,
+        policy: Some(format!("https://evil.example/?{HOSTILE}")),
+        terms: Some(format!("https://evil.example/?{HOSTILE}")),
     }
 }
 
@@ -136,6 +156,8 @@ fn consent() -> ConsentPage {
         interaction: "int_0123456789abcdefghijkl".into(),
         csrf: "token".into(),
         client_name: "Photo Album".into(),
+        client_host: None,
+        about: About::default(),
         redirect_host: RedirectHost::Host("album.example.org".into()),
         account_email: "ada@example.com".into(),
         another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
@@ -162,6 +184,8 @@ fn small_consent() -> ConsentPage {
 
 fn on_device() -> ConsentPage {
     ConsentPage {
+        client_host: Some("backup.example.org".into()),
+        about: about(),
         redirect_host: RedirectHost::ThisDevice,
         client_name: "backup".into(),
         resources: vec![photos(Vec::new())],
@@ -188,6 +212,8 @@ fn hostile_consent() -> ConsentPage {
         interaction: HOSTILE.into(),
         csrf: HOSTILE.into(),
         client_name: format!("{HOSTILE} {}", "x".repeat(300)),
+        client_host: Some(HOSTILE.into()),
+        about: hostile_about(),
         redirect_host: RedirectHost::Host(HOSTILE.into()),
         account_email: HOSTILE.into(),
         another_account: format!("/login?{HOSTILE}"),

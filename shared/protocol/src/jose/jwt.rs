@@ -80,6 +80,7 @@ pub enum JwtError {
 
 /// A JWT whose signature nobody has checked yet. Its kind, algorithm and form are as asked. Only keys of the kind that `A` needs can
 /// verify it (RFC 8725 §3.1).
+#[derive(Clone)]
 pub struct UnverifiedJwt<'a, A = Algorithm> {
     alg: A,
     kid: Option<KeyId>,

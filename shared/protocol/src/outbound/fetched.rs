@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName};
 
 /// A response, whatever its status below 300 or above 399.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,8 +11,8 @@ pub struct Fetched {
     pub status: StatusCode,
     /// `type/subtype` of `Content-Type` in lower case, without parameters; `None` if absent, repeated or malformed.
     pub media_type: Option<String>,
-    /// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1). Zero if the response says `no-store` or `no-cache`, or if the value
-    /// is not a number (§4.2.1); `None` if it says nothing.
+    /// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1), else the time from `Date` to `Expires` (§5.3). Zero if the response says
+    /// `no-store` or `no-cache`, or if the value is not a number or a date (§4.2.1); `None` if it says nothing.
     pub max_age: Option<Duration>,
     /// The content as sent: a `Content-Encoding` is not undone.
     pub body: Bytes,
@@ -23,7 +23,7 @@ impl Fetched {
         Self {
             status,
             media_type: media_type(headers),
-            max_age: max_age(headers),
+            max_age: max_age(headers).or_else(|| until_expiry(headers)),
             body,
         }
     }
@@ -59,6 +59,24 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         });
     // Of contradicting directives the strictest counts (RFC 9111 §4.2.1).
     seconds.min().map(Duration::from_secs)
+}
+
+/// RFC 9111 §5.3. Told by the server's own clock, so that it need not be right; a date that cannot be read lies in the past.
+fn until_expiry(headers: &HeaderMap) -> Option<Duration> {
+    let expires = headers.get(EXPIRES).map(|_| seconds(headers, EXPIRES))?;
+    let fresh = expires.zip(seconds(headers, DATE));
+    let fresh = fresh.and_then(|(expires, date)| u64::try_from(expires - date).ok());
+    Some(Duration::from_secs(fresh.unwrap_or(0)))
+}
+
+/// The date of a field that stands there once (RFC 9110 §5.6.7), in seconds since 1970.
+fn seconds(headers: &HeaderMap, name: HeaderName) -> Option<i64> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let date = jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok()?;
+    Some(date.timestamp().as_second())
 }
 
 /// RFC 9111 §1.2.2: too large a number stands for 2^31; a quoted one is read as well (§5.2).
@@ -104,6 +122,49 @@ mod tests {
             }
             assert_eq!(
                 max_age(&headers),
+                expected.map(Duration::from_secs),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn rfc9111_5_3_expires_counts_from_the_servers_own_date() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (fields, expected) in [
+            (&[][..], None),
+            (&[("date", date)], None),
+            (
+                &[("date", date), ("expires", "Sun, 06 Nov 1994 08:50:37 GMT")],
+                Some(60),
+            ),
+            (
+                &[("date", date), ("expires", "Sun, 06 Nov 1994 08:49:36 GMT")],
+                Some(0),
+            ),
+            (&[("date", date), ("expires", date)], Some(0)),
+            (&[("date", date), ("expires", "0")], Some(0)),
+            (&[("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(0)),
+            (
+                &[("date", date), ("expires", date), ("expires", date)],
+                Some(0),
+            ),
+            (
+                &[
+                    ("date", date),
+                    ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"),
+                    ("cache-control", "max-age=30"),
+                ],
+                Some(30),
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for &(name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            let fetched = Fetched::new(StatusCode::OK, &headers, Bytes::new());
+            assert_eq!(
+                fetched.max_age,
                 expected.map(Duration::from_secs),
                 "{fields:?}"
             );

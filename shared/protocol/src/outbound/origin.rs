@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use url::{Host, Url};
 
@@ -36,7 +37,30 @@ impl TryFrom<&Url> for Origin {
     }
 }
 
+impl FromStr for Origin {
+    type Err = FetchError;
+
+    /// An origin as it is written in a configuration: nothing behind host and port.
+    fn from_str(raw: &str) -> Result<Self, FetchError> {
+        let url = Url::parse(raw).map_err(|_| FetchError::InvalidUrl)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if bare {
+            Self::try_from(&url)
+        } else {
+            Err(FetchError::InvalidUrl)
+        }
+    }
+}
+
+crate::text::serde_as_text!(Origin, FetchError);
+
 impl Origin {
+    /// Whether it is https, and not plain http to this machine.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
     /// Whether `url`, whose port is `port`, has exactly this scheme, host and port.
     pub(super) fn is_of(&self, url: &Url, port: u16) -> bool {
         let scheme = if self.https { "https" } else { "http" };
@@ -69,7 +93,8 @@ pub(super) fn web_authority(url: &Url) -> Result<(Host<&str>, u16), FetchError> 
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+/// Whether a host is this machine by its very name.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => Ipv4Addr::is_loopback(address),

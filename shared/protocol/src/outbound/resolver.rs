@@ -1,10 +1,11 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-use super::is_public;
+use super::is_reachable;
 
 /// Look-ups of the system's resolver at one time. Each holds a thread, and a stranger's name server can make it last.
 const MAX_LOOKUPS: usize = 64;
@@ -13,18 +14,21 @@ const MAX_LOOKUPS: usize = 64;
 const MAX_ADDRESSES: usize = 16;
 
 /// Which addresses a name may have.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Guard {
-    /// Public ones, all of them.
-    PublicOnly,
+    /// Public ones, all of them, or of these networks.
+    Reachable(Arc<[IpNet]>),
+    /// Those of this machine.
+    Loopback,
     /// Any: the operator named the origin. But `localhost` is this machine (RFC 6761 §6.3), so that http stays on it.
     Named,
 }
 
 impl Guard {
-    fn admits(self, name: &str, address: IpAddr) -> bool {
+    fn admits(&self, name: &str, address: IpAddr) -> bool {
         match self {
-            Self::PublicOnly => is_public(address),
+            Self::Reachable(networks) => is_reachable(address, networks),
+            Self::Loopback => address.is_loopback(),
             Self::Named => name != "localhost" || address.is_loopback(),
         }
     }
@@ -54,7 +58,7 @@ impl GuardedResolver {
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.guard;
+        let guard = self.guard.clone();
         let host = name.as_str().to_owned();
         let resolving = self.inner.resolve(name);
         Box::pin(async move {

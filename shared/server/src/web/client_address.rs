@@ -161,9 +161,17 @@ pub enum InvalidNetwork {
     /// Peers are compared as what they are.
     #[error("an IPv4 address inside IPv6; write it as IPv4")]
     Mapped,
-    /// Trusting everyone, anyone could claim to come from anywhere.
-    #[error("every address there is; name your proxies")]
+    /// Trusting everyone is no choice.
+    #[error("every address there is; name fewer")]
     Everyone,
+}
+
+impl Network {
+    /// The network, or that of one address alone.
+    #[must_use]
+    pub fn net(&self) -> IpNet {
+        self.0
+    }
 }
 
 impl FromStr for Network {

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use self::certificate::TlsError;
+pub(crate) use self::certificate::read_pem;
 use self::certificate::{Current, Digest, Files};
 use self::clients::AnyCertificate;
 use super::EdgeError;

@@ -244,11 +244,170 @@ async fn a_name_without_addresses_does_not_resolve() {
     assert_eq!(refusal, Err(FetchError::Dns));
 }
 
+fn public_only() -> Guard {
+    Guard::Reachable([].into())
+}
+
+#[tokio::test]
+async fn a_named_network_opens_its_addresses_and_no_others() {
+    let server = Server::answering("").await;
+    let fetch = async |network: &str, host: &str, answer: &str| {
+        let fetcher = Fetcher::new(FetcherSettings {
+            networks: vec![network.parse().unwrap()],
+            resolver: ScriptedResolver::new(&[&[answer]]),
+            ..settings(&[])
+        })
+        .unwrap();
+        let url = parse(&format!("https://{host}:{}/", server.port));
+        fetcher.get(&url, "*/*").await.unwrap_err()
+    };
+    for (what, network, host, answer, admitted) in [
+        (
+            "a name within",
+            "127.0.0.0/8",
+            "a.example",
+            "127.0.0.1",
+            true,
+        ),
+        (
+            "an address within",
+            "127.0.0.0/8",
+            "127.0.0.1",
+            PUBLIC,
+            true,
+        ),
+        ("IPv6", "::1/128", "a.example", "::1", true),
+        (
+            "another network",
+            "10.0.0.0/8",
+            "a.example",
+            "127.0.0.1",
+            false,
+        ),
+        (
+            "another address",
+            "127.0.0.2/32",
+            "127.0.0.1",
+            PUBLIC,
+            false,
+        ),
+        ("mapped", "127.0.0.0/8", "[::ffff:127.0.0.1]", PUBLIC, false),
+        (
+            "mapped by name",
+            "127.0.0.0/8",
+            "a.example",
+            "::ffff:7f00:1",
+            false,
+        ),
+        (
+            "NAT64",
+            "127.0.0.0/8",
+            "a.example",
+            "64:ff9b::7f00:1",
+            false,
+        ),
+    ] {
+        let error = fetch(network, host, answer).await;
+        // The server speaks no TLS, which shows that somebody got there.
+        let refused = matches!(error, FetchError::ForbiddenAddress(_));
+        assert_eq!(!refused, admitted, "{what}: {error:?}");
+    }
+    let fetcher = Fetcher::new(FetcherSettings {
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        ..settings(&[])
+    })
+    .unwrap();
+    let plain = fetcher.get(&server.url(), "*/*").await;
+    assert_eq!(plain, Err(FetchError::NotHttps), "https all the same");
+}
+
+#[tokio::test]
+async fn plain_http_to_this_machine_stays_on_it() {
+    let server = Server::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let port = server.port;
+    let fetcher = |answer: &str| {
+        Fetcher::new(FetcherSettings {
+            loopback_http: true,
+            resolver: ScriptedResolver::new(&[&[answer]]),
+            ..settings(&[])
+        })
+        .unwrap()
+    };
+    for (what, url, answer, expected) in [
+        (
+            "an address",
+            format!("http://127.0.0.1:{port}/"),
+            PUBLIC,
+            Ok(()),
+        ),
+        (
+            "a name",
+            format!("http://localhost:{port}/"),
+            "127.0.0.1",
+            Ok(()),
+        ),
+        (
+            "a name that is elsewhere",
+            format!("http://localhost:{port}/"),
+            "10.0.0.1",
+            Err(FetchError::ForbiddenAddress("10.0.0.1".parse().unwrap())),
+        ),
+        (
+            "another name for this machine",
+            format!("http://a.example:{port}/"),
+            "127.0.0.1",
+            Err(FetchError::NotHttps),
+        ),
+        (
+            "https is judged as before",
+            format!("https://127.0.0.1:{port}/"),
+            PUBLIC,
+            Err(FetchError::ForbiddenAddress(LOOPBACK)),
+        ),
+    ] {
+        let outcome = fetcher(answer).get(&parse(&url), "*/*").await.map(|_| ());
+        assert_eq!(outcome, expected, "{what}: {url}");
+    }
+    assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_smaller_bound_may_be_set_and_a_larger_one_may_not() {
+    let body = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n".to_owned() + &"x".repeat(900);
+    let server = Server::answering(body).await;
+    let fetcher = fetcher_for(&server);
+    for (bound, fits) in [(899, false), (900, true), (5000, true)] {
+        let fetched = fetcher.within(bound).get(&server.url(), "*/*").await;
+        assert_eq!(fetched.is_ok(), fits, "{bound}");
+    }
+    let wide = fetcher.within(899).within(5000);
+    let refusal = wide.get(&server.url(), "*/*").await;
+    assert_eq!(refusal, Err(FetchError::TooLarge));
+}
+
+#[test]
+fn origins_are_written_without_a_path() {
+    for (raw, good) in [
+        ("https://keys.intranet.example", true),
+        ("https://keys.intranet.example/", true),
+        ("https://keys.intranet.example:8443", true),
+        ("http://localhost:8000", true),
+        ("http://keys.intranet.example", false),
+        ("https://keys.intranet.example/path", false),
+        ("https://keys.intranet.example/?query", false),
+        ("https://me@keys.intranet.example", false),
+        ("keys.intranet.example", false),
+        ("", false),
+    ] {
+        assert_eq!(raw.parse::<Origin>().is_ok(), good, "{raw}");
+    }
+}
+
 #[tokio::test]
 async fn only_the_first_addresses_of_a_long_answer_are_tried() {
     let many: Vec<String> = (0..200).map(|n| format!("2d00::{n:x}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let guarded = GuardedResolver::new(Guard::PublicOnly, ScriptedResolver::new(&[&many]));
+    let guarded = GuardedResolver::new(public_only(), ScriptedResolver::new(&[&many]));
     let tried: Vec<_> = guarded
         .resolve("many.example".parse().unwrap())
         .await
@@ -263,7 +422,7 @@ async fn only_the_first_addresses_of_a_long_answer_are_tried() {
     // But all of them are judged.
     let mut poisoned = many.clone();
     poisoned.push("127.0.0.1");
-    let guarded = GuardedResolver::new(Guard::PublicOnly, ScriptedResolver::new(&[&poisoned]));
+    let guarded = GuardedResolver::new(public_only(), ScriptedResolver::new(&[&poisoned]));
     assert!(
         guarded
             .resolve("many.example".parse().unwrap())

@@ -90,19 +90,23 @@ pub(super) struct Pair {
 }
 
 impl Files {
+    fn setting(&self, key: &str) -> String {
+        format!("{}.{key}", self.section)
+    }
+
     /// Blocks.
     pub(super) fn read(&self) -> Result<Pem, TlsError> {
         Ok(Pem {
-            certificate: read(self.section, "certificate", &self.certificate)?,
-            key: Zeroizing::new(read(self.section, "key", &self.key)?),
+            certificate: read_pem(&self.setting("certificate"), &self.certificate)?,
+            key: Zeroizing::new(read_pem(&self.setting("key"), &self.key)?),
         })
     }
 }
 
-fn read(section: &str, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let setting = || format!("{section}.{key}");
+/// The bytes of a file that should hold PEM.
+pub(crate) fn read_pem(setting: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |source| TlsError::Unreadable {
-        setting: setting(),
+        setting: setting.to_owned(),
         path: path.to_owned(),
         source,
     };
@@ -113,7 +117,7 @@ fn read(section: &str, key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
         return Err(TlsError::TooLarge {
-            setting: setting(),
+            setting: setting.to_owned(),
             path: path.to_owned(),
         });
     }

@@ -1,0 +1,273 @@
+//! Clients that nobody registered: their identifier is the URL of a document in which they describe themselves
+//! (draft-ietf-oauth-client-id-metadata-document).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::jose::{Algorithm, object};
+use shared_protocol::outbound::{Fetched, Fetcher};
+use shared_protocol::scope::ScopeSet;
+use shared_protocol::time::Instant;
+
+use super::redirect_uri::RedirectUri;
+use super::url::ClientUrl;
+use super::{AuthMethod, Client, ClientMetadata};
+use crate::authorize::request::OwnScope;
+use crate::config::ClientDocumentsConfig;
+use crate::documents::{DocumentError, Documents, FETCHES, Kind, require_json};
+use crate::resource_servers::ResourceServers;
+
+/// Bytes of all documents that are remembered.
+const KEPT: u64 = 32 * 1024 * 1024;
+
+/// What a stranger may say of a client; everything else is ignored (RFC 7591 §2).
+const MEMBERS: [&str; 14] = [
+    "application_type",
+    "client_name",
+    "client_uri",
+    "grant_types",
+    "id_token_signed_response_alg",
+    "jwks",
+    "jwks_uri",
+    "logo_uri",
+    "policy_uri",
+    "redirect_uris",
+    "scope",
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "tos_uri",
+];
+/// What would have to be enforced, and is not offered yet.
+const NOT_OFFERED: [&str; 4] = [
+    "dpop_bound_access_tokens",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+    "tls_client_certificate_bound_access_tokens",
+];
+/// The grants that take a person, who sees who asks.
+const GRANTS: [&str; 2] = ["authorization_code", "refresh_token"];
+
+/// The URL that an identifier is, if a document may stand there: https, with a path, and written in the one way in which it is fetched,
+/// so that no two identifiers name one document and no dot segment leads elsewhere.
+#[must_use]
+pub fn document_url(id: &ClientId) -> Option<ClientUrl> {
+    if !is_document(id) {
+        return None;
+    }
+    let url: ClientUrl = id.as_str().parse().ok()?;
+    (url.url().as_str() == id.as_str() && !url.has_fragment()).then_some(url)
+}
+
+/// Whether an identifier is that of a client which describes itself: those that we give out are of letters and digits.
+#[must_use]
+pub fn is_document(id: &ClientId) -> bool {
+    id.as_str().starts_with("https://")
+}
+
+/// The descriptions of clients by themselves.
+#[derive(Clone)]
+pub struct ClientDocuments(Documents<Client>);
+
+impl ClientDocuments {
+    /// Documents by this fetcher, for clients that may ask for the scopes of `config` and get ID tokens by one of `algorithms`.
+    #[must_use]
+    pub fn new(
+        fetcher: &Fetcher,
+        config: &ClientDocumentsConfig,
+        resource_servers: ResourceServers,
+        algorithms: Vec<Algorithm>,
+    ) -> Self {
+        let reader = Reader {
+            scope: config.scope.clone(),
+            resource_servers,
+            algorithms,
+        };
+        Self(Documents::new(
+            fetcher,
+            Kind {
+                name: "client_id",
+                accept: "application/json",
+                longest: Duration::from_hours(1),
+                most: config.body,
+                kept: KEPT,
+                at_once: FETCHES,
+                read: Arc::new(move |url, fetched| {
+                    let client = reader.read(url, fetched)?;
+                    Ok((client, 1024 + 8 * fetched.body.len()))
+                }),
+            },
+        ))
+    }
+
+    /// The client, if what it says of itself is remembered and fresh.
+    #[must_use]
+    pub fn fresh(&self, url: &ClientUrl, now: Instant) -> Option<Arc<Client>> {
+        self.0.fresh(url, now)
+    }
+
+    /// The client, as it describes itself now.
+    ///
+    /// # Errors
+    /// [`DocumentError`].
+    pub async fn current(
+        &self,
+        url: &ClientUrl,
+        now: Instant,
+    ) -> Result<Arc<Client>, DocumentError> {
+        self.0.current(url, now).await
+    }
+}
+
+/// Makes clients of what they say of themselves.
+struct Reader {
+    /// Those that an operator allows; none for all there are.
+    scope: ScopeSet,
+    resource_servers: ResourceServers,
+    algorithms: Vec<Algorithm>,
+}
+
+impl Reader {
+    fn read(&self, url: &ClientUrl, fetched: &Fetched) -> Result<Client, DocumentError> {
+        require_json(fetched)?;
+        let content = |message: &str| DocumentError::Content(message.to_owned());
+        let mut members = object(&fetched.body)
+            .map_err(|_| content("it is not a JSON object with unique names"))?;
+        members.retain(|_, value| !value.is_null());
+        // Character by character (RFC 3986 §6.2.1).
+        if members.get("client_id").and_then(Value::as_str) != Some(url.as_str()) {
+            return Err(content("its client_id is not the URL that it stands at"));
+        }
+        if ["client_secret", "client_secret_expires_at"]
+            .iter()
+            .any(|name| members.contains_key(*name))
+        {
+            return Err(content("it holds a secret, which everybody can read there"));
+        }
+        for name in NOT_OFFERED {
+            if members.get(name).is_some_and(|value| *value != false) {
+                let message = format!("{name} is not offered by this server yet; leave it out");
+                return Err(DocumentError::Content(message));
+            }
+        }
+        self.metadata(members)
+            .and_then(|metadata| {
+                let id = url.as_str().parse().map_err(|_| String::new())?;
+                Client::new(id, metadata, Vec::new()).map_err(|error| error.to_string())
+            })
+            .map_err(DocumentError::Content)
+    }
+
+    /// What is said, with what is meant where nothing is.
+    fn metadata(&self, mut members: Map<String, Value>) -> Result<ClientMetadata, String> {
+        let names = |value: &Value| {
+            let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            let names = values.iter().filter_map(Value::as_str).map(str::to_owned);
+            names.collect::<Vec<_>>()
+        };
+        if let Some(types) = members.get("response_types")
+            && !names(types).iter().any(|name| name == "code")
+        {
+            return Err("its response_types lack code, the one that is served".into());
+        }
+        let asked = members.get("scope").cloned();
+        members.retain(|name, _| MEMBERS.contains(&name.as_str()) && name != "scope");
+        // The default of RFC 7591 §2 is a secret, which such a client cannot have.
+        let method = members
+            .entry("token_endpoint_auth_method")
+            .or_insert_with(|| AuthMethod::None.as_str().into());
+        let methods = [AuthMethod::None, AuthMethod::PrivateKeyJwt].map(AuthMethod::as_str);
+        if !method.as_str().is_some_and(|name| methods.contains(&name)) {
+            return Err("its token_endpoint_auth_method is neither none nor private_key_jwt, and no secret can be shared with it".into());
+        }
+        let grants = members.get("grant_types").map(names);
+        let grants = grants.unwrap_or_else(|| vec![GRANTS[0].into()]);
+        let grants = grants.iter().filter(|name| GRANTS.contains(&name.as_str()));
+        members.insert("grant_types".into(), json!(grants.collect::<Vec<_>>()));
+        let mut metadata: ClientMetadata =
+            serde_json::from_value(Value::Object(members.clone())).map_err(|e| e.to_string())?;
+        if metadata.redirect_uris.is_empty() {
+            return Err("it lists no redirect_uris".into());
+        }
+        if !members.contains_key("application_type")
+            && metadata.redirect_uris.iter().any(RedirectUri::is_on_device)
+        {
+            metadata.application_type = super::ApplicationType::Native;
+        }
+        metadata.scope = self.scope(asked.as_ref())?;
+        match metadata.id_token_signed_response_alg {
+            Some(alg) if !self.algorithms.contains(&alg) => {
+                return Err(format!(
+                    "its id_token_signed_response_alg is {alg}, with which this server does not sign"
+                ));
+            }
+            None if !self.algorithms.contains(&Algorithm::Rs256) => {
+                metadata.id_token_signed_response_alg = self.algorithms.first().copied();
+            }
+            Some(_) | None => {}
+        }
+        Ok(metadata)
+    }
+
+    /// What the client may ask for: of what there is, what it names if it names any.
+    fn scope(&self, asked: Option<&Value>) -> Result<ScopeSet, String> {
+        let there_is = if self.scope.is_empty() {
+            let own = OwnScope::ALL
+                .into_iter()
+                .filter_map(|scope| scope.as_str().parse().ok());
+            let servers = self.resource_servers.snapshot();
+            let scopes = servers.values().flat_map(|server| &server.scopes);
+            own.chain(scopes.map(|(name, _)| name.clone())).collect()
+        } else {
+            self.scope.clone()
+        };
+        let Some(asked) = asked else {
+            return Ok(there_is);
+        };
+        let asked = asked
+            .as_str()
+            .and_then(|asked| asked.parse::<ScopeSet>().ok());
+        let asked = asked.ok_or("its scope is not a list of scopes, parted by spaces")?;
+        Ok(asked.intersection(&there_is))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_urls_written_in_one_way() {
+        for (id, good) in [
+            ("https://client.example/app.json", true),
+            ("https://client.example/", true),
+            ("https://client.example/a/b?v=1", true),
+            ("https://client.example:8443/app.json", true),
+            ("https://client.example/%61pp.json", true),
+            ("https://client.example", false),
+            ("https://client.example:443/app.json", false),
+            ("https://CLIENT.example/app.json", false),
+            ("https://client.example/a/../app.json", false),
+            ("https://client.example/./app.json", false),
+            ("https://client.example/%2e%2e/app.json", false),
+            ("https://client.example/a/%2E/app.json", false),
+            ("https://client.example/app.json#it", false),
+            ("https://client.example/app.json#", false),
+            ("https://user@client.example/app.json", false),
+            ("https://user:secret@client.example/app.json", false),
+            ("https://client.example/a b", false),
+            ("https:///client.example/app.json", false),
+            ("https://2130706433/app.json", false),
+            ("http://client.example/app.json", false),
+            ("HTTPS://client.example/app.json", false),
+            ("http://localhost/app.json", false),
+            ("ftp://client.example/app.json", false),
+            ("client.example/app.json", false),
+            ("0123456789abcdefghijkl", false),
+        ] {
+            let url = document_url(&id.parse().unwrap());
+            assert_eq!(url.is_some(), good, "{id}");
+        }
+    }
+}

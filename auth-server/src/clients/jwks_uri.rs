@@ -1,0 +1,108 @@
+//! The keys of clients, registered by value or published by the client (RFC 7591 §2, `jwks` and `jwks_uri`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_protocol::jose::{Claims, JwkSet, JwtError, PublicJwk, UnverifiedJwt};
+use shared_protocol::outbound::Fetcher;
+use shared_protocol::time::Instant;
+
+use super::Client;
+use crate::documents::{DocumentError, Documents, FETCHES, Kind};
+
+/// A key that a client withdrew is good for so long at most.
+const LONGEST: Duration = Duration::from_mins(5);
+/// A hundred RSA keys, with certificates beside some.
+const MOST: usize = 64 * 1024;
+/// For about a thousand clients of usual key sets on one node to have theirs at hand.
+const KEPT: u64 = 32 * 1024 * 1024;
+
+/// Why a client's keys prove nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientKeysError {
+    /// They do not verify it.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// They could not be had.
+    #[error("the keys at the client's jwks_uri: {0}")]
+    Document(#[from] DocumentError),
+}
+
+/// The keys of clients, wherever they are.
+#[derive(Clone)]
+pub struct ClientKeys(Documents<JwkSet>);
+
+impl ClientKeys {
+    /// Keys by this fetcher.
+    #[must_use]
+    pub fn new(fetcher: &Fetcher) -> Self {
+        Self(Documents::new(
+            fetcher,
+            Kind {
+                name: "jwks_uri",
+                accept: "application/jwk-set+json, application/json",
+                longest: LONGEST,
+                most: MOST,
+                kept: KEPT,
+                at_once: FETCHES,
+                // Whatever its media type: key sets are published with all kinds of them, and no other document passes for one.
+                read: Arc::new(|_, fetched| {
+                    let keys = JwkSet::from_slice(&fetched.body)
+                        .map_err(|error| DocumentError::Content(error.to_string()))?;
+                    Ok((keys, 4 * fetched.body.len()))
+                }),
+            },
+        ))
+    }
+
+    /// The keys of a client.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when they are published and could not be fetched.
+    pub async fn of(&self, client: &Client, now: Instant) -> Result<Arc<JwkSet>, DocumentError> {
+        match &client.metadata.jwks_uri {
+            Some(url) => self.0.current(url, now).await,
+            None => Ok(Arc::clone(client.keys())),
+        }
+    }
+
+    /// The keys of a client that took the place of `seen`, among which was none that fits. `seen` itself if nothing did, or if it
+    /// may not be asked again yet.
+    pub async fn after(&self, client: &Client, seen: Arc<JwkSet>, now: Instant) -> Arc<JwkSet> {
+        match &client.metadata.jwks_uri {
+            Some(url) => self.0.after(url, seen, now).await,
+            None => seen,
+        }
+    }
+
+    /// The claims of a JWT, if a key of the client signed it. A `kid` that is not known, and a signature without one that no key made,
+    /// may be of a key that came just now.
+    ///
+    /// # Errors
+    /// [`ClientKeysError`].
+    pub async fn verify(
+        &self,
+        client: &Client,
+        jwt: UnverifiedJwt<'_>,
+        now: Instant,
+    ) -> Result<(Claims, PublicJwk), ClientKeysError> {
+        if client.metadata.jwks_uri.is_none() {
+            return Ok(jwt.verify(client.keys())?);
+        }
+        let mut keys = self.of(client, now).await?;
+        if keys.candidates(jwt.kid(), jwt.algorithm()).next().is_none() {
+            keys = self.after(client, keys, now).await;
+        }
+        let nameless = jwt.kid().is_none().then(|| jwt.clone());
+        match (jwt.verify(&keys), nameless) {
+            (Err(JwtError::Signature), Some(jwt)) => {
+                let newer = self.after(client, Arc::clone(&keys), now).await;
+                if Arc::ptr_eq(&newer, &keys) {
+                    return Err(JwtError::Signature.into());
+                }
+                Ok(jwt.verify(&newer)?)
+            }
+            (verified, _) => Ok(verified?),
+        }
+    }
+}
