@@ -99,7 +99,7 @@ impl Records {
             hasher: password_hasher(config, world)?,
         };
         Ok(Self {
-            clients: Clients::new(store.clone()),
+            clients: Clients::new(store.clone(), revocations.clone()),
             sessions,
             accounts,
             grants: Grants {
@@ -136,14 +136,7 @@ impl Records {
         let id: ClientId = random::alphanumeric(22, random).parse()?;
         let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = uses_secret.then(|| ClientSecret::generate(random));
-        let is_used =
-            metadata.may_get_id_tokens() || metadata.id_token_signed_response_alg.is_some();
-        let alg = metadata.id_token_algorithm();
-        if is_used && self.keys.ring().signer(alg, world.clock.now()).is_none() {
-            bail!(
-                "id_token_signed_response_alg is {alg} (RS256 where it is left out), with which this server does not sign; name another, or add it to keys.algorithms and wait until its key signs"
-            );
-        }
+        metadata.check_signed_by(&self.keys.ring(), world.clock.now())?;
         let client = Client::new(id.clone(), metadata, Vec::new())?;
         self.clients
             .put(&client, secret.as_ref(), world.clock.now())

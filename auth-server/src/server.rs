@@ -225,6 +225,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         grants: records.grants.clone(),
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
+        clients: records.clients.clone(),
     });
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),

@@ -188,6 +188,7 @@ impl CreateClient {
             id_token_signed_response_alg: self.id_token_alg,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,
+            ..ClientMetadata::default()
         };
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)

@@ -40,6 +40,12 @@ impl RedirectUri {
         }
     }
 
+    /// Whether any program on a person's device may be behind it: a loopback or a private-use redirect (RFC 8252 §8.6).
+    #[must_use]
+    pub fn is_on_device(&self) -> bool {
+        self.is_loopback() || !matches!(self.url.scheme(), "https" | "http")
+    }
+
     /// The origin of the page that it leads to. An app on a device that listens to loopback is no page: its redirect names no port,
     /// for that varies (RFC 8252 §7.3). One that names it may be an app in the making, and counts on that port alone.
     #[must_use]
@@ -141,7 +147,7 @@ impl VerifiedRedirectUri {
     /// Whether any program on the person's device may be behind it: a loopback or a private-use redirect (RFC 8252 §8.6).
     #[must_use]
     pub fn is_on_device(&self) -> bool {
-        self.uri.is_loopback() || !matches!(self.uri.url.scheme(), "https" | "http")
+        self.uri.is_on_device()
     }
 
     /// Where it leads, for people: a host, with its port if it has one, or the name of a private-use scheme.

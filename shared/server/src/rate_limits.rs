@@ -58,6 +58,8 @@ pub enum Limit {
     ClientFailures,
     /// Failures to authenticate as any client, of a network address.
     AddressFailures,
+    /// Registrations of clients, and changes to them, of a network address.
+    Registration,
 }
 
 impl Limit {
@@ -70,6 +72,7 @@ impl Limit {
             Self::Account => "account",
             Self::ClientFailures => "client-failures",
             Self::AddressFailures => "address-failures",
+            Self::Registration => "registration",
         }
     }
 
@@ -80,6 +83,7 @@ impl Limit {
             Self::Account => Kind::new("rate-account"),
             Self::ClientFailures => Kind::new("rate-client-failures"),
             Self::AddressFailures => Kind::new("rate-address-failures"),
+            Self::Registration => Kind::new("rate-registration"),
         }
     }
 }
