@@ -238,11 +238,6 @@ impl Client {
         &self.keys
     }
 
-    /// Its secrets and when each stops working.
-    pub(crate) fn into_secrets(self) -> Vec<(SecretDigest, Option<Instant>)> {
-        self.secrets
-    }
-
     /// The digests of its secrets that work at `now`.
     pub fn live_secrets(&self, now: Instant) -> impl Iterator<Item = &SecretDigest> {
         self.secrets

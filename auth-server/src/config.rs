@@ -6,6 +6,7 @@ mod client_authentication;
 mod keys;
 mod passwords;
 mod refresh_tokens;
+mod registration;
 mod retention;
 mod server;
 mod sessions;
@@ -27,6 +28,7 @@ pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::passwords::PasswordsConfig;
 pub use self::refresh_tokens::RefreshTokensConfig;
+pub use self::registration::{RegistrationConfig, RegistrationMode};
 pub use self::retention::RetentionConfig;
 pub use self::server::ServerConfig;
 pub use self::sessions::SessionsConfig;
@@ -70,6 +72,8 @@ pub struct Config {
     pub rate_limits: RateLimitsConfig,
     /// How many failures of clients to authenticate are suffered.
     pub client_authentication: ClientAuthenticationConfig,
+    /// Clients that register themselves.
+    pub registration: RegistrationConfig,
     /// Signing keys.
     pub keys: KeysConfig,
     /// The authorization endpoint.
@@ -105,6 +109,7 @@ impl Default for Config {
             ephemeral: EphemeralConfig::with_prefix("auth"),
             rate_limits: RateLimitsConfig::default(),
             client_authentication: ClientAuthenticationConfig::default(),
+            registration: RegistrationConfig::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
             sessions: SessionsConfig::default(),
@@ -140,6 +145,7 @@ impl Config {
         let rates = self.rate_limits.problems().into_iter();
         problems.extend(rates.map(|(key, reason)| format!("{key}: {reason}")));
         problems.extend(self.client_authentication.problems());
+        problems.extend(self.registration.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
         problems.extend(self.sessions.problems());
@@ -190,6 +196,18 @@ impl Config {
     pub fn client_failures(&self) -> (Rate, Rate) {
         let (one, any) = self.client_authentication.rates();
         (self.rate_by_address(one), self.rate_by_address(any))
+    }
+
+    /// Registrations, and changes to them, of one address.
+    #[must_use]
+    pub fn registrations_per_address(&self) -> Rate {
+        self.rate_by_address(self.registration.rate)
+    }
+
+    /// Who may register clients.
+    #[must_use]
+    pub fn registration_mode(&self) -> RegistrationMode {
+        self.registration.mode(self.mode)
     }
 
     fn rate_by_address(&self, rate: Rate) -> Rate {

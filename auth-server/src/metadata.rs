@@ -74,3 +74,11 @@ pub fn document(issuer: &Issuer, scopes: &ScopeSet, signs: &[Algorithm]) -> Valu
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     })
 }
+
+/// Adds where clients register, for a server that lets somebody do so.
+pub fn add_registration(document: &mut Value, issuer: &Issuer) {
+    if let Some(members) = document.as_object_mut() {
+        let endpoint = issuer.endpoint(routes::REGISTER);
+        members.insert("registration_endpoint".to_owned(), endpoint.into());
+    }
+}

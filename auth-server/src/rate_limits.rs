@@ -20,6 +20,8 @@ pub struct RateLimits {
     pub account: RateLimiter,
     /// Failures of clients to authenticate.
     pub failures: Failures,
+    /// Registrations of a network address.
+    pub registration: RateLimiter,
 }
 
 impl RateLimits {
@@ -43,6 +45,7 @@ impl RateLimits {
                 as_one: limiter(Limit::ClientFailures, as_one),
                 as_any: limiter(Limit::AddressFailures, as_any),
             },
+            registration: limiter(Limit::Registration, config.registrations_per_address()),
         })
     }
 }

@@ -36,6 +36,7 @@ use crate::published::{Document, Published};
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
 use crate::refresh_tokens::RefreshTokens;
+use crate::registration::Registration;
 use crate::resource_servers::ResourceServer;
 use crate::revoke::Revocation;
 use crate::routes::{self, AppState, Parts};
@@ -91,10 +92,12 @@ impl AuthServer {
         let metrics = Arc::new(Metrics::register(&registry)?);
         records.accounts.hasher.metrics().register(&registry)?;
         let limits = RateLimits::new(config, &ephemeral, &registry)?;
+        let registration = Registration::open(config, &records, world, &limits)?;
         let kept = Kept {
             records: &records,
             codes: &codes,
             limits,
+            registration,
         };
         let state = app_state(config, world, kept, &metrics);
         measure(&registry, &records, &ephemeral, &state)?;
@@ -194,6 +197,7 @@ struct Kept<'a> {
     records: &'a Records,
     codes: &'a Codes,
     limits: RateLimits,
+    registration: Registration,
 }
 
 fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>) -> AppState {
@@ -201,6 +205,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         records,
         codes,
         limits,
+        registration,
     } = kept;
     let issuer = Arc::new(config.issuer.clone());
     let algorithms = records.keys.algorithms();
@@ -257,6 +262,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         }),
         addresses: limits.address,
         grantor,
+        registration: Arc::new(registration),
         sign_out: Arc::new(SignOut {
             issuer: Arc::new(config.issuer.clone()),
             sessions: records.sessions.clone(),
@@ -265,7 +271,7 @@ fn app_state(config: &Config, world: &World, kept: Kept, metrics: &Arc<Metrics>)
         }),
         frame: Arc::new(Frame::new(&config.issuer, Arc::clone(&world.random))),
         tokens,
-        description: Document::new(&openapi::document(&config.issuer), "application/json"),
+        description: Document::new(&openapi::document(config), "application/json"),
         metadata: Published::default(),
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),

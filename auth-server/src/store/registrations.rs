@@ -44,12 +44,12 @@ pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<RegistrationR
     on!(conn, |c| query.get_result(c)).optional()
 }
 
-/// Lets the next token take the place of the one before it, which is dead from then on.
-pub async fn promote(conn: &mut Conn, id: &ClientId, next: &[u8]) -> Result<()> {
+/// Lets the next token take the place of the one before it, which is dead from then on; whether it was still the next.
+pub async fn promote(conn: &mut Conn, id: &ClientId, next: &[u8]) -> Result<bool> {
     let waiting = t::table.find(id.as_str()).filter(t::next_digest.eq(next));
     let update =
         diesel::update(waiting).set((t::token_digest.eq(next), t::next_digest.eq(None::<Vec<u8>>)));
-    on!(conn, |c| update.execute(c)).map(drop)
+    Ok(on!(conn, |c| update.execute(c))? == 1)
 }
 
 /// Has `next` wait to take the place of the token that works.

@@ -44,6 +44,7 @@ const RETENTION: Retention = Retention {
     grants: Duration::from_hours(24 * 3),
     revocations: HOUR,
     changes: Duration::from_hours(2),
+    unused_clients: HOUR,
 };
 
 fn pruning(store: &Store) -> Pruning {
