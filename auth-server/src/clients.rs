@@ -79,7 +79,7 @@ pub enum InvalidClientMetadata {
     NotOffered(&'static str),
     /// Its ID tokens could not be signed.
     #[error(
-        "id_token_signed_response_alg is {0} (RS256 where it is left out), with which this server does not sign; name one of id_token_signing_alg_values_supported of its metadata"
+        "id_token_signed_response_alg is {0} (RS256 where it is left out), with which this server does not sign; name another, or have the operator add it to keys.algorithms and wait until its key signs"
     )]
     NotSigned(Algorithm),
     /// Too long or too many of something.

@@ -1,5 +1,6 @@
 //! Clients that register themselves (RFC 7591, OpenID Connect Registration 1.0): who may, what they are told, and what is refused.
 
+mod command_line;
 mod managing;
 mod permission;
 mod refusals;
