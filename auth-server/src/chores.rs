@@ -47,7 +47,9 @@ pub fn scheduler(
     }
     let pruning = Pruning {
         store: records.store.clone(),
-        retention: config.retention.periods(),
+        retention: config
+            .retention
+            .periods(config.registration.unused_lifetime),
         session_idle: config.sessions.idle,
         metrics,
     };

@@ -3,6 +3,7 @@
 mod clients;
 mod keys;
 mod output;
+mod registration_tokens;
 mod resources;
 mod users;
 
@@ -21,6 +22,7 @@ use shared_server::web::{Listener, Shutdown};
 use self::clients::ClientCommand;
 use self::keys::KeysCommand;
 use self::output::Output;
+use self::registration_tokens::RegistrationTokenCommand;
 use self::resources::ResourceCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
@@ -36,6 +38,7 @@ use crate::store::MIGRATIONS;
   auth-server serve --config auth-server.toml
   auth-server resource create https://api.example --name \"Example API\" --scope read=\"Read your data\"
   auth-server client create --name worker --grant client_credentials --scope read
+  auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
   auth-server keys rotate
 
@@ -67,6 +70,9 @@ enum Command {
     /// Register and change clients
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Make and revoke tokens by which others register clients (initial access tokens)
+    #[command(subcommand)]
+    RegistrationToken(RegistrationTokenCommand),
     /// Register and change resource servers
     #[command(subcommand)]
     Resource(ResourceCommand),
@@ -119,8 +125,13 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
         Command::Migrate => migrate(&config, &output).await,
         Command::Config(ConfigCommand::Check(args)) => check(config, args.production, &output),
         Command::Config(ConfigCommand::Show) => output.toml(&config),
-        Command::Openapi => output.value(&crate::openapi::document(&config.issuer)),
+        Command::Openapi => output.value(&crate::openapi::document(&config)),
         Command::Client(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::RegistrationToken(command) => {
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await

@@ -13,7 +13,10 @@ pub mod redirect_uri;
 pub mod secret;
 pub mod sector;
 pub mod sites;
+pub mod submitted;
 pub mod url;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use std::sync::Arc;
 
@@ -25,8 +28,10 @@ use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
 
 use self::certificate::{CertificateName, InvalidCertificateName};
-pub use self::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
-use self::redirect_uri::VerifiedRedirectUri;
+pub use self::metadata::{
+    ApplicationType, AuthMethod, ClientMetadata, GrantType, REGISTRABLE, ResponseType,
+};
+use self::redirect_uri::{InvalidRedirectUri, VerifiedRedirectUri};
 use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
@@ -38,6 +43,11 @@ pub enum InvalidClientMetadata {
     /// The document is not of the form.
     #[error("the client metadata is malformed: {0}")]
     Malformed(String),
+    /// A method by which nobody can authenticate at this server.
+    #[error(
+        "token_endpoint_auth_method: {} is not offered by this server; choose one of token_endpoint_auth_methods_supported", .0.as_str()
+    )]
+    Method(AuthMethod),
     /// `client_credentials` for a client that cannot prove who it is.
     #[error(
         "client_credentials is for confidential clients (RFC 6749 section 4.4); choose another token_endpoint_auth_method"
@@ -84,9 +94,48 @@ pub enum InvalidClientMetadata {
     /// The `sub` of a person's tokens and of a client's must never be the same.
     #[error("a client_id is not of the form of an account's id (RFC 9068 section 5)")]
     AccountId,
+    /// One that nobody may be sent back to.
+    #[error("redirect URI {uri}: {source}")]
+    RedirectUri {
+        /// As it was written.
+        uri: String,
+        /// What is wrong with it.
+        source: InvalidRedirectUri,
+    },
+    /// Other response types than its grants imply (RFC 7591 §2.1).
+    #[error("response_types: [code] goes with authorization_code, and none without it")]
+    ResponseTypes,
+    /// OpenID Connect Registration §2.
+    #[error("initiate_login_uri must be https")]
+    PlainInitiateLogin,
+    /// What people would be shown cannot be read.
+    #[error("{0} is empty, or holds control characters or marks that turn text around")]
+    Unreadable(String),
+    /// RFC 7591 §2.2.
+    #[error("{0}: what follows # is a language tag (RFC 5646), and each comes once")]
+    LanguageTag(String),
+    /// What somebody would have to enforce.
+    #[error("{0}: this server does not offer that yet; leave it out")]
+    NotOffered(&'static str),
+    /// Its ID tokens could not be signed.
+    #[error(
+        "id_token_signed_response_alg is {0} (RS256 where it is left out), with which this server does not sign; name another, or have the operator add it to keys.algorithms and wait until its key signs"
+    )]
+    NotSigned(Algorithm),
     /// Too long or too many of something.
     #[error("{0} is too long")]
     TooLong(&'static str),
+}
+
+impl InvalidClientMetadata {
+    /// Whether it is about where people are sent back to (RFC 7591 §3.2.2, `invalid_redirect_uri`).
+    #[must_use]
+    pub fn is_of_redirects(&self) -> bool {
+        matches!(
+            self,
+            Self::Redirects | Self::PlainRedirect(_) | Self::RedirectUri { .. }
+        )
+    }
 }
 
 /// A client whose metadata made sense.
@@ -100,6 +149,8 @@ pub struct Client {
     certificate_name: Option<CertificateName>,
     digest: Option<[u8; 32]>,
     secrets: Vec<KeptSecret>,
+    /// Whether it registered itself and never got a token, as far as is known here.
+    unused: AtomicBool,
 }
 
 impl Client {
@@ -121,12 +172,14 @@ impl Client {
         {
             return Err(InvalidClientMetadata::PublicClientCredentials);
         }
-        if metadata
-            .client_name
-            .as_ref()
-            .is_some_and(|name| name.len() > 256)
-        {
-            return Err(InvalidClientMetadata::TooLong("client_name"));
+        metadata.check_texts()?;
+        let responses = &metadata.response_types;
+        if !responses.is_empty() && responses.as_slice() != metadata.implied_response_types() {
+            return Err(InvalidClientMetadata::ResponseTypes);
+        }
+        let initiate_login = metadata.initiate_login_uri.as_ref();
+        if initiate_login.is_some_and(|uri| !uri.is_https()) {
+            return Err(InvalidClientMetadata::PlainInitiateLogin);
         }
         let keys = match &metadata.jwks {
             None => JwkSet::default(),
@@ -144,9 +197,14 @@ impl Client {
         if redirects.len() > 100 {
             return Err(InvalidClientMetadata::TooLong("redirect_uris"));
         }
+        let after_logout = &metadata.post_logout_redirect_uris;
+        if after_logout.len() > 100 {
+            return Err(InvalidClientMetadata::TooLong("post_logout_redirect_uris"));
+        }
         let native = metadata.application_type == ApplicationType::Native;
         if let Some(plain) = redirects
             .iter()
+            .chain(after_logout)
             .find(|uri| uri.is_plain_http() && !(native && uri.is_loopback()))
         {
             return Err(InvalidClientMetadata::PlainRedirect(plain.to_string()));
@@ -158,6 +216,7 @@ impl Client {
             keys: Arc::new(keys),
             certificate_name,
             secrets,
+            unused: AtomicBool::new(false),
         })
     }
 
@@ -165,6 +224,21 @@ impl Client {
     #[must_use]
     pub fn certificate_name(&self) -> Option<&CertificateName> {
         self.certificate_name.as_ref()
+    }
+
+    /// The same, if it registered itself and never got a token.
+    #[must_use]
+    pub(crate) fn unused(self, unused: bool) -> Self {
+        Self {
+            unused: AtomicBool::new(unused),
+            ..self
+        }
+    }
+
+    /// Whether it was unused until now; it is used from then on.
+    pub(crate) fn is_used_first(&self) -> bool {
+        // Nearly always it is not: a look that disturbs nobody.
+        self.unused.load(Ordering::Relaxed) && self.unused.swap(false, Ordering::Relaxed)
     }
 
     /// The host of the document in which it describes itself, if it does: the one part of it that nobody else can claim.

@@ -8,6 +8,7 @@ mod keys;
 mod mtls;
 mod passwords;
 mod refresh_tokens;
+mod registration;
 mod retention;
 mod server;
 mod sessions;
@@ -32,6 +33,7 @@ pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::mtls::MtlsConfig;
 pub use self::passwords::PasswordsConfig;
 pub use self::refresh_tokens::RefreshTokensConfig;
+pub use self::registration::{RegistrationConfig, RegistrationMode};
 pub use self::retention::RetentionConfig;
 pub use self::server::ServerConfig;
 pub use self::sessions::SessionsConfig;
@@ -82,6 +84,8 @@ pub struct Config {
     pub client_documents: ClientDocumentsConfig,
     /// What it may fetch.
     pub outbound: OutboundSettings,
+    /// Clients that register themselves.
+    pub registration: RegistrationConfig,
     /// Signing keys.
     pub keys: KeysConfig,
     /// The authorization endpoint.
@@ -120,6 +124,7 @@ impl Default for Config {
             client_authentication: ClientAuthenticationConfig::default(),
             client_documents: ClientDocumentsConfig::default(),
             outbound: OutboundSettings::default(),
+            registration: RegistrationConfig::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
             sessions: SessionsConfig::default(),
@@ -160,6 +165,7 @@ impl Config {
         problems.extend(rates.map(|(key, reason)| format!("{key}: {reason}")));
         problems.extend(self.client_authentication.problems());
         problems.extend(self.client_documents.problems(self.mode));
+        problems.extend(self.registration.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
         problems.extend(self.sessions.problems());
@@ -186,8 +192,13 @@ impl Config {
     /// How clients may authenticate.
     #[must_use]
     pub fn offered(&self) -> Offered {
-        let documents = self.client_documents.is_on(self.mode);
-        self.mtls.offered(&self.proxies, documents)
+        let mtls = self.mtls.url.clone();
+        Offered {
+            methods: self.mtls.methods(&self.proxies),
+            mtls: mtls.filter(|_| self.mtls.is_on(&self.proxies)),
+            documents: self.client_documents.is_on(self.mode),
+            registration: self.registration_mode() != RegistrationMode::Closed,
+        }
     }
 
     /// How many failures to sign in are suffered.
@@ -223,6 +234,18 @@ impl Config {
     #[must_use]
     pub fn fetches_per_address(&self) -> Rate {
         self.rate_by_address(Rate::per_minute(self.client_documents.fetches_per_address))
+    }
+
+    /// Registrations, and changes to them, of one address.
+    #[must_use]
+    pub fn registrations_per_address(&self) -> Rate {
+        self.rate_by_address(self.registration.rate)
+    }
+
+    /// Who may register clients.
+    #[must_use]
+    pub fn registration_mode(&self) -> RegistrationMode {
+        self.registration.mode(self.mode)
     }
 
     fn rate_by_address(&self, rate: Rate) -> Rate {

@@ -75,7 +75,10 @@ impl Feed {
         let began = self.clock.now();
         loop {
             tokio::select! {
-                () = shutdown.triggered() => return,
+                () = shutdown.triggered() => {
+                    self.record_uses().await;
+                    return;
+                }
                 () = tokio::time::sleep(if failing { SEEK } else { PERIOD }) => {}
             }
             let outcome = self.poll(&mut followed).await;
@@ -93,6 +96,14 @@ impl Feed {
                 // If something else is wrong, the database is there for everybody.
                 Ok(()) | Err(_) => self.outage.is_over(self.clock.now()),
             }
+            self.record_uses().await;
+        }
+    }
+
+    /// What cannot be written down now is tried again, and is lost without harm: whoever uses a client once uses it again.
+    async fn record_uses(&self) {
+        if let Err(error) = self.clients.record_uses().await {
+            tracing::debug!(%error, "the first use of clients could not be written down");
         }
     }
 

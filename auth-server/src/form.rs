@@ -36,21 +36,34 @@ impl FormError {
 ///
 /// # Errors
 /// [`FormError`].
-pub(crate) async fn read(mut request: Request) -> Result<(HeaderMap, Bytes), FormError> {
+pub(crate) async fn read(request: Request) -> Result<(HeaderMap, Bytes), FormError> {
     if !is_form(request.headers()) {
         return Err(FormError::ContentType);
     }
+    body(request).await.map_err(FormError::Body)
+}
+
+/// A body in time and within its bounds, and the headers that came with it.
+///
+/// # Errors
+/// The status to refuse with.
+pub(crate) async fn body(mut request: Request) -> Result<(HeaderMap, Bytes), StatusCode> {
     // Taken, not cloned: what reads the body needs none of them.
     let headers = std::mem::take(request.headers_mut());
     let body = timeout(TO_READ, Bytes::from_request(request, &()))
         .await
-        .map_err(|_| FormError::Body(StatusCode::REQUEST_TIMEOUT))?
-        .map_err(|rejection| FormError::Body(rejection.status()))?;
+        .map_err(|_| StatusCode::REQUEST_TIMEOUT)?
+        .map_err(|rejection| rejection.status())?;
     Ok((headers, body))
 }
 
 /// Whether a request says that its body is a form.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/x-www-form-urlencoded")
+}
+
+/// Whether a request says, once, that its body is of this type, whatever the parameters (RFC 9110 §8.3.1).
+pub(crate) fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(media_type), None) = (types.next(), types.next()) else {
         return false;
@@ -61,7 +74,5 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
         .split(';')
         .next()
         .unwrap_or_default();
-    essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    essence.trim().eq_ignore_ascii_case(wanted)
 }

@@ -62,6 +62,8 @@ pub enum GrantsOf<'a> {
     Session(&'a SessionId),
     /// Every one of a person, those that outlive their session too.
     Account(&'a AccountId),
+    /// Every one of these clients.
+    Clients(&'a [String]),
 }
 
 /// How long what came of a grant may go on.

@@ -40,6 +40,8 @@ pub struct Offered {
     pub mtls: Option<Issuer>,
     /// Whether they may describe themselves.
     pub documents: bool,
+    /// Whether some may register themselves.
+    pub registration: bool,
 }
 
 impl Offered {
@@ -114,6 +116,10 @@ pub fn document(
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
         });
         members.insert("mtls_endpoint_aliases".into(), aliases);
+    }
+    if let (true, Some(members)) = (offered.registration, document.as_object_mut()) {
+        let endpoint = issuer.endpoint(routes::REGISTER);
+        members.insert("registration_endpoint".into(), endpoint.into());
     }
     document
 }

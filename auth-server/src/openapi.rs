@@ -1,18 +1,28 @@
 //! The HTTP interface as OpenAPI 3.1.
 
+mod registration;
+
 use serde_json::{Value, json};
-use shared_protocol::issuer::Issuer;
 
 use crate::clients::AuthMethod;
+use crate::config::{Config, RegistrationMode};
 use crate::routes;
 use crate::token::GrantName;
 
 const TOO_MANY: &str =
     "Too many requests, of an address, a client or a person: wait as long as Retry-After says";
 
-/// The description of the server of `issuer`.
+/// The description of the server that `config` makes.
 #[must_use]
-pub fn document(issuer: &Issuer) -> Value {
+pub fn document(config: &Config) -> Value {
+    let mut document = always(config);
+    let is_offered = config.registration_mode() != RegistrationMode::Closed;
+    registration::describe(&mut document, is_offered);
+    document
+}
+
+/// What is there whatever is configured.
+fn always(config: &Config) -> Value {
     let json_body = |schema: &str| json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
     let refusal =
         |description: &str| json!({"description": description, "content": json_body("Error")});
@@ -80,7 +90,7 @@ pub fn document(issuer: &Issuer) -> Value {
             "description": format!("OAuth 2 and OpenID Connect. Clients authenticate by {}.",
                 AuthMethod::ALL.map(AuthMethod::as_str).join(", ")),
         },
-        "servers": [{"url": issuer.as_str()}],
+        "servers": [{"url": config.issuer.as_str()}],
         "paths": {
             routes::TOKEN: post("Get a token (RFC 6749 section 3.2)", asked, json!(["grant_type"]),
                 json!({"description": "A token", "content": json_body("Token")})),

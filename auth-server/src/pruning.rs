@@ -27,6 +27,8 @@ pub struct Retention {
     pub revocations: Duration,
     /// What tells other nodes that something changed.
     pub changes: Duration,
+    /// Clients that registered themselves and never got a token.
+    pub unused_clients: Duration,
 }
 
 /// How many rows went, by table.
@@ -81,6 +83,7 @@ impl Pruning {
             grants,
             revocations,
             changes,
+            unused_clients,
         } = self.retention;
         // Sessions first: with them end the grants that do not outlive them.
         for (what, until) in [
@@ -96,6 +99,8 @@ impl Pruning {
             (Rows::Of(Table::Changes), now - changes),
             (Rows::Of(Table::SignInLocks), now),
             (Rows::Of(Table::ClientSecrets), now),
+            (Rows::Of(Table::RegistrationTokens), now),
+            (Rows::UnusedClients, now - unused_clients),
         ] {
             self.remove(what, until, now).await?;
         }
@@ -109,6 +114,7 @@ impl Pruning {
     async fn remove(&self, what: Rows, until: Instant, now: Instant) -> Result<(), DbError> {
         let table = match what {
             Rows::Sessions(_) => "sessions",
+            Rows::UnusedClients => "clients",
             Rows::Of(table) => table.name(),
         };
         self.metrics.pruned(table, 0);
@@ -117,6 +123,9 @@ impl Pruning {
             let rows = match what {
                 Rows::Sessions(how) => {
                     pruning::prune_sessions(&self.store, how, until, now).await?
+                }
+                Rows::UnusedClients => {
+                    pruning::prune_unused_clients(&self.store, until, now).await?
                 }
                 Rows::Of(table) => pruning::prune(&self.store, table, until).await?,
             };
@@ -134,5 +143,6 @@ impl Pruning {
 #[derive(Clone, Copy)]
 enum Rows {
     Sessions(SessionEnd),
+    UnusedClients,
     Of(Table),
 }

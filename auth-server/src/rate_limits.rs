@@ -22,6 +22,8 @@ pub struct RateLimits {
     pub documents: RateLimiter,
     /// Failures of clients to authenticate.
     pub failures: Failures,
+    /// Registrations of a network address.
+    pub registration: RateLimiter,
 }
 
 impl RateLimits {
@@ -46,6 +48,7 @@ impl RateLimits {
                 as_one: limiter(Limit::ClientFailures, as_one),
                 as_any: limiter(Limit::AddressFailures, as_any),
             },
+            registration: limiter(Limit::Registration, config.registrations_per_address()),
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::grants::{GrantLifetimes, Grants, SettledGrants, Told};
 use crate::keys::encryption::KeyEncryption;
 use crate::keys::root_secret::RootSecret;
 use crate::keys::{KeySettings, Keys};
+use crate::metadata::Offered;
 use crate::outage::Outage;
 use crate::resource_servers::{MAX_LIFETIME, ResourceServers};
 use crate::revocations::Revocations;
@@ -35,6 +36,8 @@ pub struct Records {
     pub clients: Clients,
     /// What clients publish at sites of their own.
     pub sites: Sites,
+    /// What is taken of clients.
+    pub offered: Offered,
     /// Resource servers.
     pub resource_servers: ResourceServers,
     /// Signing keys.
@@ -85,11 +88,17 @@ impl Records {
         };
         let now = world.clock.now();
         let root_secret = RootSecret::open(&store, &encryption, now, &*world.random).await?;
-        let clients = Clients::new(store.clone(), encryption.clone(), Arc::clone(&world.random));
+        let client_encryption = encryption.clone();
         let keys = Keys::open(store.clone(), encryption, settings, now, &*world.random).await?;
         let resource_servers = ResourceServers::load(store.clone()).await?;
         let sites = Sites::open(config, &resource_servers)?;
         let revocations = Revocations::new(store.clone(), config.retention.revocations);
+        let clients = Clients::new(
+            store.clone(),
+            client_encryption,
+            Arc::clone(&world.random),
+            revocations.clone(),
+        );
         let sessions = Sessions {
             store: store.clone(),
             revocations: revocations.clone(),
@@ -106,6 +115,7 @@ impl Records {
         Ok(Self {
             clients,
             sites,
+            offered: config.offered(),
             sessions,
             accounts,
             grants: Grants {
@@ -142,14 +152,8 @@ impl Records {
         let id: ClientId = random::alphanumeric(22, random).parse()?;
         let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = uses_secret.then(|| ClientSecret::generate(random));
-        let is_used =
-            metadata.may_get_id_tokens() || metadata.id_token_signed_response_alg.is_some();
-        let alg = metadata.id_token_algorithm();
-        if is_used && self.keys.ring().signer(alg, world.clock.now()).is_none() {
-            bail!(
-                "id_token_signed_response_alg is {alg} (RS256 where it is left out), with which this server does not sign; name another, or add it to keys.algorithms and wait until its key signs"
-            );
-        }
+        let served = (self.offered.methods.as_slice(), &*self.keys.ring());
+        metadata.check_served(served, world.clock.now())?;
         let client = Client::new(id.clone(), metadata, Vec::new())?;
         let sectors = &self.sites.sectors;
         sectors.check(&client.metadata, world.clock.now()).await?;

@@ -25,6 +25,8 @@ use crate::keys::Keyring;
 use crate::metadata::{self, Offered};
 use crate::pages::{self, Frame};
 use crate::published::{Document, Published};
+use crate::registration::error::RegistrationError;
+use crate::registration::{self, Registration};
 use crate::resource_servers::Snapshot;
 use crate::revoke::{self, Revocation};
 use crate::sign_out::{self, SignOut};
@@ -42,6 +44,8 @@ pub const TOKEN: &str = "/oauth/token";
 pub const INTROSPECT: &str = "/oauth/introspect";
 /// RFC 7009 §2.
 pub const REVOKE: &str = "/oauth/revoke";
+/// RFC 7591 §3. A client manages itself below it (RFC 7592 §2).
+pub const REGISTER: &str = "/oauth/register";
 /// OpenID Connect Core §5.3.
 pub const USERINFO: &str = "/oauth/userinfo";
 /// RFC 7517 §5.
@@ -75,6 +79,8 @@ pub struct Parts {
     pub revocation: Arc<Revocation>,
     /// Shows pictures of clients.
     pub pictures: Arc<Pictures>,
+    /// Registers clients.
+    pub registration: Arc<Registration>,
     /// Signs people out.
     pub sign_out: Arc<SignOut>,
     /// Counts requests by address.
@@ -131,6 +137,7 @@ parts!(
     Introspection = introspection,
     Pictures = pictures,
     Revocation = revocation,
+    Registration = registration,
     SignOut = sign_out
 );
 
@@ -181,7 +188,12 @@ pub fn routes(
     let stated = |group: Router<AppState>| group.with_state(state.clone());
     let rest = refusing(for_servers.merge(nothing.layer(refused()))).merge(people);
     let rest = stated(rest).merge(health.router());
-    layers_for(stated(documents(issuer)), observed, Cors::Anyone)
+    let registering =
+        registering(issuer, state.0.offered.registration, shutdown).layer(counted(|limited| {
+            RegistrationError::from(limited).into_response()
+        }));
+    let for_anyone = documents(issuer).merge(refusing(registering));
+    layers_for(stated(for_anyone), observed, Cors::Anyone)
         .merge(layers_for(
             stated(refusing(for_apps.layer(refused()))),
             observed,
@@ -228,6 +240,25 @@ fn documents(issuer: &Issuer) -> Router<AppState> {
         .route(&below(JWKS), get(jwks))
         .route(&below("/.well-known/jwks.json"), get(jwks))
         .route("/openapi.json", get(description))
+}
+
+/// Where clients register, if any may, and manage themselves.
+fn registering(issuer: &Issuer, is_offered: bool, shutdown: &Shutdown) -> Router<AppState> {
+    let writing = from_fn_with_state(shutdown.clone(), web::uninterrupted);
+    let register = format!("{}{REGISTER}", issuer.path());
+    let one = format!("{register}/{{client_id}}");
+    let managing = get(registration::tell)
+        .put(registration::replace)
+        .delete(registration::delete);
+    let routes = Router::new().route(&one, managing);
+    let routes = if is_offered {
+        routes.route(&register, post(registration::register))
+    } else {
+        routes
+    };
+    routes
+        .method_not_allowed_fallback(web::method_not_allowed)
+        .layer(writing)
 }
 
 /// Where people go: each step may write, and answers with a page or leads to one.

@@ -39,6 +39,7 @@ use crate::published::{Document, Published};
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
 use crate::refresh_tokens::RefreshTokens;
+use crate::registration::Registration;
 use crate::resource_servers::ResourceServer;
 use crate::revoke::Revocation;
 use crate::routes::{self, AppState, Parts};
@@ -103,10 +104,12 @@ impl AuthServer {
         let metrics = Arc::new(Metrics::register(&registry)?);
         records.accounts.hasher.metrics().register(&registry)?;
         let limits = RateLimits::new(config, &ephemeral, &registry)?;
+        let registration = Registration::open(config, &records, world, &limits)?;
         let kept = Kept {
             records: &records,
             codes: &codes,
             limits,
+            registration,
         };
         let certificates = Certificates::open(config.mtls.client_ca.as_deref())?;
         let authorities = certificates.authorities().cloned();
@@ -249,6 +252,7 @@ struct Kept<'a> {
     records: &'a Records,
     codes: &'a Codes,
     limits: RateLimits,
+    registration: Registration,
 }
 
 fn app_state(
@@ -262,6 +266,7 @@ fn app_state(
         records,
         codes,
         limits,
+        registration,
     } = kept;
     let issuer = Arc::new(config.issuer.clone());
     let algorithms = records.keys.algorithms();
@@ -286,8 +291,9 @@ fn app_state(
         grants: records.grants.clone(),
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
+        clients: records.clients.clone(),
     });
-    let offered = config.offered();
+    let offered = records.offered.clone();
     let callers = Callers {
         registered: records.clients.clone(),
         documents: records.sites.documents.clone(),
@@ -330,6 +336,7 @@ fn app_state(
             documents: records.sites.documents.clone(),
             logos: records.sites.logos.clone(),
         }),
+        registration: Arc::new(registration),
         sign_out: Arc::new(SignOut {
             issuer: Arc::new(config.issuer.clone()),
             sessions: records.sessions.clone(),
@@ -338,7 +345,7 @@ fn app_state(
         }),
         frame: Arc::new(Frame::new(&config.issuer, Arc::clone(&world.random))),
         tokens,
-        description: Document::new(&openapi::document(&config.issuer), "application/json"),
+        description: Document::new(&openapi::document(config), "application/json"),
         offered,
         metadata: Published::default(),
         jwks_max_age: config.keys.jwks_max_age,

@@ -7,6 +7,8 @@ pub mod consents;
 pub mod grants;
 pub mod keys;
 pub mod pruning;
+pub mod registration_tokens;
+pub mod registrations;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;

@@ -23,6 +23,7 @@ use self::authorization_code::CodeRequest;
 use self::error::TokenError;
 use self::refresh_token::RefreshRequest;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
+use crate::clients::directory::Clients;
 use crate::codes::Codes;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
@@ -178,6 +179,8 @@ pub struct Grantor {
     pub refresh_tokens: RefreshTokens,
     /// Counts what is asked on behalf of people.
     pub accounts: RateLimiter,
+    /// Is told whom tokens were given.
+    pub clients: Clients,
 }
 
 /// POST `/oauth/token`.
@@ -188,7 +191,7 @@ pub async fn endpoint(
     State(grantor): State<Arc<Grantor>>,
     AuthenticatedForm { client, form, now }: AuthenticatedForm<TokenRequest>,
 ) -> Result<TokenResponse, TokenError> {
-    match form {
+    let response = match form {
         TokenRequest::AuthorizationCode(request) => {
             authorization_code::grant(&client, &request, &grantor, now).await
         }
@@ -198,7 +201,9 @@ pub async fn endpoint(
         TokenRequest::ClientCredentials(target) => {
             client_credentials::grant(&client, &target, &grantor.tokens, now).await
         }
-    }
+    }?;
+    grantor.clients.note_use(client.client());
+    Ok(response)
 }
 
 /// POST `/oauth/introspect` and `/oauth/revoke`: the token that is meant. `token_type_hint` only ever speeds a search up, so that

@@ -127,7 +127,7 @@ impl Checks {
         grant_type(client)?;
         let code_challenge = self.code_challenge(client, parameters)?;
         let prompt = prompt(parameters)?;
-        let max_age = max_age(parameters)?;
+        let max_age = max_age(client, parameters)?;
         let targets = Targets::choose(client, parameters, &self.resource_servers)?;
         Ok(AuthorizationRequest {
             client: Arc::clone(client),
@@ -263,10 +263,11 @@ fn prompt(parameters: &Parameters) -> Result<BTreeSet<Prompt>, RedirectCause> {
     Ok(prompt)
 }
 
-/// Seconds, without sign (OpenID Connect Core §3.1.2.1).
-fn max_age(parameters: &Parameters) -> Result<Option<Duration>, RedirectCause> {
+/// Seconds, without sign (OpenID Connect Core §3.1.2.1), or else what the client registered (OpenID Connect Registration §2).
+fn max_age(client: &Client, parameters: &Parameters) -> Result<Option<Duration>, RedirectCause> {
     let Some(seconds) = parameters.optional("max_age") else {
-        return Ok(None);
+        let default = client.metadata.default_max_age;
+        return Ok(default.map(|seconds| Duration::from_secs(seconds.into())));
     };
     if !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(InvalidParameters::Malformed("max_age").into());

@@ -239,6 +239,7 @@ impl CreateClient {
             client_uri: self.client_uri,
             policy_uri: self.policy_uri,
             tos_uri: self.tos_uri,
+            ..ClientMetadata::default()
         };
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)

@@ -18,7 +18,7 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// The farthest that `exp` may lie ahead, and `iat` behind.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
 /// How far a client's clock may run ahead of ours.
-const MAX_AHEAD: Duration = Duration::from_secs(10);
+pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(10);
 /// How long past `exp` an identifier is remembered.
 const SKEW: Duration = Duration::from_mins(1);
 
@@ -207,7 +207,7 @@ impl<'a> ClientAssertion<'a> {
 }
 
 /// RFC 7519 §2: seconds, with or without a fraction.
-fn numeric_date(number: &serde_json::Number) -> Result<Instant, JwtError> {
+pub(crate) fn numeric_date(number: &serde_json::Number) -> Result<Instant, JwtError> {
     if let Some(seconds) = number.as_i64() {
         return Ok(Instant::from_secs(seconds));
     }

@@ -1,6 +1,7 @@
 //! Clients by id and by the origins of their pages, from memory where they were seen before.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -18,8 +19,11 @@ use super::redirect_uri::RedirectUri;
 use super::secret::{ClientSecret, KeptSecret, MacSecret, SecretDigest};
 use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
 use crate::documents::DocumentError;
+use crate::grants::{GrantsOf, revoke_of};
 use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
+use crate::revocations::Revocations;
 use crate::store::clients::SecretRow;
+use crate::store::revocations::RevocationRow;
 use crate::store::{changes, clients};
 
 /// Origins that are looked up in the database at a time.
@@ -27,6 +31,8 @@ const LOOKS: usize = 2;
 
 /// Secrets that are encrypted anew in one transaction.
 const BATCH: i64 = 100;
+/// Clients whose first use is written down by one statement.
+const USES: usize = 500;
 
 /// The kind of a change to a client, in the table of changes.
 pub const CHANGE: &str = "client";
@@ -86,12 +92,20 @@ pub struct Clients {
     origins: Cache<WebOrigin, bool>,
     looks: Arc<Semaphore>,
     lookups: Arc<Lookups>,
+    revocations: Revocations,
+    /// Clients that got their first token, until that is written down.
+    used: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Clients {
-    /// The clients that `store` keeps, their secrets under `encryption` where a digest does not do.
+    /// The clients that `store` keeps, their secrets under `encryption` where a digest does not do, whose end is told by `revocations`.
     #[must_use]
-    pub fn new(store: Store, encryption: KeyEncryption, random: Arc<dyn Random>) -> Self {
+    pub fn new(
+        store: Store,
+        encryption: KeyEncryption,
+        random: Arc<dyn Random>,
+        revocations: Revocations,
+    ) -> Self {
         // The time to live bounds what a lost notice of a change could do.
         let seen = Cache::builder()
             .max_capacity(10_000)
@@ -109,7 +123,15 @@ impl Clients {
             origins,
             looks: Arc::new(Semaphore::new(LOOKS)),
             lookups: Arc::default(),
+            revocations,
+            used: Arc::default(),
         }
+    }
+
+    /// Where they are kept.
+    #[must_use]
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// How often a client was remembered.
@@ -129,7 +151,7 @@ impl Clients {
             return Ok(Some(client));
         }
         let mut conn = self.store.read().await?;
-        let Some(client) = self.load(&mut conn, id).await? else {
+        let Some((client, _)) = self.load(&mut conn, id).await? else {
             return Ok(None);
         };
         let client = Arc::new(client);
@@ -182,6 +204,35 @@ impl Clients {
         self.origins.invalidate_all();
     }
 
+    /// Notes that a client got a token. Only the first one of a client that registered itself is of interest: it is written down a
+    /// moment later, by [`Clients::record_uses`].
+    pub fn note_use(&self, client: &Client) {
+        if client.is_used_first() {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert(client.id.as_str().to_owned());
+        }
+    }
+
+    /// Writes down who got a first token since this was done before. Does nothing if nobody did.
+    ///
+    /// # Errors
+    /// [`DbError`]; it is tried again next time.
+    pub async fn record_uses(&self) -> Result<(), DbError> {
+        let batch: Vec<String> = {
+            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.iter().take(USES).cloned().collect()
+        };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        clients::set_used(&mut self.store.write().await?, &batch).await?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in &batch {
+            used.remove(id);
+        }
+        Ok(())
+    }
+
     /// Registers a client, or replaces its metadata; with `secret`, adds that one. Of its secrets only those are left that its method
     /// can use, and of those only what it needs.
     ///
@@ -194,13 +245,22 @@ impl Clients {
         now: Instant,
     ) -> Result<(), DirectoryError> {
         self.store
-            .transaction(async |conn| {
-                write(conn, client, now).await?;
-                self.fit_secrets(conn, client, secret, now).await
-            })
+            .transaction(async |conn| self.put_in(conn, client, secret, now).await)
             .await?;
         self.forget(&client.id);
         Ok(())
+    }
+
+    /// The same in the transaction of whoever changes it; [`Clients::forget`] it once that has committed.
+    pub(crate) async fn put_in(
+        &self,
+        conn: &mut Conn,
+        client: &Client,
+        secret: Option<&ClientSecret>,
+        now: Instant,
+    ) -> Result<(), DirectoryError> {
+        write(conn, client, now).await?;
+        self.fit_secrets(conn, client, secret, now).await
     }
 
     async fn fit_secrets(
@@ -276,7 +336,7 @@ impl Clients {
     ) -> Result<(), DirectoryError> {
         self.store
             .transaction(async |conn| {
-                let client = self
+                let (client, _) = self
                     .load(conn, id)
                     .await?
                     .ok_or_else(|| DirectoryError::Unknown(id.clone()))?;
@@ -294,20 +354,22 @@ impl Clients {
         Ok(())
     }
 
-    /// Deletes a client with its secrets; introspection knows its tokens no longer.
+    /// Deletes a client with all that is its: its secrets, its grants and their tokens. Introspection knows its own tokens no longer.
     ///
     /// # Errors
     /// [`DirectoryError::Unknown`] when it was not there.
     pub async fn delete(&self, id: &ClientId, now: Instant) -> Result<(), DirectoryError> {
-        self.store
+        let ids = [id.as_str().to_owned()];
+        let revoked = self
+            .store
             .transaction(async |conn| {
-                if !clients::delete(conn, id).await? {
+                if clients::lock(conn, &ids).await?.is_empty() {
                     return Err(DirectoryError::Unknown(id.clone()));
                 }
-                Ok(changes::record(conn, CHANGE, id.as_str(), now).await?)
+                Ok(delete_locked(conn, &ids, now).await?)
             })
             .await?;
-        self.forget(id);
+        self.forget_deleted(id, revoked);
         Ok(())
     }
 
@@ -373,8 +435,16 @@ impl Clients {
             })
     }
 
-    async fn load(&self, conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, DirectoryError> {
-        let Some((metadata, rows)) = clients::find(conn, id).await? else {
+    /// The client of this id and when it came to be, as it stands in the database.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub(crate) async fn load(
+        &self,
+        conn: &mut Conn,
+        id: &ClientId,
+    ) -> Result<Option<(Client, Instant)>, DirectoryError> {
+        let Some(row) = clients::find(conn, id).await? else {
             return Ok(None);
         };
         let damaged = |source| DirectoryError::Damaged {
@@ -383,19 +453,25 @@ impl Clients {
         };
         let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
         let metadata: ClientMetadata =
-            serde_json::from_value(metadata).map_err(|error| malformed(error.to_string()))?;
-        let mut secrets = Vec::with_capacity(rows.len());
-        for row in rows {
+            serde_json::from_value(row.metadata).map_err(|error| malformed(error.to_string()))?;
+        let mut secrets = Vec::with_capacity(row.secrets.len());
+        for secret in row.secrets {
             secrets.push(KeptSecret {
-                digest: SecretDigest::from_stored(&row.digest)
+                digest: SecretDigest::from_stored(&secret.digest)
                     .ok_or_else(|| malformed("the digest of a secret".into()))?,
-                mac: self.open_secret(id, &row)?,
-                ends_at: row.expires_at,
+                mac: self.open_secret(id, &secret)?,
+                ends_at: secret.expires_at,
             });
         }
-        Client::new(id.clone(), metadata, secrets)
-            .map(Some)
-            .map_err(damaged)
+        let client = Client::new(id.clone(), metadata, secrets).map_err(damaged)?;
+        let client = client.unused(row.unused_since.is_some());
+        Ok(Some((client, row.created_at)))
+    }
+
+    /// Takes in what [`delete_locked`] brought.
+    pub(crate) fn forget_deleted(&self, id: &ClientId, revoked: Vec<RevocationRow>) {
+        self.revocations.learn(revoked);
+        self.forget(id);
     }
 }
 
@@ -406,4 +482,19 @@ async fn write(conn: &mut Conn, client: &Client, now: Instant) -> Result<(), DbE
     let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
     clients::put(conn, &client.id, &metadata, &origins, now).await?;
     changes::record(conn, CHANGE, client.id.as_str(), now).await
+}
+
+/// Deletes clients that [`clients::lock`] locked. Whoever redeems a code of one waits for that lock, and then there is no such client;
+/// whoever was before it has a grant by now, which is revoked here (threat 34).
+pub(crate) async fn delete_locked(
+    conn: &mut Conn,
+    ids: &[String],
+    now: Instant,
+) -> Result<Vec<RevocationRow>, DbError> {
+    let revoked = revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
+    clients::delete(conn, ids).await?;
+    for id in ids {
+        changes::record(conn, CHANGE, id, now).await?;
+    }
+    Ok(revoked)
 }

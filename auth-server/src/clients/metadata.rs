@@ -1,16 +1,24 @@
 //! Client metadata (RFC 7591 §2): each field has the name that it has on the wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_protocol::jose::{Algorithm, JwsAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
+use shared_protocol::time::Instant;
 
+use super::InvalidClientMetadata;
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use crate::authorize::request::OwnScope;
+use crate::keys::Keyring;
+
+/// Bytes of a name.
+const LONGEST_TEXT: usize = 256;
+const MOST_CONTACTS: usize = 10;
+const MOST_LOCALIZED: usize = 50;
 
 /// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -93,6 +101,14 @@ pub enum GrantType {
     ClientCredentials,
 }
 
+/// What the authorization endpoint may be asked to answer with (RFC 7591 §2, `response_types`).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseType {
+    /// RFC 6749 §4.1.1.
+    Code,
+}
+
 /// OpenID Connect Registration §2, `application_type`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,6 +120,39 @@ pub enum ApplicationType {
     Native,
 }
 
+/// The metadata that a client may set of itself, beside its software statement and what is said in other languages. All else is the
+/// operator's to set.
+pub const REGISTRABLE: &[&str] = &[
+    "redirect_uris",
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "grant_types",
+    "response_types",
+    "application_type",
+    "scope",
+    "client_name",
+    "client_uri",
+    "tos_uri",
+    "policy_uri",
+    "contacts",
+    "logo_uri",
+    "jwks",
+    "jwks_uri",
+    "sector_identifier_uri",
+    "tls_client_auth_subject_dn",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_email",
+    "software_id",
+    "software_version",
+    "id_token_signed_response_alg",
+    "default_max_age",
+    "require_auth_time",
+    "initiate_login_uri",
+    "post_logout_redirect_uris",
+];
+
 /// Client metadata (RFC 7591 §2), as it is kept and shown.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +160,30 @@ pub struct ClientMetadata {
     /// What people are told that it is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
+    /// Its name, pages and policies in other languages (RFC 7591 §2.2), each under its name on the wire, such as `client_name#de`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub localized: BTreeMap<String, String>,
+    /// A page about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<ClientUrl>,
+    /// Its terms of service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<ClientUrl>,
+    /// How it treats what it learns of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<ClientUrl>,
+    /// Who is responsible for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// What software it is, the same for each of its installations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_id: Option<String>,
+    /// Which version of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_version: Option<String>,
+    /// What somebody whom the server trusts said of it (RFC 7591 §2.3), as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<String>,
     /// How it authenticates.
     pub token_endpoint_auth_method: AuthMethod,
     /// The one algorithm of its assertions; any of ours that fits its keys, or its secret, when absent.
@@ -118,12 +191,27 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_signing_alg: Option<JwsAlgorithm>,
     /// The grants that it may use.
     pub grant_types: BTreeSet<GrantType>,
+    /// What it may ask the authorization endpoint for, as it said; [`ClientMetadata::implied_response_types`] is what holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_types: Vec<ResponseType>,
     /// Web or native.
     #[serde(default)]
     pub application_type: ApplicationType,
     /// Where its people may be sent back to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<RedirectUri>,
+    /// Where its people may be sent after they signed out (OpenID Connect RP-Initiated Logout §3.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Where others may ask it to begin a sign-in (OpenID Connect Core §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiate_login_uri: Option<ClientUrl>,
+    /// How long ago its people may have signed in, in seconds, where a request does not say (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_max_age: Option<u32>,
+    /// Whether it counts on `auth_time` in ID tokens, in which it always stands.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_auth_time: bool,
     /// The scopes that it may ask for.
     #[serde(default)]
     pub scope: ScopeSet,
@@ -158,15 +246,6 @@ pub struct ClientMetadata {
     /// Its picture, fetched by us and shown from our own origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logo_uri: Option<ClientUrl>,
-    /// Its home page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_uri: Option<ClientUrl>,
-    /// What it does with what it learns of people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy_uri: Option<ClientUrl>,
-    /// Its terms of service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tos_uri: Option<ClientUrl>,
     /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Algorithm>,
@@ -179,6 +258,38 @@ pub struct ClientMetadata {
 }
 
 impl ClientMetadata {
+    /// Each text within its bounds, and what people are shown such that they can read it.
+    pub(super) fn check_texts(&self) -> Result<(), InvalidClientMetadata> {
+        let too_long = [
+            ("client_name", self.client_name.as_ref()),
+            ("software_id", self.software_id.as_ref()),
+            ("software_version", self.software_version.as_ref()),
+        ];
+        for (name, text) in too_long {
+            if text.is_some_and(|text| text.len() > LONGEST_TEXT) {
+                return Err(InvalidClientMetadata::TooLong(name));
+            }
+        }
+        let contact_too_long = |contact: &String| contact.len() > LONGEST_TEXT;
+        if self.contacts.len() > MOST_CONTACTS || self.contacts.iter().any(contact_too_long) {
+            return Err(InvalidClientMetadata::TooLong("contacts"));
+        }
+        let localized_too_long = |text: &String| text.len() > 2048;
+        if self.localized.len() > MOST_LOCALIZED || self.localized.values().any(localized_too_long)
+        {
+            return Err(InvalidClientMetadata::TooLong("what is in other languages"));
+        }
+        let name = self.client_name.as_ref();
+        let name = name.map(|name| ("client_name", name)).into_iter();
+        let localized = self.localized.iter();
+        for (name, text) in name.chain(localized.map(|(name, text)| (name.as_str(), text))) {
+            if !is_readable(text) {
+                return Err(InvalidClientMetadata::Unreadable(name.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether it cannot prove who it is (RFC 6749 §2.1).
     #[must_use]
     pub fn is_public(&self) -> bool {
@@ -192,12 +303,53 @@ impl ClientMetadata {
             .unwrap_or(Algorithm::Rs256)
     }
 
+    /// The response types that its grants imply (RFC 7591 §2.1).
+    #[must_use]
+    pub fn implied_response_types(&self) -> &'static [ResponseType] {
+        if self.grant_types.contains(&GrantType::AuthorizationCode) {
+            &[ResponseType::Code]
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether one of these keys signs its ID tokens, if there may be any or it names their algorithm.
+    ///
+    /// # Errors
+    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::NotSigned`].
+    pub fn check_served(
+        &self,
+        (methods, ring): (&[AuthMethod], &Keyring),
+        now: Instant,
+    ) -> Result<(), InvalidClientMetadata> {
+        if !methods.contains(&self.token_endpoint_auth_method) {
+            return Err(InvalidClientMetadata::Method(
+                self.token_endpoint_auth_method,
+            ));
+        }
+        let is_used = self.may_get_id_tokens() || self.id_token_signed_response_alg.is_some();
+        let alg = self.id_token_algorithm();
+        if is_used && ring.signer(alg, now).is_none() {
+            return Err(InvalidClientMetadata::NotSigned(alg));
+        }
+        Ok(())
+    }
+
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
         self.grant_types.contains(&GrantType::AuthorizationCode)
             && OwnScope::OpenId.is_in(&self.scope)
     }
+}
+
+/// Not blank, without control characters, and without the marks by which a text could pass for another (UAX 9).
+fn is_readable(text: &str) -> bool {
+    let misleads = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    !text.trim().is_empty() && !text.chars().any(misleads)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

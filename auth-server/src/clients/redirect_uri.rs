@@ -40,7 +40,7 @@ impl RedirectUri {
         }
     }
 
-    /// Whether any program on the person's device may be behind it: a loopback or a private-use redirect (RFC 8252 §8.6).
+    /// Whether any program on a person's device may be behind it: a loopback or a private-use redirect (RFC 8252 §8.6).
     #[must_use]
     pub fn is_on_device(&self) -> bool {
         self.is_loopback() || !matches!(self.url.scheme(), "https" | "http")

@@ -34,7 +34,7 @@ impl ClientSecret {
     /// What is kept of it.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
-        SecretDigest(Sha256::digest(self.0.expose_secret()).into())
+        SecretDigest::of(self.0.expose_secret())
     }
 
     /// The secret itself, encrypted, for the row of `client` that has its digest.
@@ -120,13 +120,19 @@ pub struct KeptSecret {
     pub ends_at: Option<Instant>,
 }
 
-/// SHA-256 of a client secret.
+/// SHA-256 of a client secret, or of another secret that was made here.
 #[derive(Clone)]
 pub struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
     /// A digest that no secret has: what an unknown client's secret is compared with.
     pub const UNMATCHED: Self = Self([0; 32]);
+
+    /// The digest of a secret.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
 
     /// A digest that was kept; `None` if it is not one.
     #[must_use]

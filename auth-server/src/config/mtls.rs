@@ -8,7 +8,6 @@ use shared_protocol::issuer::Issuer;
 use shared_server::web::{MtlsSettings, Proxies, TlsSettings};
 
 use crate::clients::AuthMethod;
-use crate::metadata::Offered;
 
 /// Clients that authenticate by certificates. Off unless something is said here or of the proxies.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -28,12 +27,12 @@ pub struct MtlsConfig {
 
 impl MtlsConfig {
     /// Whether anybody's certificate could be seen, here or by a proxy.
-    fn is_on(&self, proxies: &Proxies) -> bool {
+    pub(super) fn is_on(&self, proxies: &Proxies) -> bool {
         !self.listen.is_empty() || proxies.client_certificates
     }
 
     /// What clients may authenticate by.
-    pub(super) fn offered(&self, proxies: &Proxies, documents: bool) -> Offered {
+    pub(super) fn methods(&self, proxies: &Proxies) -> Vec<AuthMethod> {
         let on = self.is_on(proxies);
         let offers = |method: AuthMethod| match method {
             AuthMethod::TlsClientAuth => on && self.client_ca.is_some(),
@@ -44,14 +43,8 @@ impl MtlsConfig {
             | AuthMethod::ClientSecretJwt
             | AuthMethod::PrivateKeyJwt => true,
         };
-        Offered {
-            methods: AuthMethod::ALL
-                .into_iter()
-                .filter(|method| offers(*method))
-                .collect(),
-            mtls: self.url.clone().filter(|_| on),
-            documents,
-        }
+        let methods = AuthMethod::ALL.into_iter();
+        methods.filter(|method| offers(*method)).collect()
     }
 
     /// The listener, if there is one, its handshakes and files treated as those of `tls`.

@@ -55,10 +55,11 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    /// The same, as pruning takes it.
+    /// The same, as pruning takes it, with how long clients stay that were never used.
     #[must_use]
-    pub fn periods(&self) -> Retention {
+    pub fn periods(&self, unused_clients: Duration) -> Retention {
         Retention {
+            unused_clients,
             sessions: self.sessions,
             grants: self.grants,
             revocations: self.revocations,

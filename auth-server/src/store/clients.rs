@@ -30,10 +30,26 @@ pub struct SecretRow {
 const SECRET: (s::digest, s::expires_at, s::sealed, s::kek_id) =
     (s::digest, s::expires_at, s::sealed, s::kek_id);
 
-/// The metadata document of a client, and its secrets.
-pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<(Value, Vec<SecretRow>)>> {
-    let client = t::table.find(id.as_str()).select(t::metadata);
-    let Some(metadata) = on!(conn, |c| client.get_result::<Value>(c)).optional()? else {
+/// A client with its secrets.
+pub struct ClientRow {
+    /// Its metadata document.
+    pub metadata: Value,
+    /// When it came to be.
+    pub created_at: Instant,
+    /// When it registered itself, if it never got a token since.
+    pub unused_since: Option<Instant>,
+    /// The digests of its secrets.
+    pub secrets: Vec<SecretRow>,
+}
+
+/// The client of this id.
+pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<ClientRow>> {
+    let client = t::table
+        .find(id.as_str())
+        .select((t::metadata, t::created_at, t::unused_since));
+    let found = on!(conn, |c| client
+        .get_result::<(Value, Instant, Option<Instant>)>(c));
+    let Some((metadata, created_at, unused_since)) = found.optional()? else {
         return Ok(None);
     };
     // Two may live; the bound is for a table that somebody filled by hand.
@@ -42,7 +58,22 @@ pub async fn find(conn: &mut Conn, id: &ClientId) -> Result<Option<(Value, Vec<S
         .order(s::created_at.desc())
         .select(SECRET)
         .limit(10);
-    Ok(Some((metadata, on!(conn, |c| secrets.load(c))?)))
+    Ok(Some(ClientRow {
+        metadata,
+        created_at,
+        unused_since,
+        secrets: on!(conn, |c| secrets.load(c))?,
+    }))
+}
+
+/// Has everybody else who would change or delete these clients, or refer to them, wait for the end of the transaction: those of them
+/// that are there, in the order of their ids. SQLite's writers are alone anyway.
+pub async fn lock(conn: &mut Conn, ids: &[String]) -> Result<Vec<String>> {
+    let query = t::table
+        .filter(t::id.eq_any(ids))
+        .order(t::id)
+        .select(t::id);
+    on!(conn, |c| query.load(c), |c| query.for_update().load(c))
 }
 
 /// One page of clients in the order of their ids, after `after`.
@@ -193,8 +224,29 @@ pub async fn drop_ended_secrets(conn: &mut Conn, id: &ClientId, now: Instant) ->
     on!(conn, |c| delete.execute(c)).map(drop)
 }
 
-/// Deletes a client with its secrets; whether it was there.
-pub async fn delete(conn: &mut Conn, id: &ClientId) -> Result<bool> {
-    let delete = diesel::delete(t::table.find(id.as_str()));
-    Ok(on!(conn, |c| delete.execute(c))? == 1)
+/// Deletes clients with all that is theirs.
+pub async fn delete(conn: &mut Conn, ids: &[String]) -> Result<()> {
+    let delete = diesel::delete(t::table.filter(t::id.eq_any(ids)));
+    on!(conn, |c| delete.execute(c)).map(drop)
+}
+
+/// Marks a client as one that never got a token.
+pub async fn set_unused(conn: &mut Conn, id: &ClientId, now: Instant) -> Result<()> {
+    let update = diesel::update(t::table.find(id.as_str())).set(t::unused_since.eq(now));
+    on!(conn, |c| update.execute(c)).map(drop)
+}
+
+/// Marks clients as ones that got a token.
+pub async fn set_used(conn: &mut Conn, ids: &[String]) -> Result<()> {
+    let unused = t::table
+        .filter(t::id.eq_any(ids))
+        .filter(t::unused_since.is_not_null());
+    let update = diesel::update(unused).set(t::unused_since.eq(None::<Instant>));
+    on!(conn, |c| update.execute(c)).map(drop)
+}
+
+/// How many clients never got a token.
+pub async fn count_unused(conn: &mut Conn) -> Result<i64> {
+    let count = t::table.filter(t::unused_since.is_not_null()).count();
+    on!(conn, |c| count.get_result(c))
 }

@@ -377,6 +377,10 @@ macro_rules! each {
                 let $which = t::account_id.eq(id.as_str());
                 $statement
             }
+            GrantsOf::Clients(ids) => {
+                let $which = t::client_id.eq_any(*ids);
+                $statement
+            }
         }
     };
 }

@@ -1,5 +1,6 @@
 //! Removing rows whose time has passed, in batches that hold nobody up.
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
@@ -7,7 +8,8 @@ use shared_protocol::time::Instant;
 use shared_server::db::{Backend, Conn, Result, Store};
 use shared_server::on;
 
-use super::schema::{grants as g, sessions as s};
+use super::schema::{clients as c, grants as g, sessions as s};
+use crate::clients::directory;
 
 /// Rows of one batch: some milliseconds of SQLite's one writer.
 pub const BATCH: usize = 500;
@@ -27,6 +29,8 @@ pub enum Table {
     Grants,
     /// Grants, by when they were revoked.
     RevokedGrants,
+    /// Initial access tokens, by their end.
+    RegistrationTokens,
 }
 
 impl Table {
@@ -39,6 +43,7 @@ impl Table {
             Self::Revocations => "revocations",
             Self::SignInLocks => "sign_in_locks",
             Self::Grants | Self::RevokedGrants => "grants",
+            Self::RegistrationTokens => "registration_tokens",
         }
     }
 
@@ -47,13 +52,13 @@ impl Table {
             Self::ClientSecrets => "client_id, digest",
             Self::Changes | Self::Revocations => "kind, subject",
             Self::SignInLocks => "identifier_digest",
-            Self::Grants | Self::RevokedGrants => "id",
+            Self::Grants | Self::RevokedGrants | Self::RegistrationTokens => "id",
         }
     }
 
     const fn instant(self) -> &'static str {
         match self {
-            Self::ClientSecrets | Self::Grants => "expires_at",
+            Self::ClientSecrets | Self::Grants | Self::RegistrationTokens => "expires_at",
             Self::Changes => "changed_at",
             Self::Revocations => "matters_until",
             Self::SignInLocks => "locked_until",
@@ -141,4 +146,26 @@ async fn ended_sessions(conn: &mut Conn, how: SessionEnd, until: Instant) -> Res
         SessionEnd::Idle => ended_by!(s::seen_at),
         SessionEnd::Ended => ended_by!(s::ended_at),
     }
+}
+
+/// Removes one batch of the clients that registered themselves at `until` or before and never got a token; how many that were. One
+/// that has a grant got a token, which a node stopped before it wrote that down.
+pub async fn prune_unused_clients(store: &Store, until: Instant, now: Instant) -> Result<usize> {
+    store
+        .transaction(async |conn| {
+            let granted = exists(g::table.filter(g::client_id.eq(c::id)));
+            let unused = c::table
+                .filter(c::unused_since.le(until))
+                .filter(not(granted))
+                .order(c::unused_since)
+                .select(c::id)
+                .limit(i64::try_from(BATCH).unwrap_or(i64::MAX));
+            let ids: Vec<String> = on!(conn, |c| unused.load(c), |c| unused
+                .for_update()
+                .skip_locked()
+                .load(c))?;
+            directory::delete_locked(conn, &ids, now).await?;
+            Ok(ids.len())
+        })
+        .await
 }

@@ -8,6 +8,27 @@ diesel::table! {
         metadata -> Json,
         created_at -> BigInt,
         updated_at -> BigInt,
+        unused_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    registrations (client_id) {
+        client_id -> Text,
+        token_digest -> Binary,
+        next_digest -> Nullable<Binary>,
+        permitted_by -> Text,
+    }
+}
+
+diesel::table! {
+    registration_tokens (id) {
+        id -> Text,
+        digest -> Binary,
+        name -> Nullable<Text>,
+        uses_left -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
     }
 }
 
@@ -166,12 +187,14 @@ diesel::table! {
 }
 
 diesel::joinable!(grants -> accounts (account_id));
+diesel::joinable!(registrations -> clients (client_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     clients,
     consents,
     grants,
+    registrations,
     revocations,
     sessions
 );

@@ -134,7 +134,8 @@ pub enum TokenError {
     NoSigningKey,
 }
 
-/// Error codes of RFC 6749 §5.2, RFC 8707 §2 and, for a backend that is gone and for too many requests, RFC 6749 §4.1.2.1's word.
+/// Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
+/// too many requests, RFC 6749 §4.1.2.1's word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
     /// Malformed.
@@ -151,6 +152,16 @@ pub enum ErrorCode {
     InvalidScope,
     /// A resource that cannot be a target.
     InvalidTarget,
+    /// A redirect URI that may not be registered.
+    InvalidRedirectUri,
+    /// Metadata that makes no sense, or that this server cannot do.
+    InvalidClientMetadata,
+    /// A software statement that says nothing.
+    InvalidSoftwareStatement,
+    /// A software statement of somebody who is not trusted.
+    UnapprovedSoftwareStatement,
+    /// No token to register or to manage a client, or one that is no good.
+    InvalidToken,
     /// Try again later.
     TemporarilyUnavailable,
 }
@@ -167,6 +178,11 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
+            Self::InvalidToken => "invalid_token",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
@@ -274,18 +290,8 @@ impl From<GrantsError> for TokenError {
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
         let (status, code) = self.wire();
-        // RFC 6749 §5.2 admits only printable ASCII without quotes and backslashes.
-        let mut description = self.description();
-        description.retain(|c| matches!(c, ' '..='~') && c != '"' && c != '\\');
-        let body = serde_json::json!({"error": code.as_str(), "error_description": description});
-        let mut response = (status, body.to_string()).into_response();
+        let mut response = refusal(status, code, self.description());
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2: a 401 names a scheme; Basic is the one that works with a header.
             headers.insert(
@@ -293,15 +299,31 @@ impl IntoResponse for TokenError {
                 HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\""),
             );
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
         if let Self::RateLimited(limited) = &self {
             limited.write(headers);
         }
-        response.extensions_mut().insert(code);
-        response.extensions_mut().insert(Refused(code.as_str()));
         response.extensions_mut().insert(Cause(Arc::new(self)));
         response
     }
+}
+
+/// A refusal in the form of RFC 6749 §5.2, which that of RFC 7591 §3.2.2 is too.
+pub(crate) fn refusal(status: StatusCode, code: ErrorCode, mut description: String) -> Response {
+    // RFC 6749 §5.2 admits only printable ASCII without quotes and backslashes.
+    description.retain(|c| matches!(c, ' '..='~') && c != '"' && c != '\\');
+    let body = serde_json::json!({"error": code.as_str(), "error_description": description});
+    let mut response = (status, body.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response.extensions_mut().insert(code);
+    response.extensions_mut().insert(Refused(code.as_str()));
+    response
 }

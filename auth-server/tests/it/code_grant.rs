@@ -888,11 +888,12 @@ async fn threat_34_a_client_that_is_deleted_gets_no_tokens(stores: &Stores) {
     let code = scene.code(&scene.app, "openid read").await;
     let id = scene.app.id.parse().unwrap();
     let records = &scene.server.records;
-    let deleted = {
+    {
         let mut conn = records.store.write().await.unwrap();
-        store::clients::delete(&mut conn, &id).await.unwrap()
-    };
-    assert!(deleted && records.clients.find(&id).await.unwrap().is_some());
+        let ids = [scene.app.id.clone()];
+        store::clients::delete(&mut conn, &ids).await.unwrap();
+    }
+    assert!(records.clients.find(&id).await.unwrap().is_some());
     let answer = scene.redeem(&scene.app, &code).await;
     assert_eq!(answer.error(), (401, "invalid_client"));
 }

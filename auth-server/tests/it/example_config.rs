@@ -68,16 +68,19 @@ fn the_example_sets_every_key_to_its_default() {
     let text = std::fs::read_to_string(example()).unwrap();
     let set: Value = toml::from_str(&text).unwrap();
     let mut defaults = written(&Config::default());
-    assert_eq!(
-        defaults.remove("keys.encryption"),
-        Some(Value::Array(Vec::new())),
-        "shown by the example, not set"
-    );
+    for key in ["keys.encryption", "registration.software_statement_issuers"] {
+        assert_eq!(
+            defaults.remove(key),
+            Some(Value::Array(Vec::new())),
+            "shown by the example, not set"
+        );
+    }
     for key in [
         "tls.certificate",
         "tls.key",
         "proxies.header",
         "outbound.ca",
+        "registration.mode",
     ] {
         assert_eq!(defaults.remove(key), Some(Value::Null), "shown, not set");
     }
@@ -105,6 +108,7 @@ fn what_the_example_only_shows_is_accepted_too() {
     assert_eq!(config.keys.encryption.len(), 1);
     assert_eq!(config.keys.encryption[0].id, "2026-11");
     assert!(config.tls.is_on());
+    assert_eq!(config.registration.software_statement_issuers.len(), 1);
     config.issuer = "https://accounts.example".parse().unwrap();
     assert_eq!(config.problems(), Vec::<String>::new());
 }

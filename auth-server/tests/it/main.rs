@@ -54,6 +54,8 @@ mod rate_limits;
 #[cfg(test)]
 mod refresh_grant;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod sign_in_page;

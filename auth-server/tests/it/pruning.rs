@@ -7,9 +7,12 @@ use auth_server::grants::GrantId;
 use auth_server::pruning::{Pruning, PruningMetrics, Retention};
 use auth_server::store::grants::GrantRow;
 use auth_server::store::pruning::Table;
+use auth_server::store::registration_tokens::RegistrationTokenRow;
 use auth_server::store::revocations::RevocationRow;
 use auth_server::store::sessions::SessionRow;
-use auth_server::store::{changes, clients, grants, revocations, schema, sessions, sign_in_locks};
+use auth_server::store::{
+    changes, clients, grants, registration_tokens, revocations, schema, sessions, sign_in_locks,
+};
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryDsl as _, QueryableByName};
 use diesel_async::RunQueryDsl;
@@ -46,6 +49,7 @@ const RETENTION: Retention = Retention {
     grants: Duration::from_hours(24 * 3),
     revocations: HOUR,
     changes: Duration::from_hours(2),
+    unused_clients: HOUR,
 };
 
 fn pruning(store: &Store) -> Pruning {
@@ -158,6 +162,17 @@ async fn fill(scene: &Scene, store: &Store) {
             .await
             .unwrap();
     }
+    for (name, expires_at) in [("over", END), ("live", late)] {
+        let row = RegistrationTokenRow {
+            id: name.to_owned(),
+            digest: name.as_bytes().to_vec(),
+            name: None,
+            uses_left: 1,
+            created_at: END,
+            expires_at,
+        };
+        registration_tokens::insert(conn, &row).await.unwrap();
+    }
     let client = TestServer::client_id(&scene.app);
     for digest in [b"ended", b"still"] {
         clients::add_secret(conn, &client, digest, None, END)
@@ -188,14 +203,15 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
             "changes",
             "sign_in_locks",
             "client_secrets",
+            "registration_tokens",
         ] {
             counts.push(count(&store, table).await);
         }
         counts
     };
     let millisecond = Duration::from_millis(1);
-    // Of sessions three have ended, of grants two, of the others one; the last two are not kept past their end.
-    let mut left = [4, 3, 2, 2, 2, kept + 1];
+    // Of sessions three have ended, of grants two, of the others one; the last three are not kept past their end.
+    let mut left = [4, 3, 2, 2, 2, kept + 1, 2];
     assert_eq!(counts().await, left);
     for (after, index, rows) in [
         (Duration::ZERO, 4, 1),
@@ -210,6 +226,7 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
         left[index] -= rows;
         if after.is_zero() {
             left[5] -= 1;
+            left[6] -= 1;
         }
         assert_eq!(counts().await, left, "{index}");
     }
@@ -366,11 +383,15 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::SignInLocks,
         Table::Grants,
         Table::RevokedGrants,
+        Table::RegistrationTokens,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
     let sessions = ["expires_at", "seen_at", "ended_at"]
         .map(|at| format!("SELECT id FROM sessions WHERE {at} <= $1 ORDER BY {at} LIMIT 500"));
-    for statement in statements.into_iter().chain(sessions) {
+    let unused = "SELECT id FROM clients WHERE unused_since <= $1 AND NOT EXISTS (SELECT 1 FROM grants WHERE client_id = clients.id) \
+         ORDER BY unused_since LIMIT 500";
+    let others = sessions.into_iter().chain([unused.to_owned()]);
+    for statement in statements.into_iter().chain(others) {
         let statement = statement.replace("$1", "5");
         let plan: Vec<String> = match store.backend() {
             Backend::Sqlite => {
@@ -392,7 +413,9 @@ async fn every_condition_has_its_index(stores: &Stores) {
         let plan = plan.join("\n");
         println!("{statement}\n{plan}\n");
         assert!(
-            plan.contains("_at ") || plan.contains("_until ") || plan.contains("_at ("),
+            ["_at ", "_until ", "_at (", "_since "]
+                .iter()
+                .any(|index| plan.contains(index)),
             "{plan}"
         );
         for scan in ["SCAN", "Seq Scan", "TEMP B-TREE FOR ORDER BY"] {

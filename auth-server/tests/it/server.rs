@@ -102,6 +102,7 @@ pub(crate) fn config(stores: &Stores) -> Config {
     ] {
         rate.requests = MOST_TOKENS;
     }
+    config.registration.rate.requests = MOST_TOKENS;
     config.client_authentication.failures = MOST_TOKENS;
     config.client_authentication.address_failures = MOST_TOKENS;
     // A test that moves the clock by a year looks at what is still there. Those of pruning and rotation turn them on.

@@ -176,6 +176,48 @@ async fn threat_6_of_1000_redemptions_at_two_processes_one_wins_and_its_grant_is
     }
 }
 
+/// Threat 39: nothing of what opens anything is logged, whether it is accepted or refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threat_39_what_registration_hands_out_is_not_logged() {
+    let stores = Stores::postgres_redis("migrated", &MIGRATIONS).await;
+    let scene = Scene::set(&stores).await;
+    let mut process = Process::start(&stores, &scene.server.issuer);
+    let http = scene.server.http.clone();
+    let register = format!("{}/oauth/register", process.origin);
+    let service = serde_json::json!({"grant_types": ["client_credentials"], "scope": "openid"});
+    let made = http.post(&register).json(&service).send().await.unwrap();
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let made: Value = made.json().await.unwrap();
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("client_id"), text("client_secret"));
+    let token = text("registration_access_token");
+    let one = format!("{register}/{id}");
+    let mut put = service.clone();
+    put["client_id"] = id.clone().into();
+    let changed = http.put(&one).bearer_auth(&token).json(&put);
+    let changed: Value = changed.send().await.unwrap().json().await.unwrap();
+    let next = changed["registration_access_token"].as_str().unwrap();
+    let initial = "iat_unknown-but-not-to-be-logged";
+    put["client_secret"] = "another-secret-not-to-be-logged".into();
+    for (request, status) in [
+        (http.get(&one).bearer_auth(next), 200),
+        (http.get(&one).bearer_auth(&token), 401),
+        (http.put(&one).bearer_auth(next).json(&put), 400),
+        (
+            http.post(&register).bearer_auth(initial).json(&service),
+            401,
+        ),
+        (http.delete(&one).bearer_auth(next), 204),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), status);
+    }
+    let log = process.stop();
+    assert!(log.contains("/oauth/register/{client_id}") && log.contains(&id));
+    for secret in [&secret, &token, next, initial, "another-secret-not"] {
+        assert!(!log.contains(secret), "{secret} is in the log: {log}");
+    }
+}
+
 /// Every process is killed, and Redis comes back empty.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_and_families_outlive_a_restart_of_everything() {

@@ -60,6 +60,8 @@ pub enum Limit {
     ClientFailures,
     /// Failures to authenticate as any client, of a network address.
     AddressFailures,
+    /// Registrations of clients, and changes to them, of a network address.
+    Registration,
 }
 
 impl Limit {
@@ -73,6 +75,7 @@ impl Limit {
             Self::Documents => "documents",
             Self::ClientFailures => "client-failures",
             Self::AddressFailures => "address-failures",
+            Self::Registration => "registration",
         }
     }
 
@@ -84,6 +87,7 @@ impl Limit {
             Self::Documents => Kind::new("rate-documents"),
             Self::ClientFailures => Kind::new("rate-client-failures"),
             Self::AddressFailures => Kind::new("rate-address-failures"),
+            Self::Registration => Kind::new("rate-registration"),
         }
     }
 }

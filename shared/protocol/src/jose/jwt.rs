@@ -25,6 +25,9 @@ pub enum JwtKind {
     ClientAssertion,
     /// An ID token (OpenID Connect Core §2): `typ` is `JWT`, for there is no name of its own. Only its issuer's keys make one.
     IdToken,
+    /// What somebody whom the server trusts says of a client (RFC 7591 §2.3), for which `typ` may be absent or `JWT`. Only keys of such
+    /// an issuer make one.
+    SoftwareStatement,
 }
 
 impl JwtKind {
@@ -34,14 +37,14 @@ impl JwtKind {
         match self {
             Self::AccessToken => "at+jwt",
             Self::ClientAssertion => "client-authentication+jwt",
-            Self::IdToken => "JWT",
+            Self::IdToken | Self::SoftwareStatement => "JWT",
         }
     }
 
     /// RFC 7515 §4.1.9: compared without regard to case, and `application/` may stand before it.
     fn accepts(self, typ: Option<&str>) -> bool {
         let Some(typ) = typ else {
-            return self == Self::ClientAssertion;
+            return matches!(self, Self::ClientAssertion | Self::SoftwareStatement);
         };
         let typ = match typ.split_at_checked(12) {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
