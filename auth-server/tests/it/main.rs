@@ -36,9 +36,13 @@ mod key_rotation;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod logo;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod outbound;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
