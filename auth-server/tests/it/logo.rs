@@ -63,7 +63,9 @@ pub(crate) fn logo_url(server: &TestServer, client_id: &str) -> Url {
 }
 
 fn drawn(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
-    let picture = RgbImage::from_fn(width, height, |x, y| [x as u8, y as u8, 128].into());
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        [x.to_le_bytes()[0], y.to_le_bytes()[0], 128].into()
+    });
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::from(picture)
         .write_to(&mut bytes, format)
