@@ -187,6 +187,11 @@ impl<T: Send + Sync + 'static> Documents<T> {
         Some(found.document)
     }
 
+    /// Forgets what was read, not when it was asked for: what it was read by has changed.
+    pub fn forget_all(&self) {
+        self.0.found.invalidate_all();
+    }
+
     /// The document, fetched if it is not remembered or not fresh.
     ///
     /// # Errors
@@ -229,8 +234,8 @@ impl<T: Send + Sync + 'static> Documents<T> {
         };
         let attempts = Arc::clone(&source.attempts).lock_owned().await;
         // In a task of its own: a client that hangs up must not make the others start anew.
-        let fetched = self.fetch(url, attempts, reason, now).await;
-        fetched.unwrap_or(Err(DocumentError::Busy))
+        let outcome = self.fetch(url, attempts, reason, now).await;
+        outcome.unwrap_or(Err(DocumentError::Busy))
     }
 
     fn fetch(
@@ -240,8 +245,11 @@ impl<T: Send + Sync + 'static> Documents<T> {
         reason: Reason<T>,
         now: Instant,
     ) -> JoinHandle<Result<Arc<T>, DocumentError>> {
-        let (shelf, url) = (Arc::clone(&self.0), url.clone());
-        tokio::spawn(async move { shelf.fetch_if_due(&url, &mut attempts, reason, now).await })
+        let (kept, url) = (Arc::clone(&self.0), url.clone());
+        tokio::spawn(async move {
+            let outcome = kept.fetch_if_due(&url, &mut attempts, reason, now);
+            outcome.await
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use shared_server::db::{DbError, Store};
 use shared_server::web::Shutdown;
 
 use crate::clients::directory::{self, Clients};
+use crate::clients::document::ClientDocuments;
 use crate::keys::Keys;
 use crate::outage::Outage;
 use crate::resource_servers::{self, ResourceServers};
@@ -31,6 +32,8 @@ pub struct Feed {
     pub store: Store,
     /// Their clients are forgotten when changed.
     pub clients: Clients,
+    /// Read by what scopes there are.
+    pub documents: Option<ClientDocuments>,
     /// Reloaded when one changed.
     pub resource_servers: ResourceServers,
     /// Reloaded when one changed.
@@ -149,6 +152,9 @@ impl Feed {
         if followed.servers_due {
             self.resource_servers.reload().await?;
             followed.servers_due = false;
+            self.documents
+                .iter()
+                .for_each(ClientDocuments::follow_scopes);
         }
         if whole {
             self.revocations.reload(now).await?;

@@ -141,6 +141,7 @@ impl AuthServer {
         let feed = Feed {
             store: records.store.clone(),
             clients: records.clients.clone(),
+            documents: records.sites.documents.clone(),
             resource_servers: records.resource_servers.clone(),
             keys: records.keys.clone(),
             revocations,

@@ -1,7 +1,7 @@
 //! Clients that nobody registered: their identifier is the URL of a document in which they describe themselves
 //! (draft-ietf-oauth-client-id-metadata-document).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -68,7 +68,12 @@ pub fn is_document(id: &ClientId) -> bool {
 
 /// The descriptions of clients by themselves.
 #[derive(Clone)]
-pub struct ClientDocuments(Documents<Client>);
+pub struct ClientDocuments {
+    documents: Documents<Client>,
+    reader: Arc<Reader>,
+    /// The scopes that there were when they were read.
+    there_was: Arc<Mutex<ScopeSet>>,
+}
 
 impl ClientDocuments {
     /// Documents by this fetcher, for clients that may ask for the scopes of `config` and get ID tokens by one of `algorithms`.
@@ -79,12 +84,13 @@ impl ClientDocuments {
         resource_servers: ResourceServers,
         algorithms: Vec<Algorithm>,
     ) -> Self {
-        let reader = Reader {
+        let reader = Arc::new(Reader {
             scope: config.scope.clone(),
             resource_servers,
             algorithms,
-        };
-        Self(Documents::new(
+        });
+        let reads = Arc::clone(&reader);
+        let documents = Documents::new(
             fetcher,
             Kind {
                 name: "client_id",
@@ -94,17 +100,35 @@ impl ClientDocuments {
                 kept: KEPT,
                 at_once: FETCHES,
                 read: Arc::new(move |url, fetched| {
-                    let client = reader.read(url, fetched)?;
+                    let client = reads.read(url, fetched)?;
                     Ok((client, 1024 + 8 * fetched.body.len()))
                 }),
             },
-        ))
+        );
+        Self {
+            documents,
+            there_was: Arc::new(Mutex::new(reader.there_is())),
+            reader,
+        }
     }
 
     /// The client, if what it says of itself is remembered and fresh.
     #[must_use]
     pub fn fresh(&self, url: &ClientUrl, now: Instant) -> Option<Arc<Client>> {
-        self.0.fresh(url, now)
+        self.documents.fresh(url, now)
+    }
+
+    /// Forgets them if there are other scopes now: clients that name none may ask for all there are.
+    pub fn follow_scopes(&self) {
+        let there_is = self.reader.there_is();
+        let mut there_was = self
+            .there_was
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *there_was != there_is {
+            *there_was = there_is;
+            self.documents.forget_all();
+        }
     }
 
     /// The client, as it describes itself now.
@@ -116,7 +140,7 @@ impl ClientDocuments {
         url: &ClientUrl,
         now: Instant,
     ) -> Result<Arc<Client>, DocumentError> {
-        self.0.current(url, now).await
+        self.documents.current(url, now).await
     }
 }
 
@@ -210,9 +234,9 @@ impl Reader {
         Ok(metadata)
     }
 
-    /// What the client may ask for: of what there is, what it names if it names any.
-    fn scope(&self, asked: Option<&Value>) -> Result<ScopeSet, String> {
-        let there_is = if self.scope.is_empty() {
+    /// What any client may ask for.
+    fn there_is(&self) -> ScopeSet {
+        if self.scope.is_empty() {
             let own = OwnScope::ALL
                 .into_iter()
                 .filter_map(|scope| scope.as_str().parse().ok());
@@ -221,7 +245,12 @@ impl Reader {
             own.chain(scopes.map(|(name, _)| name.clone())).collect()
         } else {
             self.scope.clone()
-        };
+        }
+    }
+
+    /// What the client may ask for: of what there is, what it names if it names any.
+    fn scope(&self, asked: Option<&Value>) -> Result<ScopeSet, String> {
+        let there_is = self.there_is();
         let Some(asked) = asked else {
             return Ok(there_is);
         };

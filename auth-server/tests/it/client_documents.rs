@@ -13,6 +13,7 @@ use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use crate::browser::{Browser, EMAIL, Page, code, parameter};
+use crate::introspection::eventually;
 use crate::person::{REDIRECT, code_form, is_active, post, refresh_form, userinfo};
 use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
@@ -25,6 +26,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     documents_that_describe_nobody,
     a_document_is_believed_for_an_hour_at_most_and_the_next_fetch_decides,
     a_document_that_changes_while_a_person_decides,
+    a_scope_that_comes_to_be_may_be_asked_for,
     a_failure_is_remembered_for_half_a_minute,
     threat_30_strangers_have_us_fetch_so_much_and_no_more,
     threat_34_one_that_is_deleted_loses_its_grants,
@@ -563,6 +565,47 @@ async fn a_document_that_changes_while_a_person_decides(stores: &Stores) {
     scene.later(11);
     let tokens = scene.redeem(&scene.server, &code(&answer)).await;
     assert_eq!(tokens.error(), (401, "invalid_client"));
+}
+
+async fn a_scope_that_comes_to_be_may_be_asked_for(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let browser = Browser::new(&scene.server);
+    let url = scene
+        .server
+        .authorize_url(&scene.app, &[("scope", "openid audit")]);
+    let refused = browser.open(&url).await.location();
+    assert_eq!(
+        parameter(&refused, "error").as_deref(),
+        Some("invalid_scope")
+    );
+    let scopes = ["read", "write", "audit"];
+    scene
+        .server
+        .put_resource(API, &scopes, None, Algorithm::Es256)
+        .await;
+    let asked = eventually(async || browser.open(&url).await.has("sign-in"));
+    assert!(asked.await);
+    // An operator may allow less.
+    let site = Site::start().await;
+    let mut less = config(stores);
+    site.open_to(&mut less);
+    less.client_documents.scope = "openid read".parse().unwrap();
+    let server = TestServer::start_with(less, scene.server.clock.clone()).await;
+    let app = TestClient {
+        id: site.at(APP),
+        secret: String::new(),
+    };
+    site.put(APP, &describing(&app.id));
+    let scene = Scene { server, site, app };
+    let browser = Browser::new(&scene.server);
+    for (scope, allowed) in [
+        ("openid read", true),
+        ("openid write", false),
+        ("email", false),
+    ] {
+        let url = scene.server.authorize_url(&scene.app, &[("scope", scope)]);
+        assert_eq!(browser.open(url).await.has("sign-in"), allowed, "{scope}");
+    }
 }
 
 async fn a_failure_is_remembered_for_half_a_minute(stores: &Stores) {

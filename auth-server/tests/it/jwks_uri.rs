@@ -118,6 +118,19 @@ pub(crate) async fn ask(server: &TestServer, client: &TestClient, key: &SigningK
     present(server, &assertion).await
 }
 
+/// What proves a client, beside other parameters.
+pub(crate) async fn proof(
+    server: &TestServer,
+    client: &TestClient,
+    key: &SigningKey,
+) -> [(&'static str, String); 2] {
+    let assertion = server.assertion(key, &claims(server, client)).await;
+    [
+        ("client_assertion_type", JWT_BEARER.to_owned()),
+        ("client_assertion", assertion),
+    ]
+}
+
 /// At another node of the same issuer.
 async fn ask_at(node: &TestServer, scene: &Scene, key: &SigningKey) -> Answer {
     let claims = claims(&scene.server, &scene.client);
@@ -141,7 +154,7 @@ async fn ask_without_name(scene: &Scene, key: &SigningKey) -> Answer {
 }
 
 /// Whether an answer is a token; nothing else but `invalid_client` will do.
-fn is_accepted(answer: &Answer) -> bool {
+pub(crate) fn is_accepted(answer: &Answer) -> bool {
     if answer.status == 200 {
         return true;
     }

@@ -38,11 +38,15 @@ mod key_rotation;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod logo;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod outbound;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

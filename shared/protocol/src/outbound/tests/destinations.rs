@@ -377,8 +377,8 @@ async fn a_smaller_bound_may_be_set_and_a_larger_one_may_not() {
     let server = Server::answering(body).await;
     let fetcher = fetcher_for(&server);
     for (bound, fits) in [(899, false), (900, true), (5000, true)] {
-        let fetched = fetcher.within(bound).get(&server.url(), "*/*").await;
-        assert_eq!(fetched.is_ok(), fits, "{bound}");
+        let outcome = fetcher.within(bound).get(&server.url(), "*/*").await;
+        assert_eq!(outcome.is_ok(), fits, "{bound}");
     }
     let wide = fetcher.within(899).within(5000);
     let refusal = wide.get(&server.url(), "*/*").await;
