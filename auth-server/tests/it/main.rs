@@ -34,6 +34,8 @@ mod key_rotation;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod macs;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod nodes;
