@@ -102,6 +102,15 @@ impl Pair {
         }
     }
 
+    /// Another certificate of the same key.
+    pub(crate) fn again(&self, params: &CertificateParams) -> Self {
+        Self {
+            certificate: params.self_signed(&self.key).unwrap(),
+            key: KeyPair::from_pem(&self.key.serialize_pem()).unwrap(),
+            between: Vec::new(),
+        }
+    }
+
     pub(crate) fn with_between(self, between: Vec<Certificate>) -> Self {
         Self { between, ..self }
     }

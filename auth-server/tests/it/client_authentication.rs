@@ -1,5 +1,8 @@
 //! Client authentication, at every endpoint that takes it.
 
+mod client_secret_jwt;
+mod matrix;
+
 use std::time::Duration;
 
 use auth_server::clients::AuthMethod;

@@ -81,6 +81,10 @@ fn the_example_sets_every_key_to_its_default() {
         "proxies.header",
         "outbound.ca",
         "registration.mode",
+        "mtls.url",
+        "mtls.certificate",
+        "mtls.key",
+        "mtls.client_ca",
     ] {
         assert_eq!(defaults.remove(key), Some(Value::Null), "shown, not set");
     }
@@ -110,7 +114,73 @@ fn what_the_example_only_shows_is_accepted_too() {
     assert!(config.tls.is_on());
     assert_eq!(config.registration.software_statement_issuers.len(), 1);
     config.issuer = "https://accounts.example".parse().unwrap();
+    // What it shows of [mtls] needs a listener.
+    config.mtls.listen = vec![([127, 0, 0, 1], 8443).into()];
     assert_eq!(config.problems(), Vec::<String>::new());
+}
+
+/// A change to the defaults.
+type Change = fn(&mut Config);
+
+#[test]
+fn contradictions_about_certificates_of_clients_are_told() {
+    let listen: Change = |config| config.mtls.listen = vec![([127, 0, 0, 1], 8443).into()];
+    let url: Change = |config| config.mtls.url = Some("https://mtls.example".parse().unwrap());
+    let pair: Change = |config| {
+        config.mtls.certificate = Some("crt".into());
+        config.mtls.key = Some("key".into());
+    };
+    let proxy: Change = |config| {
+        config.proxies.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        config.proxies.header = Some(shared_server::web::ForwardedBy::Forwarded);
+        config.proxies.client_certificates = true;
+    };
+    let authority: Change = |config| config.mtls.client_ca = Some("ca".into());
+    let rows: [(&str, &[Change], &[&str]); 12] = [
+        ("all of it", &[listen, url, pair, authority], &[]),
+        ("a proxy alone", &[proxy], &[]),
+        ("a proxy elsewhere", &[proxy, url, authority], &[]),
+        ("no URL", &[listen, pair], &["mtls.listen"]),
+        ("no certificate", &[listen, url], &["mtls.listen"]),
+        ("nobody listens", &[pair], &["mtls.certificate"]),
+        ("nobody is asked", &[url], &["mtls.url"]),
+        ("nobody is asked for it", &[authority], &["mtls.url"]),
+        (
+            "half a pair",
+            &[listen, url, pair, |config| config.mtls.key = None],
+            &["mtls.certificate"],
+        ),
+        (
+            "plain http",
+            &[listen, pair, |config| {
+                config.mtls.url = Some("http://localhost:8443".parse().unwrap());
+            }],
+            &["mtls.url"],
+        ),
+        (
+            "another path",
+            &[listen, pair, |config| {
+                config.mtls.url = Some("https://localhost:8443/a".parse().unwrap());
+            }],
+            &["mtls.url"],
+        ),
+        (
+            "nobody to believe",
+            &[|config| config.proxies.client_certificates = true],
+            &["proxies.client_certificates"],
+        ),
+    ];
+    for (what, changes, keys) in rows {
+        let mut config = Config::default();
+        for change in changes {
+            change(&mut config);
+        }
+        let problems = config.problems();
+        assert_eq!(problems.len(), keys.len(), "{what}: {problems:?}");
+        for (problem, key) in problems.iter().zip(keys) {
+            assert!(problem.starts_with(key), "{what}: {problem}");
+        }
+    }
 }
 
 #[test]

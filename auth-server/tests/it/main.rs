@@ -40,6 +40,8 @@ mod keys;
 #[cfg(test)]
 mod logo;
 #[cfg(test)]
+mod macs;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod nodes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::clients::{AuthMethod, ClientMetadata};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, SanType};
+use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, SanType};
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
@@ -264,19 +264,14 @@ async fn rfc8705_2_2_the_key_of_a_self_signed_certificate(stores: &Stores) {
     let own = Pair::self_signed(&params("anything"));
     let client = server.register(by_key(&own)).await;
     let year = |from, to| years("anything", from, to);
-    let again = |params: &CertificateParams| Pair {
-        certificate: params.self_signed(&own.key).unwrap(),
-        key: rcgen::KeyPair::from_pem(&own.key.serialize_pem()).unwrap(),
-        between: Vec::new(),
-    };
     for (what, pair, good) in [
         (
             "another certificate of its key",
-            again(&params("renewed")),
+            own.again(&params("renewed")),
             true,
         ),
-        ("expired", again(&year(2000, 2001)), false),
-        ("not valid yet", again(&year(3000, 3001)), false),
+        ("expired", own.again(&year(2000, 2001)), false),
+        ("not valid yet", own.again(&year(3000, 3001)), false),
         (
             "its name, another key",
             Pair::self_signed(&params("anything")),

@@ -16,9 +16,9 @@ use crate::process::{Place, http, send};
 const ELSEWHERE: [(&str, &[&str]); 6] = [
     ("rate_limited_total", &["limit"]),
     ("job_last_success_timestamp_seconds", &["task"]),
-    ("tls_certificate_not_after_timestamp_seconds", &[]),
-    ("tls_certificate_reloads_total", &["outcome"]),
-    ("tls_handshakes_total", &["outcome"]),
+    ("tls_certificate_not_after_timestamp_seconds", &["listener"]),
+    ("tls_certificate_reloads_total", &["listener", "outcome"]),
+    ("tls_handshakes_total", &["listener", "outcome"]),
     ("up", &[]),
 ];
 
