@@ -8,6 +8,7 @@ pub mod redirect_uri;
 pub mod secret;
 pub mod submitted;
 pub mod web_url;
+mod written;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,10 +1,8 @@
 //! Pages of clients: links for people, and where sign-ins may be asked for.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use url::Url;
+use super::written::{self, as_written};
 
 /// The URL of a page: https, or http, with a host and without a user. Kept exactly as written. A link to a script is none (threat 2).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,26 +22,15 @@ impl WebUrl {
     pub fn is_https(&self) -> bool {
         self.https
     }
-
-    /// The URL, as the client wrote it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.raw
-    }
 }
 
 impl FromStr for WebUrl {
     type Err = InvalidWebUrl;
 
     fn from_str(raw: &str) -> Result<Self, InvalidWebUrl> {
-        let printable = raw.len() <= 2048
-            && raw
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        let url = Url::parse(raw).map_err(|_| InvalidWebUrl)?;
-        let bare = url.username().is_empty() && url.password().is_none();
+        let url = written::url(raw).ok_or(InvalidWebUrl)?;
         let https = url.scheme() == "https";
-        if printable && bare && url.has_host() && (https || url.scheme() == "http") {
+        if url.has_host() && (https || url.scheme() == "http") {
             Ok(Self {
                 raw: raw.into(),
                 https,
@@ -54,25 +41,7 @@ impl FromStr for WebUrl {
     }
 }
 
-impl fmt::Display for WebUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.raw)
-    }
-}
-
-impl Serialize for WebUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for WebUrl {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+as_written!(WebUrl);
 
 #[cfg(test)]
 mod tests {
