@@ -15,6 +15,7 @@ pub mod sector;
 pub mod sites;
 pub mod submitted;
 pub mod url;
+mod written;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

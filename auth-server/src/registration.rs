@@ -127,7 +127,7 @@ pub async fn tell(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Information, RegistrationError> {
-    let (id, token) = registration.presented(id, &headers)?;
+    let (id, token) = manage::presented(id, &headers)?;
     registration.tell(&id, &token).await
 }
 
@@ -145,7 +145,7 @@ pub async fn replace(
     registration
         .count(address, &Standings::default(), now)
         .await?;
-    let (id, token) = registration.presented(id, request.headers())?;
+    let (id, token) = manage::presented(id, request.headers())?;
     let members = body::read(request).await?;
     registration.replace(&id, &token, members, now).await
 }
@@ -164,7 +164,7 @@ pub async fn delete(
     registration
         .count(address, &Standings::default(), now)
         .await?;
-    let (id, token) = registration.presented(id, &headers)?;
+    let (id, token) = manage::presented(id, &headers)?;
     registration.delete(&id, &token, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }

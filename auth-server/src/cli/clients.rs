@@ -177,7 +177,9 @@ impl ClientCommand {
             Self::Show { client_id } => {
                 let client = records.clients.find(&client_id).await?;
                 let client = client.with_context(|| format!("there is no client {client_id}"))?;
-                output.value(&json!({"client_id": client.id, "metadata": client.metadata}))
+                let permitted_by = records.clients.permitted_by(&client_id).await?;
+                output.value(&json!({"client_id": client.id, "metadata": client.metadata,
+                    "registered_by": permitted_by.as_deref().unwrap_or("operator")}))
             }
             Self::RotateSecret { client_id, overlap } => {
                 let secret = ClientSecret::generate(&*world.random);

@@ -24,7 +24,7 @@ use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
 use crate::revocations::Revocations;
 use crate::store::clients::SecretRow;
 use crate::store::revocations::RevocationRow;
-use crate::store::{changes, clients};
+use crate::store::{changes, clients, registrations};
 
 /// Origins that are looked up in the database at a time.
 const LOOKS: usize = 2;
@@ -190,6 +190,15 @@ impl Clients {
     /// [`DbError`].
     pub async fn list(&self, after: &str, limit: i64) -> Result<Vec<(String, Value)>, DbError> {
         clients::list(&mut self.store.read().await?, after, limit).await
+    }
+
+    /// What let a client in that registered itself.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn permitted_by(&self, id: &ClientId) -> Result<Option<String>, DbError> {
+        let found = registrations::find(&mut self.store.read().await?, id).await?;
+        Ok(found.map(|row| row.permitted_by))
     }
 
     /// Forgets what was remembered of a client that changed.

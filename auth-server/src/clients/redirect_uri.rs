@@ -1,11 +1,11 @@
 //! Redirect URIs as clients register them (RFC 6749 §3.1.2, RFC 8252 §7).
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use shared_server::web::WebOrigin;
 use url::{Host, Url};
+
+use super::written::{self, as_written};
 
 /// A registered redirect URI: absolute, without fragment and user; https, http, or a private-use scheme with a period in its name
 /// (RFC 8252 §7.1). Kept exactly as written, because it is compared exactly.
@@ -165,18 +165,12 @@ impl FromStr for RedirectUri {
     type Err = InvalidRedirectUri;
 
     fn from_str(raw: &str) -> Result<Self, InvalidRedirectUri> {
-        let printable = raw.len() <= 2048
-            && raw
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        let url = Url::parse(raw).map_err(|_| InvalidRedirectUri)?;
+        let url = written::url(raw).ok_or(InvalidRedirectUri)?;
         let scheme = match url.scheme() {
             "https" | "http" => url.has_host(),
             private => private.contains('.'),
         };
-        let bare =
-            url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-        if printable && scheme && bare {
+        if scheme && url.fragment().is_none() {
             Ok(Self {
                 raw: raw.into(),
                 url,
@@ -187,25 +181,7 @@ impl FromStr for RedirectUri {
     }
 }
 
-impl fmt::Display for RedirectUri {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.raw)
-    }
-}
-
-impl Serialize for RedirectUri {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RedirectUri {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+as_written!(RedirectUri);
 
 #[cfg(test)]
 mod tests {

@@ -93,7 +93,7 @@ pub fn metadata(members: &Map<String, Value>) -> Result<ClientMetadata, InvalidC
     let is_on_device = redirects
         .unwrap_or_default()
         .iter()
-        .any(|uri| uri.is_on_device());
+        .any(RedirectUri::is_on_device);
     kept.entry("token_endpoint_auth_method")
         .or_insert_with(|| json!("client_secret_basic"));
     kept.entry("grant_types")
@@ -203,7 +203,7 @@ fn read(kept: Map<String, Value>) -> Result<ClientMetadata, InvalidClientMetadat
 mod tests {
     use super::*;
 
-    fn of(members: Value) -> Result<ClientMetadata, InvalidClientMetadata> {
+    fn of(members: &Value) -> Result<ClientMetadata, InvalidClientMetadata> {
         metadata(members.as_object().unwrap())
     }
 
@@ -214,7 +214,7 @@ mod tests {
             json!({"redirect_uris": ["https://app.example/cb"], "grant_types": null, "scope": null,
                 "token_endpoint_auth_method": null, "application_type": null, "client_name#de": null}),
         ] {
-            let told = super::members(&of(members).unwrap());
+            let told = super::members(&of(&members).unwrap());
             assert_eq!(
                 Value::Object(told),
                 json!({"redirect_uris": ["https://app.example/cb"], "grant_types": ["authorization_code"],
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_strangers_may_not_set_is_ignored() {
-        let metadata = of(json!({"skip_consent": true, "require_pkce": false, "default_resource": "https://api.example",
+        let metadata = of(&json!({"skip_consent": true, "require_pkce": false, "default_resource": "https://api.example",
             "localized": {"client_name#de": "x"}, "client_id": "mine", "client_secret": "mine", "color": "red",
             "color#de": "rot", "#de": 1}))
         .unwrap();
@@ -245,10 +245,11 @@ mod tests {
             ("https://localhost/cb", ApplicationType::Native),
         ] {
             let metadata =
-                of(json!({"redirect_uris": ["https://app.example/other", uri]})).unwrap();
+                of(&json!({"redirect_uris": ["https://app.example/other", uri]})).unwrap();
             assert_eq!(metadata.application_type, application, "{uri}");
         }
-        let said = of(json!({"redirect_uris": ["http://127.0.0.1/cb"], "application_type": "web"}));
+        let said =
+            of(&json!({"redirect_uris": ["http://127.0.0.1/cb"], "application_type": "web"}));
         assert_eq!(said.unwrap().application_type, ApplicationType::Web);
     }
 
@@ -266,20 +267,13 @@ mod tests {
             ("client_name#abcdefghi", false),
             ("client_name#de#at", false),
         ] {
-            let read = of(json!({name: "Anwendung"}));
-            match read {
-                Ok(metadata) => {
-                    assert!(accepted && metadata.localized.contains_key(name), "{name}")
-                }
-                Err(error) => assert!(
-                    !accepted && error == InvalidClientMetadata::LanguageTag(name.into()),
-                    "{name}: {error}"
-                ),
-            }
+            let refused = of(&json!({name: "Anwendung"})).err();
+            let expected = InvalidClientMetadata::LanguageTag(name.into());
+            assert_eq!(refused, (!accepted).then_some(expected), "{name}");
         }
-        let twice = of(json!({"client_name#de": "a", "client_name#DE": "b"}));
+        let twice = of(&json!({"client_name#de": "a", "client_name#DE": "b"}));
         assert!(matches!(twice, Err(InvalidClientMetadata::LanguageTag(_))));
-        let script = of(json!({"tos_uri#de": "javascript:alert(1)"}));
+        let script = of(&json!({"tos_uri#de": "javascript:alert(1)"}));
         assert!(matches!(script, Err(InvalidClientMetadata::Malformed(_))));
     }
 
@@ -296,7 +290,7 @@ mod tests {
             ("default_max_age", json!(-1)),
             ("scope", json!(["openid"])),
         ] {
-            let error = of(json!({name: value})).unwrap_err().to_string();
+            let error = of(&json!({name: value})).unwrap_err().to_string();
             assert!(error.contains(&format!("{name}: ")), "{name}: {error}");
         }
     }
@@ -305,7 +299,7 @@ mod tests {
     fn what_is_not_offered_is_refused_and_its_default_is_not() {
         for (name, harmless) in NOT_OFFERED {
             for value in [json!(true), json!("x"), json!(["x"]), json!({})] {
-                let error = of(json!({name: value})).unwrap_err();
+                let error = of(&json!({name: value})).unwrap_err();
                 assert_eq!(error, InvalidClientMetadata::NotOffered(name));
             }
             let value = match harmless {
@@ -313,8 +307,8 @@ mod tests {
                 Harmless::False => json!(false),
                 Harmless::Text(text) => json!(text),
             };
-            assert!(of(json!({name: value})).is_ok(), "{name}");
-            assert!(of(json!({name: null})).is_ok(), "{name}");
+            assert!(of(&json!({name: value})).is_ok(), "{name}");
+            assert!(of(&json!({name: null})).is_ok(), "{name}");
         }
     }
 }

@@ -1,13 +1,10 @@
 //! URLs in client metadata: documents that we fetch, and pages that people are led to.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The longest, in bytes; the fetcher takes no longer one.
-const MAX: usize = 2048;
+use super::written::{self, LONGEST, as_written};
 
 /// An absolute https URL without user, or an http one of this very machine, which development alone fetches. Kept exactly as
 /// written, because registration returns it so (RFC 7591 §3.2.1).
@@ -20,7 +17,7 @@ pub struct ClientUrl {
 /// Not a URL that client metadata may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "a URL in client metadata is absolute, https (http for loopback), without user, in at most {MAX} ASCII characters"
+    "a URL in client metadata is absolute, https (http for loopback), without user, in at most {LONGEST} ASCII characters"
 )]
 pub struct InvalidClientUrl;
 
@@ -54,27 +51,22 @@ impl FromStr for ClientUrl {
     type Err = InvalidClientUrl;
 
     fn from_str(raw: &str) -> Result<Self, InvalidClientUrl> {
-        let printable = raw.len() <= MAX
-            && raw
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         // The parser would let `https:host` and `https:///host` stand for the same.
         let authority = raw
             .strip_prefix("https://")
             .or_else(|| raw.strip_prefix("http://"))
             .is_some_and(|rest| !rest.starts_with('/'));
-        if !(printable && authority) {
+        if !authority {
             return Err(InvalidClientUrl);
         }
-        let url = Url::parse(raw).map_err(|_| InvalidClientUrl)?;
+        let url = written::url(raw).ok_or(InvalidClientUrl)?;
         let loopback = match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        let anonymous = url.username().is_empty() && url.password().is_none();
-        if anonymous && url.port() != Some(0) && (url.scheme() == "https" || loopback) {
+        if url.port() != Some(0) && (url.scheme() == "https" || loopback) {
             let raw = raw.into();
             Ok(Self { raw, url })
         } else {
@@ -83,25 +75,7 @@ impl FromStr for ClientUrl {
     }
 }
 
-impl fmt::Display for ClientUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.raw)
-    }
-}
-
-impl Serialize for ClientUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ClientUrl {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+as_written!(ClientUrl);
 
 #[cfg(test)]
 mod tests {
@@ -109,7 +83,7 @@ mod tests {
 
     #[test]
     fn urls_are_absolute_https_and_name_no_user() {
-        let long = format!("https://client.example/{}", "a".repeat(MAX - 23));
+        let long = format!("https://client.example/{}", "a".repeat(LONGEST - 23));
         for (raw, good) in [
             ("https://client.example", true),
             ("https://client.example/keys?v=1", true),

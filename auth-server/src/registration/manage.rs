@@ -14,7 +14,7 @@ use super::error::RegistrationError;
 use super::statement::Statement;
 use super::token::{RegistrationToken, TokenKind};
 use super::{Information, Registration};
-use crate::clients::directory;
+use crate::clients::directory::{self, Clients};
 use crate::clients::secret::{ClientSecret, SecretDigest};
 use crate::clients::{AuthMethod, Client, ClientMetadata};
 use crate::store::{clients, registrations};
@@ -42,70 +42,6 @@ struct Managed {
 }
 
 impl Registration {
-    /// Whom a request is about, and its token. An identifier that is none is as unknown as any.
-    pub(super) fn presented(
-        &self,
-        id: Result<Path<String>, PathRejection>,
-        headers: &HeaderMap,
-    ) -> Result<(ClientId, RegistrationToken), RegistrationError> {
-        let token = match bearer_token(headers) {
-            Err(BearerError::NoToken) => return Err(RegistrationError::NoToken),
-            Err(error) => return Err(RegistrationError::Header(error)),
-            Ok(token) => RegistrationToken::presented(token),
-        };
-        let id = id.ok().and_then(|Path(id)| id.parse().ok());
-        let id: ClientId = id.ok_or(RegistrationError::TokenRefused)?;
-        tracing::Span::current().record("client_id", id.as_str());
-        Ok((id, token))
-    }
-
-    /// The client, if the token is its own. A wrong token and an unknown client take the same path, and are refused alike (RFC 7592
-    /// §2.1).
-    async fn managed(
-        &self,
-        conn: &mut Conn,
-        id: &ClientId,
-        token: &RegistrationToken,
-    ) -> Result<Managed, RegistrationError> {
-        let row = registrations::find(conn, id).await?;
-        let kept = |digest: Option<&Vec<u8>>| {
-            let digest = digest.and_then(|digest| SecretDigest::from_stored(digest));
-            digest.unwrap_or(SecretDigest::UNMATCHED)
-        };
-        let current = kept(row.as_ref().map(|row| &row.token_digest));
-        let next = kept(row.as_ref().and_then(|row| row.next_digest.as_ref()));
-        let digest = token.digest();
-        let is_current = bool::from(digest.matches(&current));
-        let is_next = bool::from(digest.matches(&next));
-        let shown = match (is_current, is_next) {
-            (true, _) => Shown::Current,
-            (false, true) => Shown::Next,
-            (false, false) => return Err(RegistrationError::TokenRefused),
-        };
-        let (client, created_at) = self
-            .clients
-            .load(conn, id)
-            .await?
-            .ok_or(RegistrationError::TokenRefused)?;
-        Ok(Managed {
-            client,
-            created_at,
-            shown,
-        })
-    }
-
-    /// The same, with the client locked: nobody else changes or deletes it until the transaction ends. Locked in this order
-    /// everywhere, the client before what is its.
-    async fn managed_alone(
-        &self,
-        conn: &mut Conn,
-        id: &ClientId,
-        token: &RegistrationToken,
-    ) -> Result<Managed, RegistrationError> {
-        clients::lock(conn, &[id.as_str().to_owned()]).await?;
-        self.managed(conn, id, token).await
-    }
-
     /// RFC 7592 §2.1.
     pub(super) async fn tell(
         &self,
@@ -113,21 +49,21 @@ impl Registration {
         token: &RegistrationToken,
     ) -> Result<Information, RegistrationError> {
         let store = self.clients.store();
-        let managed = {
+        let found = {
             let mut conn = store.read().await?;
-            self.managed(&mut conn, id, token).await?
+            managed(&self.clients, &mut conn, id, token).await?
         };
-        if managed.shown == Shown::Next {
+        if found.shown == Shown::Next {
             let mut conn = store.write().await?;
             let digest = token.digest();
             // Another PUT may have come in between, whose token is waited for now.
             if !registrations::promote(&mut conn, id, digest.as_bytes()).await? {
-                self.managed(&mut conn, id, token).await?;
+                managed(&self.clients, &mut conn, id, token).await?;
             }
         }
         Ok(Information {
             status: StatusCode::OK,
-            document: self.document(&managed.client, managed.created_at, None, token),
+            document: self.document(&found.client, found.created_at, None, token),
         })
     }
 
@@ -146,12 +82,12 @@ impl Registration {
             .clients
             .store()
             .transaction(async |conn| {
-                let managed = self.managed_alone(conn, id, token).await?;
-                if managed.shown == Shown::Next {
+                let found = managed_alone(&self.clients, conn, id, token).await?;
+                if found.shown == Shown::Next {
                     registrations::promote(conn, id, token.digest().as_bytes()).await?;
                 }
-                check_identity(&managed.client, &members, now)?;
-                let before = &managed.client.metadata;
+                check_identity(&found.client, &members, now)?;
+                let before = &found.client.metadata;
                 let metadata = self.changed(before, members, now)?;
                 let (was, is) = (
                     before.token_endpoint_auth_method,
@@ -164,7 +100,7 @@ impl Registration {
                 let secret = has_new_secret.then_some(&new_secret);
                 self.clients.put_in(conn, &client, secret, now).await?;
                 registrations::offer(conn, id, next.digest().as_bytes()).await?;
-                Ok::<_, RegistrationError>((client, managed.created_at, has_new_secret))
+                Ok::<_, RegistrationError>((client, found.created_at, has_new_secret))
             })
             .await?;
         self.clients.forget(id);
@@ -188,7 +124,7 @@ impl Registration {
         }
         let managed = {
             let mut conn = self.clients.store().read().await?;
-            self.managed(&mut conn, id, token).await?
+            managed(&self.clients, &mut conn, id, token).await?
         };
         let metadata = self.changed(&managed.client.metadata, members.clone(), now)?;
         Ok(self.sectors.check(&metadata, now).await?)
@@ -234,7 +170,7 @@ impl Registration {
             .clients
             .store()
             .transaction(async |conn| {
-                self.managed_alone(conn, id, token).await?;
+                managed_alone(&self.clients, conn, id, token).await?;
                 let ids = [id.as_str().to_owned()];
                 Ok::<_, RegistrationError>(directory::delete_locked(conn, &ids, now).await?)
             })
@@ -242,6 +178,67 @@ impl Registration {
         self.clients.forget_deleted(id, revoked);
         Ok(())
     }
+}
+
+/// Whom a request is about, and its token. An identifier that is none is as unknown as any.
+pub(super) fn presented(
+    id: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+) -> Result<(ClientId, RegistrationToken), RegistrationError> {
+    let token = match bearer_token(headers) {
+        Err(BearerError::NoToken) => return Err(RegistrationError::NoToken),
+        Err(error) => return Err(RegistrationError::Header(error)),
+        Ok(token) => RegistrationToken::presented(token),
+    };
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    let id: ClientId = id.ok_or(RegistrationError::TokenRefused)?;
+    tracing::Span::current().record("client_id", id.as_str());
+    Ok((id, token))
+}
+
+/// The client, if the token is its own. A wrong token and an unknown client take the same path, and are refused alike (RFC 7592 §2.1).
+async fn managed(
+    registered: &Clients,
+    conn: &mut Conn,
+    id: &ClientId,
+    token: &RegistrationToken,
+) -> Result<Managed, RegistrationError> {
+    let row = registrations::find(conn, id).await?;
+    let kept = |digest: Option<&Vec<u8>>| {
+        let digest = digest.and_then(|digest| SecretDigest::from_stored(digest));
+        digest.unwrap_or(SecretDigest::UNMATCHED)
+    };
+    let current = kept(row.as_ref().map(|row| &row.token_digest));
+    let next = kept(row.as_ref().and_then(|row| row.next_digest.as_ref()));
+    let digest = token.digest();
+    let is_current = bool::from(digest.matches(&current));
+    let is_next = bool::from(digest.matches(&next));
+    let shown = match (is_current, is_next) {
+        (true, _) => Shown::Current,
+        (false, true) => Shown::Next,
+        (false, false) => return Err(RegistrationError::TokenRefused),
+    };
+    let (client, created_at) = registered
+        .load(conn, id)
+        .await?
+        .ok_or(RegistrationError::TokenRefused)?;
+    Ok(Managed {
+        client,
+        created_at,
+        shown,
+    })
+}
+
+/// The same, with the client locked: nobody else changes or deletes it until the transaction ends. Locked in this order everywhere,
+/// the client before what is its.
+async fn managed_alone(
+    registered: &Clients,
+    conn: &mut Conn,
+    id: &ClientId,
+    token: &RegistrationToken,
+) -> Result<Managed, RegistrationError> {
+    clients::lock(conn, &[id.as_str().to_owned()]).await?;
+    managed(registered, conn, id, token).await
 }
 
 /// RFC 7592 §2.2: the request names this client, has its secret right if it has one, and nothing of what the server decides.

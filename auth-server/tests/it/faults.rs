@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use auth_server::codes;
 use auth_server::store::{MIGRATIONS, grants};
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use secrecy::SecretString;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use shared_server::config::Secret;
 use shared_server::db::Store;
@@ -15,6 +16,7 @@ use shared_testing::stores::Stores;
 
 use crate::introspection::eventually;
 use crate::person::{Scene, claims, code_form, pair, refresh_form};
+use crate::registration::REGISTER;
 use crate::server::{Answer, TestServer, config};
 
 const OFFLINE: &str = "openid read offline_access";
@@ -153,6 +155,8 @@ async fn requests(scene: &Scene) -> Vec<Asked> {
     let tokens = scene.tokens(&scene.app, OFFLINE).await;
     let (access, refresh) = pair(&tokens);
     let code = scene.code(&scene.app, OFFLINE).await;
+    let service = json!({"grant_types": ["client_credentials"], "scope": "openid"});
+    let registered = server.registers(&service).await;
     let public = |form: &[(&str, &str)]| {
         let mut form = form.to_vec();
         form.push(("client_id", &scene.app.id));
@@ -184,6 +188,19 @@ async fn requests(scene: &Scene) -> Vec<Asked> {
         ),
         ("refreshing", public(&refresh_form(refresh)), false),
         ("a code", public(&code_form(&code)), false),
+        (
+            "registering",
+            server
+                .http
+                .post(format!("{}{REGISTER}", server.issuer))
+                .json(&service),
+            false,
+        ),
+        (
+            "a client that reads",
+            server.managing(Method::GET, &registered, &registered.token),
+            false,
+        ),
         (
             "an authorization request",
             server.http.get(server.authorize_url(&scene.app, &[])),
@@ -265,7 +282,13 @@ async fn without_redis_a_node_goes_on_but_for_new_flows_and_is_back_soon() {
     let requests = requests(&scene).await;
     line.cut();
     assert!(eventually(async || !is_ready(&scene).await).await);
-    let here = ["introspection", "userinfo", "refreshing"];
+    let here = [
+        "introspection",
+        "userinfo",
+        "refreshing",
+        "registering",
+        "a client that reads",
+    ];
     for _ in 0..2 {
         let wrong = wrong(&scene.server, &requests, true, &here).await;
         assert_eq!(wrong, Vec::<String>::new());

@@ -325,6 +325,7 @@ async fn registrations_of_one_address_are_limited(stores: &Stores) {
 }
 
 async fn it_is_announced_where_somebody_may_register(stores: &Stores) {
+    let mut first = None;
     for (mode, is_offered) in [
         (RegistrationMode::Open, true),
         (RegistrationMode::Token, true),
@@ -353,6 +354,10 @@ async fn it_is_announced_where_somebody_may_register(stores: &Stores) {
             RegistrationMode::Closed => 404,
         };
         assert_eq!(answer.status, expected, "{mode:?} {}", answer.body);
+        // Who registered before it was closed still manages itself.
+        let first = first.get_or_insert_with(|| Registered::of(answer));
+        let read = server.reads(first, &first.token).await;
+        assert_eq!(read.status, 200, "{mode:?} {}", read.body);
     }
 }
 

@@ -52,6 +52,8 @@ async fn operators_make_list_and_revoke_tokens(stores: &Stores) {
     let answer = register().await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     let client = Registered::of(answer).client;
+    let known = ran_json(stores, &["client", "show", &client.id], "");
+    assert_eq!(known["registered_by"], format!("token {id}"));
     ran(stores, &["registration-token", "revoke", id], "");
     assert_eq!(register().await.error(), (401, "invalid_token"));
     assert_eq!(

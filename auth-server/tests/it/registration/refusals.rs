@@ -18,6 +18,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 const METADATA: &str = "invalid_client_metadata";
 const REDIRECT_URI: &str = "invalid_redirect_uri";
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc7591_3_2_2_metadata_that_makes_no_sense(stores: &Stores) {
     let server = server(stores, |_| {}).await;
     let long = "n".repeat(257);
@@ -413,22 +414,22 @@ fn production_does_not_start_with_unlimited_open_registration() {
             (|config| config.registration.rate.requests = 0) as fn(&mut Config),
         ),
         ("registration.max_unused", |config| {
-            config.registration.max_unused = 0
+            config.registration.max_unused = 0;
         }),
         ("registration.unused_lifetime", |config| {
             config.registration.unused_lifetime = std::time::Duration::ZERO;
         }),
         ("registration.rate.per", |config| {
-            config.registration.rate.per = std::time::Duration::ZERO
+            config.registration.rate.per = std::time::Duration::ZERO;
         }),
         ("registration.software_statement_issuers[0]", |config| {
-            issuer(config, "", "{\"keys\":[]}")
+            issuer(config, "", "{\"keys\":[]}");
         }),
         ("registration.software_statement_issuers[0]", |config| {
-            issuer(config, "https://a.example", "{\"keys\":[]}")
+            issuer(config, "https://a.example", "{\"keys\":[]}");
         }),
         ("registration.software_statement_issuers[0]", |config| {
-            issuer(config, "https://a.example", "a file")
+            issuer(config, "https://a.example", "a file");
         }),
         ("registration.mode", |config| {
             config.registration.mode = Some(RegistrationMode::Closed);

@@ -1,0 +1,43 @@
+//! URLs of clients, kept exactly as they were written.
+
+use url::Url;
+
+/// The longest that is kept, in bytes.
+pub(super) const LONGEST: usize = 2048;
+
+/// The absolute URL that is written here in one way that every reader understands alike: printable ASCII, no backslash, no user.
+pub(super) fn url(raw: &str) -> Option<Url> {
+    let printable = raw
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let url = Url::parse(raw).ok()?;
+    let bare = url.username().is_empty() && url.password().is_none();
+    (raw.len() <= LONGEST && printable && bare).then_some(url)
+}
+
+/// Writes the `raw` of a type as it is, and reads it by its `FromStr`.
+macro_rules! as_written {
+    ($name:ident) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.raw)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <String as serde::Deserialize>::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(super) use as_written;
