@@ -237,7 +237,7 @@ async fn rfc7591_2_the_one_algorithm_that_was_registered(stores: &Stores) {
 async fn kept(server: &TestServer, client: &TestClient) -> Vec<rows::SecretRow> {
     let mut conn = server.records.store.read().await.unwrap();
     let found = rows::find(&mut conn, &TestServer::client_id(client)).await;
-    found.unwrap().unwrap().1
+    found.unwrap().unwrap().secrets
 }
 
 async fn switch(
