@@ -357,11 +357,11 @@ fn production_reaches_what_is_private_by_an_explicit_word_alone() {
     type Edit = fn(&mut Config);
     let private: [(&str, Edit); 3] = [
         ("networks", |c| {
-            c.outbound.networks = vec!["10.0.0.0/8".parse().unwrap()]
+            c.outbound.networks = vec!["10.0.0.0/8".parse().unwrap()];
         }),
         ("loopback_http", |c| c.outbound.loopback_http = true),
         ("origins", |c| {
-            c.outbound.origins = vec!["http://localhost:1".parse().unwrap()]
+            c.outbound.origins = vec!["http://localhost:1".parse().unwrap()];
         }),
     ];
     for (key, edit) in private {
