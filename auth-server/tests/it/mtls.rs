@@ -255,7 +255,7 @@ async fn rfc8705_2_1_2_each_name_that_may_be_registered(stores: &Stores) {
     assert_eq!(error, "tls_client_auth_san_ip is for tls_client_auth");
     let keyless = TestServer::metadata(AuthMethod::SelfSignedTlsClientAuth, "read");
     let error = refused(keyless).await.unwrap_or_default();
-    assert!(error.contains("needs `jwks`"), "{error}");
+    assert!(error.contains("needs `jwks_uri`, or `jwks`"), "{error}");
 }
 
 async fn rfc8705_2_2_the_key_of_a_self_signed_certificate(stores: &Stores) {

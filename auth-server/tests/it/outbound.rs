@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auth_server::clients::AuthMethod;
 use auth_server::clients::url::ClientUrl;
+use auth_server::config::{Config, Mode};
 use image::{ImageFormat, RgbaImage};
 use serde_json::json;
 use shared_protocol::jose::{Algorithm, JwkSet, Signer as _, SigningKey};
@@ -349,4 +350,34 @@ async fn oidc_registration_5_a_sector_lists_every_redirect(stores: &Stores) {
         refused.err().unwrap().to_string(),
         "sector_identifier_uri: use https"
     );
+}
+
+#[test]
+fn production_reaches_what_is_private_by_an_explicit_word_alone() {
+    type Edit = fn(&mut Config);
+    let private: [(&str, Edit); 3] = [
+        ("networks", |c| {
+            c.outbound.networks = vec!["10.0.0.0/8".parse().unwrap()];
+        }),
+        ("loopback_http", |c| c.outbound.loopback_http = true),
+        ("origins", |c| {
+            c.outbound.origins = vec!["http://localhost:1".parse().unwrap()];
+        }),
+    ];
+    for (key, edit) in private {
+        let mut config = Config::default();
+        edit(&mut config);
+        let told = |config: &Config| {
+            let key = format!("outbound.{key}");
+            config
+                .problems()
+                .iter()
+                .any(|problem| problem.contains(&key))
+        };
+        assert!(!told(&config), "{key} in development");
+        config.mode = Mode::Production;
+        assert!(told(&config), "{key}");
+        config.outbound.allow_private_in_production = true;
+        assert!(!told(&config), "{key} with the word");
+    }
 }

@@ -91,7 +91,7 @@ type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 24] = [
+    let cases: [(&str, Edit); 26] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -130,6 +130,15 @@ fn contradictions_name_their_key() {
             c.server.mode = Mode::Production;
             c.issuers[0].issuer = "https://login.example".parse().unwrap();
             c.resource.identifier = "https://api.example".parse().unwrap();
+        }),
+        ("outbound.timeout", |c| c.outbound.timeout = Duration::ZERO),
+        ("outbound.networks", |c| {
+            c.server.mode = Mode::Production;
+            c.issuers[0].issuer = "https://login.example".parse().unwrap();
+            c.resource.identifier = "https://api.example".parse().unwrap();
+            c.tls.certificate = Some("tls.crt".into());
+            c.tls.key = Some("tls.key".into());
+            c.outbound.networks = vec!["10.0.0.0/8".parse().unwrap()];
         }),
         ("ephemeral.timeout", |c| {
             c.ephemeral.timeout = Duration::ZERO;
