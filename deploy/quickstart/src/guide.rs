@@ -28,11 +28,11 @@ fn certified(demo: &Demo, url: &Issuer, folder: &Path) -> String {
     let file = |name| folder.join(name).display().to_string();
     let [crt, key] = certificates::CLIENT.map(file);
     format!(
-        r#"
+        r"
 As a worker that shows a certificate in place of a secret, at {url}:
 
 curl -sS -w '\n' --cacert '{authority}' --cert '{crt}' --key '{key}' -d grant_type=client_credentials -d 'client_id={id}' '{token}'
-"#,
+",
         authority = file(certificates::AUTHORITY),
         id = demo.worker.client_id,
         token = url.endpoint(auth_server::routes::TOKEN),
