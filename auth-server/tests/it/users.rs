@@ -16,7 +16,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 );
 
 /// Runs the program on these stores.
-fn run(stores: &Stores, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(stores: &Stores, arguments: &[&str], input: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
     let url = stores.database().url.expose_secret().to_owned();
@@ -39,7 +39,7 @@ fn run(stores: &Stores, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn ran(stores: &Stores, arguments: &[&str], input: &str) -> String {
+pub(crate) fn ran(stores: &Stores, arguments: &[&str], input: &str) -> String {
     let output = run(stores, arguments, input);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     assert!(
@@ -50,7 +50,7 @@ fn ran(stores: &Stores, arguments: &[&str], input: &str) -> String {
     text(output.stdout)
 }
 
-fn ran_json(stores: &Stores, arguments: &[&str], input: &str) -> Value {
+pub(crate) fn ran_json(stores: &Stores, arguments: &[&str], input: &str) -> Value {
     let printed = ran(stores, &[arguments, &["--json"]].concat(), input);
     serde_json::from_str(&printed).unwrap()
 }
