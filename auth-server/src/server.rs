@@ -181,7 +181,16 @@ impl AuthServer {
 
     /// Serves until the shutdown that it was opened with triggers, then lets requests in flight finish.
     pub async fn serve(self, listener: Listener, operations: Listener) {
-        telemetry::connections(&self.registry, &listener, &operations);
+        let by_certificate = self
+            .by_certificate
+            .and_then(|known| Some((known.listener?, known.app)));
+        let mut listeners = vec![("public", &listener), ("operations", &operations)];
+        listeners.extend(
+            by_certificate
+                .iter()
+                .map(|(listener, _)| ("mtls", listener)),
+        );
+        telemetry::connections(&self.registry, &listeners);
         // What follows the database, and what operators look at, outlives the last request.
         let background = Shutdown::new();
         let feed = tokio::spawn(self.feed.run(background.clone()));
@@ -195,9 +204,6 @@ impl AuthServer {
                 }
             })
         });
-        let by_certificate = self
-            .by_certificate
-            .and_then(|known| Some((known.listener?, known.app)));
         let by_certificate = by_certificate.map(|(listener, app)| {
             let (limits, shutdown) = (self.limits.clone(), self.shutdown.clone());
             tokio::spawn(async move { web::serve(listener, app, &limits, shutdown).await })

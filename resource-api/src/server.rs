@@ -177,7 +177,8 @@ impl Bound {
     /// Serves until `shutdown` triggers and requests in flight have finished.
     pub async fn serve(self, shutdown: Shutdown) {
         let server = self.server;
-        telemetry::connections(&server.registry, &self.listener, &self.operations);
+        let listeners = [("public", &self.listener), ("operations", &self.operations)];
+        telemetry::connections(&server.registry, &listeners);
         let health = server.health(&shutdown);
         let observed = &server.observed;
         let api = server.api.clone();

@@ -252,9 +252,7 @@ fn created(id: &ClientId, secret: Option<&ClientSecret>, output: &Output) -> any
     let Some(secret) = secret.map(ClientSecret::expose) else {
         return output.done(&format!("client_id: {id}"), &json!({"client_id": id}));
     };
-    let text = format!(
-        "client_id:     {id}\nclient_secret: {secret}   (kept as a digest: it cannot be shown again)"
-    );
+    let text = format!("client_id:     {id}\nclient_secret: {secret}   (it cannot be shown again)");
     output.done(&text, &json!({"client_id": id, "client_secret": secret}))
 }
 

@@ -2,6 +2,8 @@
 //! slow hash would buy nothing and cost every request. A digest verifies no MAC, so that the secrets of clients that make those are
 //! kept themselves, encrypted.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest, Sha256};
 use shared_protocol::client_id::ClientId;
@@ -45,7 +47,7 @@ impl ClientSecret {
         encryption: &KeyEncryption,
         random: &dyn Random,
     ) -> Sealed {
-        let digest = self.digest().to_hex();
+        let digest = self.digest().as_text();
         encryption.seal(label(client, &digest), self.expose().as_bytes(), random)
     }
 
@@ -78,7 +80,7 @@ impl MacSecret {
         (kek_id, sealed): (&str, &[u8]),
         encryption: &KeyEncryption,
     ) -> Result<Self, OpenError> {
-        let digest = digest.to_hex();
+        let digest = digest.as_text();
         encryption
             .open(label(client, &digest), kek_id, sealed)
             .map(Self)
@@ -93,7 +95,7 @@ impl MacSecret {
         encryption: &KeyEncryption,
         random: &dyn Random,
     ) -> Sealed {
-        encryption.seal(label(client, &digest.to_hex()), &self.0, random)
+        encryption.seal(label(client, &digest.as_text()), &self.0, random)
     }
 
     /// The key of the MAC: the bytes of the secret as the client has it (OpenID Connect Core §10.1).
@@ -146,8 +148,8 @@ impl SecretDigest {
         &self.0
     }
 
-    fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    fn as_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// Whether both are of one secret, in constant time.

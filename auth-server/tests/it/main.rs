@@ -12,6 +12,8 @@ mod certificates;
 #[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
+mod client_commands;
+#[cfg(test)]
 mod client_documents;
 #[cfg(test)]
 mod code_grant;

@@ -116,7 +116,7 @@ async fn a_server_with_a_certificate_speaks_https_and_nothing_else(stores: &Stor
     let metrics = server.http.get(operations).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     assert!(
-        metrics.contains("tls_handshakes_total{listener=\"server\",outcome=\"completed\"} 1"),
+        metrics.contains("tls_handshakes_total{listener=\"public\",outcome=\"completed\"} 1"),
         "{metrics}"
     );
 

@@ -28,6 +28,8 @@ pub(crate) struct Demo {
     pub(crate) resources: Vec<ResourceId>,
     /// The confidential client.
     pub(crate) service: Service,
+    /// The confidential client that shows a certificate.
+    pub(crate) worker: Worker,
     /// The public client.
     pub(crate) app: App,
     /// Who signs in.
@@ -40,6 +42,12 @@ pub(crate) struct Service {
     pub(crate) client_id: ClientId,
     #[serde(serialize_with = "exposed")]
     pub(crate) client_secret: SecretString,
+}
+
+/// A confidential client whose proof is a certificate.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Worker {
+    pub(crate) client_id: ClientId,
 }
 
 /// A public client.

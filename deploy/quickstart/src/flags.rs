@@ -8,7 +8,7 @@ use secrecy::SecretString;
 /// Starts the authorization server, the resource API and a demo app in one process, for a first look and for development.
 ///
 /// Needs nothing else: SQLite files and keys lie in the data folder, short-lived state in memory. Prints credentials and three lines
-/// to paste, then `ready`. Everything is reachable from this machine alone, over plain http. A second start keeps keys, clients and
+/// to paste, then `ready`. Everything is reachable from this machine alone, over plain http, but where clients show certificates. A second start keeps keys, clients and
 /// data.
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +32,9 @@ pub(crate) struct Flags {
     /// Port of the demo app, at http://localhost:PORT (8090 by default)
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) app_port: Option<u16>,
+    /// Port at which the authorization server asks clients for certificates, https://localhost:PORT (8443 by default; 0 for none)
+    #[arg(long, value_name = "PORT")]
+    pub(crate) mtls_port: Option<u16>,
     /// Folder of databases, keys and demo.json, which holds the credentials
     #[arg(long, value_name = "DIR", default_value = "./data")]
     pub(crate) data: PathBuf,

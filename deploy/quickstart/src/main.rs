@@ -2,6 +2,7 @@
 //! tests.
 
 mod app;
+mod certificates;
 mod demo;
 mod flags;
 mod folder;

@@ -16,7 +16,8 @@ use shared_protocol::random::{Random, alphanumeric};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 
-use crate::demo::{App, Demo, PERSON_NAME, Person, Service};
+use crate::certificates;
+use crate::demo::{App, Demo, PERSON_NAME, Person, Service, Worker};
 use crate::flags::Flags;
 use crate::folder::Folder;
 use crate::settings::Settings;
@@ -60,9 +61,13 @@ impl Seed<'_> {
         // Before the rows, or a start that is cut off would leave clients that nobody can name.
         demo.write(self.folder)?;
         self.fit_service(&mut demo, before.is_some()).await?;
-        let app = app_metadata(&demo.api)?;
-        if self.fit(&demo.app.client_id, app, None).await? == Fitted::Made && before.is_some() {
-            warn_missing(&demo.app.client_id);
+        for (id, metadata) in [
+            (&demo.worker.client_id, worker_metadata(&demo.api)?),
+            (&demo.app.client_id, app_metadata(&demo.api)?),
+        ] {
+            if self.fit(id, metadata, None).await? == Fitted::Made && before.is_some() {
+                warn_missing(id);
+            }
         }
         self.fit_resource_servers(&demo).await?;
         self.fit_person(&demo.person, before.as_ref().map(|before| &before.person))
@@ -74,12 +79,19 @@ impl Seed<'_> {
         let random = &*self.world.random;
         let api = self.settings.api.resource.identifier.clone();
         let second = format!("{}/second", api.as_str().trim_end_matches('/')).parse()?;
-        let (service, app) = match before {
-            Some(before) => (before.service.clone(), before.app.clone()),
+        let (service, worker, app) = match before {
+            Some(before) => (
+                before.service.clone(),
+                before.worker.clone(),
+                before.app.clone(),
+            ),
             None => (
                 Service {
                     client_id: new_client_id(random)?,
                     client_secret: ClientSecret::generate(random).expose().into(),
+                },
+                Worker {
+                    client_id: new_client_id(random)?,
                 },
                 App {
                     client_id: new_client_id(random)?,
@@ -91,6 +103,7 @@ impl Seed<'_> {
             resources: vec![api.clone(), second],
             api,
             service,
+            worker,
             app,
             person: Person::new(flags, before.map(|before| &before.person), random)?,
         })
@@ -300,6 +313,15 @@ fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
             .collect::<Result<_, _>>()?,
         default_resource: Some(default.clone()),
         ..ClientMetadata::default()
+    })
+}
+
+fn worker_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+    Ok(ClientMetadata {
+        client_name: Some("Demo worker".into()),
+        token_endpoint_auth_method: AuthMethod::TlsClientAuth,
+        tls_client_auth_subject_dn: Some(format!("CN={}", certificates::CLIENT_NAME)),
+        ..service_metadata(default)?
     })
 }
 

@@ -16,6 +16,7 @@ use shared_server::web::{self, BindError, Limits, Listener, Observed, Shutdown};
 use tokio::task::JoinSet;
 
 use crate::app::{self, AppSettings};
+use crate::certificates;
 use crate::demo::Demo;
 use crate::flags::Flags;
 use crate::folder::Folder;
@@ -57,6 +58,10 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         "server.operations_listen",
     )
     .await?;
+    let mtls_listener = bind(&settings.auth.mtls.listen, "--mtls-port").await?;
+    if !settings.auth.mtls.listen.is_empty() {
+        certificates::write(&folder, world.clock.now()).context("certificates")?;
+    }
     let addresses = listener.addresses();
     let app_listener = bind(&settings::loopback(settings.app_port), "--app-port").await?;
     let api = resource_api::Server::build(
@@ -74,7 +79,8 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
     let api_addresses = api.addresses();
     let auth = AuthServer::open(&settings.auth, &world, shutdown.clone())
         .await
-        .context("authorization server")?;
+        .context("authorization server")?
+        .with_mtls(mtls_listener);
     traces.register(auth.registry())?;
     let seed = Seed {
         records: &auth.records,

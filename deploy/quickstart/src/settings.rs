@@ -12,11 +12,13 @@ use shared_server::config::{Secret, Sources, load};
 use shared_server::db::DatabaseConfig;
 use shared_server::telemetry::{LogFormat, LogSettings};
 
+use crate::certificates;
 use crate::flags::Flags;
 
 const AUTH_PORT: u16 = 8000;
 const API_PORT: u16 = 8080;
 const APP_PORT: u16 = 8090;
+const MTLS_PORT: u16 = 8443;
 
 /// What the authorization server's own commands read besides its settings.
 const NOT_A_SETTING: &str = "AUTH_CONFIG";
@@ -39,8 +41,9 @@ impl Settings {
             .into_iter()
             .filter(|(name, _)| name != NOT_A_SETTING)
             .collect();
-        let auth = load(
-            &auth_defaults(flags)?,
+        let defaults = auth_defaults(flags)?;
+        let mut auth = load(
+            &defaults,
             &Sources {
                 file: flags.auth_config.as_deref(),
                 env_prefix: "AUTH_",
@@ -52,6 +55,13 @@ impl Settings {
             },
         )
         .context("authorization server")?;
+        if auth.mtls.url == defaults.mtls.url
+            && let Some(url) = &defaults.mtls.url
+        {
+            // Its path is the issuer's.
+            let path = auth.issuer.path();
+            auth.mtls.url = Some(url.endpoint(path).parse()?);
+        }
         let api = load(
             &api_defaults(flags, &auth.issuer)?,
             &Sources {
@@ -72,6 +82,23 @@ impl Settings {
     }
 }
 
+/// The listener that asks clients for certificates, by those that the quickstart makes.
+fn mtls(flags: &Flags) -> anyhow::Result<auth::MtlsConfig> {
+    let port = flags.mtls_port.unwrap_or(MTLS_PORT);
+    if port == 0 {
+        return Ok(auth::MtlsConfig::default());
+    }
+    let file = |name| Some(flags.data.join(name));
+    let [certificate, key] = certificates::SERVER.map(file);
+    Ok(auth::MtlsConfig {
+        listen: loopback(port),
+        url: Some(format!("https://localhost:{port}").parse()?),
+        certificate,
+        key,
+        client_ca: file(certificates::AUTHORITY),
+    })
+}
+
 fn auth_defaults(flags: &Flags) -> anyhow::Result<auth::Config> {
     let port = flags.auth_port.unwrap_or(AUTH_PORT);
     let defaults = auth::Config::default();
@@ -81,6 +108,7 @@ fn auth_defaults(flags: &Flags) -> anyhow::Result<auth::Config> {
             listen: loopback(port),
             operations_listen: Vec::new(),
         },
+        mtls: mtls(flags)?,
         database: DatabaseConfig {
             url: sqlite(&flags.data, "auth-server.db")?,
             ..defaults.database

@@ -42,6 +42,15 @@ const SHORT_NAMES: [(&str, &str); 26] = [
     ("E", "1.2.840.113549.1.9.1"),
 ];
 
+/// Kinds of strings that hold ASCII. Past it, nobody agrees what a `TeletexString` means.
+const ASCII: [Tag; 5] = [
+    Tag::PrintableString,
+    Tag::Ia5String,
+    Tag::NumericString,
+    Tag::VisibleString,
+    Tag::TeletexString,
+];
+
 /// A distinguished name of at least one part, the most general first, as in a certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DistinguishedName(Vec<Relative>);
@@ -100,19 +109,16 @@ fn sorted(attributes: impl Iterator<Item = (ObjectIdentifier, AttributeValue)>) 
 impl AttributeValue {
     fn of(value: &Any) -> Self {
         let bytes = value.value();
-        let text = match value.tag() {
-            Tag::Utf8String => std::str::from_utf8(bytes).ok().map(prepared),
-            Tag::PrintableString
-            | Tag::Ia5String
-            | Tag::NumericString
-            | Tag::VisibleString
-            | Tag::TeletexString => std::str::from_utf8(bytes)
-                .ok()
-                // Past ASCII, nobody agrees what T.61 means.
-                .filter(|text| text.is_ascii())
-                .map(prepared),
-            Tag::BmpString => two_byte(bytes).as_deref().map(prepared),
-            _ => None,
+        let tag = value.tag();
+        let text = if tag == Tag::Utf8String {
+            std::str::from_utf8(bytes).ok().map(prepared)
+        } else if ASCII.contains(&tag) {
+            let ascii = std::str::from_utf8(bytes).ok().filter(|it| it.is_ascii());
+            ascii.map(prepared)
+        } else if tag == Tag::BmpString {
+            two_byte(bytes).as_deref().map(prepared)
+        } else {
+            None
         };
         text.map_or_else(
             || Self::Other(value.to_der().unwrap_or_default()),
@@ -207,7 +213,7 @@ fn value(raw: &str) -> Option<(AttributeValue, &str)> {
         let end = hex.find([',', '+']).unwrap_or(hex.len());
         let (hex, after) = hex.split_at_checked(end)?;
         let (pairs, odd) = hex.as_bytes().as_chunks::<2>();
-        let der: Option<Vec<u8>> = pairs.iter().map(|pair| byte(pair)).collect();
+        let der: Option<Vec<u8>> = pairs.iter().copied().map(byte).collect();
         let der = der.filter(|der| odd.is_empty() && !der.is_empty())?;
         return Some((AttributeValue::of(&Any::from_der(&der).ok()?), after));
     }
@@ -228,7 +234,7 @@ fn value(raw: &str) -> Option<(AttributeValue, &str)> {
                     text.push(next);
                     at += 2;
                 } else {
-                    let pair: &[u8; 2] = bytes.get(at + 1..at + 3)?.try_into().ok()?;
+                    let pair = bytes.get(at + 1..at + 3)?.try_into().ok()?;
                     text.push(byte(pair)?);
                     at += 3;
                 }
@@ -249,8 +255,8 @@ fn value(raw: &str) -> Option<(AttributeValue, &str)> {
     Some((AttributeValue::Text(prepared(&text)), raw.get(at..)?))
 }
 
-fn byte(pair: &[u8; 2]) -> Option<u8> {
-    let digits = std::str::from_utf8(pair).ok()?;
+fn byte(pair: [u8; 2]) -> Option<u8> {
+    let digits = std::str::from_utf8(&pair).ok()?;
     // `from_str_radix` takes a sign.
     let is_hex = pair.iter().all(u8::is_ascii_hexdigit);
     is_hex

@@ -101,20 +101,17 @@ impl World {
         } else {
             (issued, self.pki.authority.issue(&over), own)
         };
-        let mut metadata = match method {
-            AuthMethod::PrivateKeyJwt => TestServer::signing_metadata(&key, "read"),
-            _ => TestServer::metadata(method, "read"),
-        };
+        let mut metadata = TestServer::metadata(method, "read");
         match method {
             AuthMethod::TlsClientAuth => {
                 metadata.tls_client_auth_subject_dn = Some(format!("CN={name}"));
             }
             AuthMethod::SelfSignedTlsClientAuth => metadata.jwks = Some(pair.jwks()),
+            AuthMethod::PrivateKeyJwt => metadata = TestServer::signing_metadata(&key, "read"),
             AuthMethod::None
             | AuthMethod::ClientSecretBasic
             | AuthMethod::ClientSecretPost
-            | AuthMethod::ClientSecretJwt
-            | AuthMethod::PrivateKeyJwt => {}
+            | AuthMethod::ClientSecretJwt => {}
         }
         let mut client = self.first().register(metadata).await;
         if client.secret.is_empty() {

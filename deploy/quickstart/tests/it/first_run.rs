@@ -13,13 +13,14 @@ fn the_three_printed_lines_work_when_pasted() {
     let place = Place::new();
     let running = place.start(&[]);
     let lines = running.pasted();
-    let [token, call, introspect] = lines.as_slice() else {
-        panic!("three lines: {lines:#?}");
+    let [token, call, introspect, by_certificate] = lines.as_slice() else {
+        panic!("three lines, and one with a certificate: {lines:#?}");
     };
     assert!(
         token.starts_with("TOKEN=") && call.starts_with("curl") && introspect.starts_with("curl")
     );
-    let script = format!("set -e\n{token}\necho \"$TOKEN\"\n{call}\n{introspect}\n");
+    let script =
+        format!("set -e\n{token}\necho \"$TOKEN\"\n{call}\n{introspect}\n{by_certificate}\n");
     let pasted = Command::new("bash")
         .args(["-c", &script])
         .env_clear()
@@ -31,14 +32,15 @@ fn the_three_printed_lines_work_when_pasted() {
     assert!(pasted.status.success(), "{output}{told}");
 
     let answers: Vec<_> = output.lines().collect();
-    let [token, me, introspected] = answers.as_slice() else {
-        panic!("three answers: {output}{told}");
+    let [token, me, introspected, certified] = answers.as_slice() else {
+        panic!("four answers: {output}{told}");
     };
     assert_eq!(token.split('.').count(), 3, "{token}");
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let service = place.service();
     assert_eq!(json(me)["type"], "client");
     assert_eq!(json(me)["client_id"], service.id.as_str());
+    assert_eq!(json(certified)["token_type"], "Bearer", "{certified}");
     assert_eq!(json(introspected)["active"], true);
     assert_eq!(json(introspected)["aud"], place.api("").as_str());
 }
@@ -55,6 +57,9 @@ fn the_credentials_are_kept_for_their_owner_alone() {
     let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(place.data().join("demo.json")), 0o600);
     assert_eq!(mode(place.data()), 0o700);
+    for name in ["mtls-server.key", "mtls-client.key"] {
+        assert_eq!(mode(place.data().join(name)), 0o600, "{name}");
+    }
     let demo = place.demo();
     assert_eq!(demo["issuer"], place.auth("").as_str());
     assert_eq!(demo["api"], place.api("").as_str());
@@ -114,6 +119,7 @@ fn what_keeps_it_from_starting_is_told_with_the_mend() {
     let auth = place.auth_port;
     let api = place.api_port;
     let app = place.app_port;
+    let mtls = place.mtls_port;
     let unknown = place.file("unknown.toml");
     std::fs::write(&unknown, "isuer = 'http://localhost:1'\n").unwrap();
     let production = place.file("production.toml");
@@ -123,6 +129,7 @@ fn what_keeps_it_from_starting_is_told_with_the_mend() {
         ("a taken port", Some(auth), vec![], "--auth-port"),
         ("the API's port taken", Some(api), vec![], "--api-port"),
         ("the app's port taken", Some(app), vec![], "--app-port"),
+        ("the last port taken", Some(mtls), vec![], "--mtls-port"),
         (
             "an unknown setting",
             None,

@@ -22,6 +22,7 @@ pub(crate) struct Place {
     pub(crate) auth_port: u16,
     pub(crate) api_port: u16,
     pub(crate) app_port: u16,
+    pub(crate) mtls_port: u16,
     /// For whatever else a test serves.
     pub(crate) spare_port: u16,
 }
@@ -33,6 +34,7 @@ impl Place {
             auth_port: free_port(),
             api_port: free_port(),
             app_port: free_port(),
+            mtls_port: free_port(),
             spare_port: free_port(),
         }
     }
@@ -56,6 +58,7 @@ impl Place {
             .args(["--auth-port", &self.auth_port.to_string()])
             .args(["--api-port", &self.api_port.to_string()])
             .args(["--app-port", &self.app_port.to_string()])
+            .args(["--mtls-port", &self.mtls_port.to_string()])
             .arg("--data")
             .arg(self.data())
             .args(more);

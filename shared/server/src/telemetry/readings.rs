@@ -81,8 +81,11 @@ pub fn caches(
 }
 
 /// Shows how many connections are open on each listener.
-pub fn connections(registry: &Registry, public: &Listener, operations: &Listener) {
-    let listeners = [("public", public.open()), ("operations", operations.open())];
+pub fn connections(registry: &Registry, listeners: &[(&'static str, &Listener)]) {
+    let listeners = listeners.iter();
+    let listeners: Vec<_> = listeners
+        .map(|(name, listener)| (*name, listener.open()))
+        .collect();
     let shown = gauges(
         registry,
         "http_connections_open",

@@ -6,6 +6,7 @@ mod flood;
 mod framing;
 mod health;
 mod log;
+mod mtls;
 mod requests;
 mod stopping;
 mod tls;

@@ -160,7 +160,7 @@ impl Tls {
             key: key.clone(),
         };
         let nobody = WebPkiClientVerifier::no_client_auth();
-        let metrics = Metrics::register(registry, "server")?;
+        let metrics = Metrics::register(registry, "public")?;
         Self::of(files, nobody, settings, clock, metrics).map(Some)
     }
 

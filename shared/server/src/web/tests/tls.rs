@@ -15,9 +15,9 @@ use tokio_rustls::client::TlsStream;
 use super::*;
 
 /// Certificate and key in PEM.
-struct Pair {
-    certificate: String,
-    key: String,
+pub(super) struct Pair {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 impl Pair {
@@ -33,11 +33,11 @@ impl Pair {
         }
     }
 
-    fn good() -> Self {
+    pub(super) fn good() -> Self {
         Self::new(2000, 4000)
     }
 
-    fn write(&self, folder: &Path) {
+    pub(super) fn write(&self, folder: &Path) {
         std::fs::write(folder.join("crt"), &self.certificate).unwrap();
         std::fs::write(folder.join("key"), &self.key).unwrap();
     }

@@ -1,0 +1,171 @@
+//! `auth-server client …`, as a program: clients of each method.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared_protocol::time::Clock as _;
+use shared_testing::on_each_store;
+use shared_testing::stores::Stores;
+
+use crate::certificates::Pki;
+use crate::macs;
+use crate::server::{TestClient, TestServer};
+use crate::users::{ran, ran_json, run};
+
+on_each_store!(auth_server::store::MIGRATIONS;
+    clients_of_each_method_are_made_and_work,
+    what_does_not_go_together_is_said,
+);
+
+const CREATE: [&str; 6] = [
+    "client",
+    "create",
+    "--grant",
+    "client_credentials",
+    "--scope",
+    "read",
+];
+
+fn create<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&CREATE[..], more].concat()
+}
+
+fn client(made: &Value) -> TestClient {
+    let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    TestClient {
+        id: text("client_id"),
+        secret: text("client_secret"),
+    }
+}
+
+async fn clients_of_each_method_are_made_and_work(stores: &Stores) {
+    let pki = Pki::new();
+    let server = TestServer::start_with(pki.config(stores), Arc::default())
+        .await
+        .with_resources(None)
+        .await;
+    server.clock.advance(Duration::from_secs(12));
+    let by_mac = [
+        "--auth-method",
+        "client_secret_jwt",
+        "--signing-alg",
+        "HS512",
+    ];
+    let mut by_mac = client(&ran_json(stores, &create(&by_mac), ""));
+    let is_accepted = async |client: &TestClient| {
+        let now = server.clock.now().as_secs();
+        let claims = serde_json::json!({"iss": client.id, "sub": client.id, "aud": server.issuer, "iat": now,
+            "exp": now + 60, "jti": macs::unique()});
+        let assertion = macs::assertion("HS512", client.secret.as_bytes(), &claims);
+        let form = [
+            ("grant_type", "client_credentials"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+            ("client_assertion", &assertion),
+        ];
+        let answer = server.send(server.form("/oauth/token", &form)).await;
+        answer.status == 200
+    };
+    assert!(is_accepted(&by_mac).await);
+    let rotate = [
+        "client",
+        "rotate-secret",
+        &by_mac.id.clone(),
+        "--overlap",
+        "1h",
+    ];
+    let rotated = client(&ran_json(stores, &rotate, ""));
+    // This node would hear of it within a second.
+    server.records.clients.forget_all();
+    assert!(is_accepted(&by_mac).await, "until the overlap ends");
+    by_mac.secret = rotated.secret;
+    assert!(is_accepted(&by_mac).await);
+    let shown = ran(stores, &["client", "show", &by_mac.id], "");
+    assert!(shown.contains("HS512") && !shown.contains(&by_mac.secret));
+    assert_eq!(
+        ran_json(stores, &["keys", "rewrap"], "")["rewrapped"],
+        0,
+        "all of it is under the current key"
+    );
+
+    let pair = pki.authority.client("worker");
+    let jwks = pki.folder.path().join("jwks.json");
+    std::fs::write(&jwks, pair.jwks().to_string()).unwrap();
+    let http = pair.http(&pki);
+    for certified in [
+        &[
+            "--auth-method",
+            "tls_client_auth",
+            "--subject-dn",
+            "CN=worker",
+        ],
+        &[
+            "--auth-method",
+            "self_signed_tls_client_auth",
+            "--jwks",
+            jwks.to_str().unwrap(),
+        ],
+    ] {
+        let made = client(&ran_json(stores, &create(certified), ""));
+        assert_eq!(made.secret, "");
+        let url = format!("{}/oauth/token", server.mtls.as_deref().unwrap());
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", made.id.as_str()),
+        ];
+        let answer = server.send(http.post(url).form(&form)).await;
+        assert_eq!(answer.status, 200, "{certified:?}: {}", answer.body);
+    }
+}
+
+async fn what_does_not_go_together_is_said(stores: &Stores) {
+    for (more, mend) in [
+        (&["--auth-method", "tls_client_auth"][..], "exactly one of"),
+        (
+            &[
+                "--auth-method",
+                "tls_client_auth",
+                "--san-dns",
+                "a.example",
+                "--san-ip",
+                "192.0.2.1",
+            ],
+            "exactly one of",
+        ),
+        (
+            &["--auth-method", "tls_client_auth", "--subject-dn", "worker"],
+            "RFC 4514",
+        ),
+        (&["--san-email", "a@a.example"], "is for tls_client_auth"),
+        (
+            &["--auth-method", "self_signed_tls_client_auth"],
+            "needs `jwks`",
+        ),
+        (
+            &[
+                "--auth-method",
+                "client_secret_jwt",
+                "--signing-alg",
+                "ES256",
+            ],
+            "HS256, HS384 or HS512",
+        ),
+        (
+            &[
+                "--auth-method",
+                "client_secret_jwt",
+                "--signing-alg",
+                "none",
+            ],
+            "not one of",
+        ),
+    ] {
+        let refused = run(stores, &create(more), "");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success(), "{more:?}");
+        assert!(told.contains(mend), "{more:?}: {told}");
+    }
+}
