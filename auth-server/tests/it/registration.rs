@@ -71,6 +71,18 @@ fn open(stores: &Stores) -> Config {
     config
 }
 
+/// Another node of that issuer, on the same stores.
+pub(crate) async fn another(
+    stores: &Stores,
+    one: &TestServer,
+    change: impl FnOnce(&mut Config),
+) -> TestServer {
+    let mut config = open(stores);
+    change(&mut config);
+    config.issuer = one.issuer.parse().unwrap();
+    TestServer::start_with(config, one.clock.clone()).await
+}
+
 /// What a service registers.
 pub(crate) fn service() -> Value {
     json!({"client_name": "A service", "grant_types": ["client_credentials"], "scope": "read"})

@@ -88,7 +88,7 @@ pub(crate) async fn run(flags: Flags, environment: Vec<(String, String)>) -> any
         folder: &folder,
         world: &world,
     };
-    let demo = seed.sow(&flags).await.context("demo data")?;
+    let demo = Box::pin(seed.sow(&flags)).await.context("demo data")?;
     let app = app(&demo, &settings, &world).context("demo app")?;
 
     let mut serving = JoinSet::new();

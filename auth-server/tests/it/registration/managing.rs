@@ -11,10 +11,10 @@ use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use super::{Registered, app, scene, server, service, with};
+use super::{Registered, another, app, scene, server, service, with};
 use crate::introspection::eventually;
 use crate::person::{code_form, pair, post, refresh_form, userinfo};
-use crate::server::{API, Answer, TestClient, TestServer, config};
+use crate::server::{API, Answer, TestClient, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc7592_2_1_a_client_reads_what_stands,
@@ -555,10 +555,7 @@ async fn changes_and_deletions_at_once_leave_nothing_half_done(stores: &Stores) 
 
 async fn what_one_node_changes_the_other_knows(stores: &Stores) {
     let one = server(stores, |_| {}).await;
-    let mut second = config(stores);
-    second.issuer = one.issuer.parse().unwrap();
-    second.registration.scopes = vec!["read".parse().unwrap(), "write".parse().unwrap()];
-    let other = TestServer::start_with(second, one.clock.clone()).await;
+    let other = another(stores, &one, |_| {}).await;
     let registered = one.registers(&service()).await;
     let asks = async || other.wants_token(&registered.client).await;
     assert_eq!(asks().await.text("scope"), "read");

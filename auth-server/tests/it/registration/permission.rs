@@ -12,7 +12,7 @@ use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use super::{REGISTER, Registered, server, service, with};
+use super::{REGISTER, Registered, another, server, service, with};
 use crate::server::{Answer, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -156,10 +156,12 @@ async fn threat_26_no_letter_of_a_token_can_be_changed(stores: &Stores) {
 
 async fn threat_6_a_token_of_one_use_registers_one_client(stores: &Stores) {
     let server = server(stores, by_token).await;
+    let other = another(stores, &server, by_token).await;
     for uses in [1, 3] {
         let (_, token) = token(&server, uses).await;
         let body = service();
-        let racing = (0..200).map(|_| register(&server, &body, &token));
+        let nodes = [&server, &other].into_iter().cycle().take(200);
+        let racing = nodes.map(|node| register(node, &body, &token));
         let answers = join_all(racing).await;
         let made = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(made, uses as usize);
@@ -334,15 +336,7 @@ async fn threat_14_a_client_stays_bound_to_its_statement(stores: &Stores) {
     let renewed = server.puts(&registered, &registered.token, &renewing).await;
     assert_eq!(renewed.body["client_name"], "Stated anew");
 
-    let distrusting = TestServer::start_with(
-        {
-            let mut config = super::open(stores);
-            config.issuer = server.issuer.parse().unwrap();
-            config
-        },
-        server.clock.clone(),
-    )
-    .await;
+    let distrusting = another(stores, &server, |_| {}).await;
     let refused = distrusting
         .puts(&registered, &registered.token, &evading)
         .await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use super::{REGISTER, Registered, app, scene, server, service, with};
+use super::{REGISTER, Registered, another, app, scene, server, service, with};
 use crate::introspection::eventually;
 use crate::server::TestServer;
 
@@ -31,8 +31,10 @@ fn pruning(config: &mut Config) {
 
 async fn never_used_clients_are_capped_whoever_races(stores: &Stores) {
     let server = server(stores, capped).await;
+    let other = another(stores, &server, capped).await;
     let body = service();
-    let racing = (0..60).map(|_| server.post_json(REGISTER, &body, None));
+    let nodes = [&server, &other].into_iter().cycle().take(60);
+    let racing = nodes.map(|node| node.post_json(REGISTER, &body, None));
     let answers = join_all(racing).await;
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!(made, 5);

@@ -287,29 +287,34 @@ async fn rfc8725_3_11_an_id_token_is_of_type_jwt_alone() {
 }
 
 #[tokio::test]
-async fn rfc7523_3_an_assertion_may_leave_its_type_out_but_not_lie() {
+async fn rfc7523_3_and_rfc7591_2_3_a_type_may_be_left_out_but_not_lie() {
     let signer = key(Algorithm::EdDsa);
     let keys = set(&[&signer]);
-    for (typ, accepted) in [
-        (None, true),
-        (Some("JWT"), true),
-        (Some("jwt"), true),
-        (Some("application/jwt"), true),
-        (Some("client-authentication+jwt"), true),
-        (Some("at+jwt"), false),
-        (Some("dpop+jwt"), false),
-        (Some(""), false),
+    for (typ, as_assertion, as_statement) in [
+        (None, true, true),
+        (Some("JWT"), true, true),
+        (Some("jwt"), true, true),
+        (Some("application/jwt"), true, true),
+        (Some("client-authentication+jwt"), true, false),
+        (Some("at+jwt"), false, false),
+        (Some("dpop+jwt"), false, false),
+        (Some(""), false, false),
     ] {
         let header = match typ {
             None => json!({"alg": "EdDSA"}),
             Some(typ) => json!({"alg": "EdDSA", "typ": typ}),
         };
         let token = signed(&header, "{}", &signer).await;
-        assert_eq!(
-            verify(&token, JwtKind::ClientAssertion, &keys).is_ok(),
-            accepted,
-            "{typ:?}"
-        );
+        for (kind, accepted) in [
+            (JwtKind::ClientAssertion, as_assertion),
+            (JwtKind::SoftwareStatement, as_statement),
+        ] {
+            assert_eq!(
+                verify(&token, kind, &keys).is_ok(),
+                accepted,
+                "{typ:?} {kind:?}"
+            );
+        }
     }
     let header = json!({"alg": "EdDSA", "typ": "application/at+JWT"});
     assert!(
