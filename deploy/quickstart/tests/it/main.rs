@@ -18,13 +18,15 @@ mod forms;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
-mod openid_client;
+mod node;
 #[cfg(test)]
 mod openidconnect;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod python;
 #[cfg(test)]
 mod second_run;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A running quickstart on a data folder and ports of its own.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -247,4 +247,21 @@ fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// What a program prints as JSON that gets `input` as JSON.
+pub(crate) fn told(command: &mut Command, input: &Value) -> Value {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a program that deploy/test asks for");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let ended = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{errors}");
+    serde_json::from_slice(&ended.stdout).unwrap()
 }

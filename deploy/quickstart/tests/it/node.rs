@@ -1,20 +1,26 @@
-//! `openid-client` from npm, a client of strangers, runs the whole flow.
+//! `openid-client` and `oauth4webapi` from npm, clients of strangers.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::process::Place;
+use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 3] = ["package.json", "package-lock.json", "flow.mjs"];
+const FILES: [&str; 5] = [
+    "package.json",
+    "package-lock.json",
+    "browser.mjs",
+    "flow.mjs",
+    "register.mjs",
+];
 
-/// A copy of the script with the packages of its lock file: in the build folder, because tests leave the checkout as it is.
-fn installed() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openid-client");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openid-client");
+/// A copy of the scripts with the packages of their lock file: in the build folder, because tests leave the checkout as it is.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
     std::fs::create_dir_all(&folder).unwrap();
     let read = |folder: &Path, file: &str| std::fs::read(folder.join(file)).ok();
     let current = folder.join("node_modules/.package-lock.json").exists()
@@ -32,11 +38,18 @@ fn installed() -> PathBuf {
         assert!(npm.status.success(), "npm ci: {told}");
     }
     folder
+});
+
+/// What a script makes of its input.
+fn run(script: &str, input: &Value) -> Value {
+    told(
+        Command::new("node").arg(script).current_dir(&*FOLDER),
+        input,
+    )
 }
 
 #[test]
 fn a_node_client_signs_a_person_in_and_keeps_the_access() {
-    let folder = installed();
     let place = Place::new();
     let running = place.start(&[]);
     let demo = place.demo();
@@ -49,22 +62,8 @@ fn a_node_client_signs_a_person_in_and_keeps_the_access() {
         "email": demo["person"]["email"],
         "password": demo["person"]["password"],
     });
-    let mut node = Command::new("node")
-        .arg("flow.mjs")
-        .current_dir(&folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("node, which deploy/test asks for");
-    let mut stdin = node.stdin.take().unwrap();
-    stdin.write_all(input.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let ended = node.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{told}");
+    let result = run("flow.mjs", &input);
 
-    let result: Value = serde_json::from_slice(&ended.stdout).unwrap();
     let subject = &result["claims"]["sub"];
     assert!(subject.as_str().unwrap().starts_with("usr_"), "{result}");
     assert_eq!(result["claims"]["amr"], json!(["pwd"]));
@@ -74,5 +73,24 @@ fn a_node_client_signs_a_person_in_and_keeps_the_access() {
     assert_eq!(result["userinfo"]["email_verified"], true);
     assert_eq!(&result["me"]["sub"], subject);
     assert_eq!(result["me"]["type"], "person");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc7591_node_clients_register_themselves_and_use_every_method() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "scope": "profile:read",
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+        "mtls": place.mtls(),
+    });
+    let tokens = run("register.mjs", &input);
+    assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");
     assert_eq!(running.log(), "");
 }

@@ -1,0 +1,81 @@
+//! Authlib and Schemathesis from PyPI: a client and a tester of strangers.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use crate::process::{Place, told};
+
+/// An environment with the packages of the lock file, in the build folder.
+static ENVIRONMENT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let lock = folder().join("requirements.txt");
+    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let installed = environment.join("requirements.txt");
+    if std::fs::read(&installed).ok() != std::fs::read(&lock).ok() {
+        let run = |command: &mut Command| {
+            let ended = command
+                .output()
+                .expect("python3, which deploy/test asks for");
+            let told = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success(), "{command:?}: {told}");
+        };
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment));
+        run(Command::new(environment.join("bin/pip"))
+            .args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "--only-binary",
+                ":all:",
+                "--requirement",
+            ])
+            .arg(&lock));
+        // Last: what broke off is made anew.
+        std::fs::copy(&lock, installed).unwrap();
+    }
+    environment.join("bin")
+});
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python")
+}
+
+#[test]
+fn rfc7591_a_python_client_registers_itself_and_uses_every_method_that_it_knows() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let input = json!({"issuer": place.auth(""), "scope": "profile:read"});
+    let mut authlib = Command::new(ENVIRONMENT.join("python"));
+    let tokens = told(
+        authlib.arg("-B").arg(folder().join("authlib_client.py")),
+        &input,
+    );
+    assert_eq!(tokens.as_object().unwrap().len(), 4, "{tokens}");
+    assert_eq!(running.log(), "");
+}
+
+/// Whatever its description allows, and what it does not: no 5xx, and no status that is not in it.
+#[test]
+fn rfc7591_registration_is_as_its_description_says() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let kept = tempfile::tempdir().unwrap();
+    let ended = Command::new(ENVIRONMENT.join("schemathesis"))
+        .arg("run")
+        .arg(place.auth("/openapi.json"))
+        .args(["--include-path-regex", "^/oauth/register"])
+        .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "100"])
+        .args(["--generation-deterministic", "--no-color"])
+        .current_dir(kept.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{told}");
+    assert_eq!(running.log(), "");
+}
