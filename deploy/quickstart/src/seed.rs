@@ -296,7 +296,8 @@ fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
     )
 }
 
-fn resource_scopes() -> impl Iterator<Item = &'static str> {
+/// The scopes of the demo's resource servers.
+pub(crate) fn resource_scopes() -> impl Iterator<Item = &'static str> {
     API_SCOPES
         .iter()
         .chain(&SECOND_SCOPES)

@@ -14,6 +14,7 @@ use shared_server::telemetry::{LogFormat, LogSettings};
 
 use crate::certificates;
 use crate::flags::Flags;
+use crate::seed::resource_scopes;
 
 const AUTH_PORT: u16 = 8000;
 const API_PORT: u16 = 8080;
@@ -109,6 +110,12 @@ fn auth_defaults(flags: &Flags) -> anyhow::Result<auth::Config> {
             operations_listen: Vec::new(),
         },
         mtls: mtls(flags)?,
+        registration: auth::RegistrationConfig {
+            scopes: resource_scopes()
+                .map(str::parse)
+                .collect::<Result<_, _>>()?,
+            ..defaults.registration
+        },
         database: DatabaseConfig {
             url: sqlite(&flags.data, "auth-server.db")?,
             ..defaults.database

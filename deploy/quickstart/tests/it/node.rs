@@ -88,7 +88,7 @@ fn rfc7591_node_clients_register_themselves_and_use_every_method() {
         "redirect_uri": "http://127.0.0.1:9/callback",
         "email": demo["person"]["email"],
         "password": demo["person"]["password"],
-        "mtls": place.mtls(),
+        "mtls": place.certificates(),
     });
     let tokens = run("register.mjs", &input);
     assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");

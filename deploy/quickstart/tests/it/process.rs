@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{CertificateParams, KeyPair};
 use reqwest::{RequestBuilder, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const TO_READY: Duration = Duration::from_secs(30);
@@ -45,6 +48,29 @@ impl Place {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Certificates that clients may show: the demo client's, and one that nobody vouches for.
+    pub(crate) fn certificates(&self) -> Value {
+        let read = |name: &str| std::fs::read_to_string(self.data().join(name)).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(Vec::new()).unwrap();
+        // An uncompressed point of P-256 (SEC 1 §2.3.3).
+        let (x, y) = key.public_key_raw()[1..].split_at(32);
+        let coordinate = |bytes| URL_SAFE_NO_PAD.encode(bytes);
+        json!({
+            "ca": read("mtls-ca.crt"),
+            "pki": {
+                "subject": "CN=Demo worker",
+                "certificate": read("mtls-client.crt"),
+                "key": read("mtls-client.key"),
+            },
+            "self_signed": {
+                "certificate": own.self_signed(&key).unwrap().pem(),
+                "key": key.serialize_pem(),
+                "jwk": {"kty": "EC", "crv": "P-256", "x": coordinate(x), "y": coordinate(y)},
+            },
+        })
     }
 
     pub(crate) fn demo(&self) -> Value {

@@ -1,4 +1,4 @@
-//! Authlib and Schemathesis from PyPI: a client and a tester of strangers.
+//! Authlib and Schemathesis, a client and a tester of strangers, in Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
