@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { request } from "node:https";
 import { text } from "node:stream/consumers";
+import { setTimeout } from "node:timers/promises";
 
 import { Browser } from "./browser.mjs";
 
@@ -36,6 +37,18 @@ function presenting({ certificate, key }) {
       });
       sent.on("error", reject).end(body?.toString());
     });
+}
+
+/** A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before. */
+async function patiently(method, ask) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (cause) {
+      if (tries === 15 || cause.status !== 401 || !method.endsWith("_jwt")) throw new Error(method, { cause });
+      await setTimeout(1000);
+    }
+  }
 }
 
 const pki = { tls_client_auth_subject_dn: input.mtls?.pki.subject, use_mtls_endpoint_aliases: true };
@@ -98,7 +111,7 @@ for (const [method, { metadata, first, second, present }] of Object.entries(meth
     { execute: [client.allowInsecureRequests] },
   );
   if (certified) again[client.customFetch] = certified;
-  const tokens = await client.clientCredentialsGrant(again, { scope: input.scope });
+  const tokens = await patiently(method, () => client.clientCredentialsGrant(again, { scope: input.scope }));
   assert.equal(tokens.scope, input.scope);
   const revoked = await client.tokenRevocation(again, tokens.access_token);
   assert.equal(revoked, undefined);
@@ -173,6 +186,6 @@ const shown = await (await manage("GET")).json();
 assert.equal(shown.client_id, registered.client_id);
 const gone = await manage("DELETE");
 assert.equal(gone.status, 204);
-await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_client" });
+await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), { status: 401 });
 
 console.log(JSON.stringify(got));

@@ -5,8 +5,10 @@ What to use comes as JSON on standard input; what came of it goes as JSON to sta
 
 import json
 import sys
+import time
 
 import requests
+from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
 from joserfc.jwk import RSAKey
@@ -39,6 +41,18 @@ def session(client, secret, method, auth=None):
     return made
 
 
+def patiently(ask):
+    """A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before."""
+    for _ in range(15):
+        try:
+            return ask()
+        except OAuthError as error:
+            if error.error != "invalid_client":
+                raise
+            time.sleep(1)
+    return ask()
+
+
 tokens = {}
 for method in ("client_secret_basic", "client_secret_post"):
     client = register(method)
@@ -46,14 +60,12 @@ for method in ("client_secret_basic", "client_secret_post"):
 
 client = register("client_secret_jwt")
 auth = ClientSecretJWT(token_endpoint)
-tokens["client_secret_jwt"] = session(client, client["client_secret"], "client_secret_jwt", auth).fetch_token(
-    token_endpoint
-)
+made = session(client, client["client_secret"], "client_secret_jwt", auth)
+tokens["client_secret_jwt"] = patiently(lambda: made.fetch_token(token_endpoint))
 
 client = register("private_key_jwt", jwks={"keys": [public]})
 auth = PrivateKeyJWT(token_endpoint)
-tokens["private_key_jwt"] = session(client, key, "private_key_jwt", auth).fetch_token(
-    token_endpoint
-)
+signed = session(client, key, "private_key_jwt", auth)
+tokens["private_key_jwt"] = patiently(lambda: signed.fetch_token(token_endpoint))
 
 json.dump({method: token["access_token"] for method, token in tokens.items()}, sys.stdout)
