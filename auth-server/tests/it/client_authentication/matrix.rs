@@ -218,7 +218,7 @@ const NOBODY: (u16, &str) = (401, "invalid_client");
 const SEVERAL: (u16, &str) = (400, "invalid_request");
 
 async fn each_method_at_each_endpoint_on_two_nodes(stores: &Stores) {
-    let world = World::start(stores).await;
+    let world = Box::pin(World::start(stores)).await;
     for method in AuthMethod::ALL {
         let (one, other) = (
             world.subject(method, &format!("one {method:?}")).await,

@@ -1,12 +1,14 @@
 //! The `openidconnect` crate, a client of strangers, runs the whole flow.
 
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreProviderMetadata, CoreUserInfoClaims,
+    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreClientRegistrationRequest,
+    CoreProviderMetadata, CoreUserInfoClaims,
 };
+use openidconnect::registration::EmptyAdditionalClientMetadata;
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClientId, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
-    Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, RedirectUrl, RequestTokenError, Scope,
-    TokenResponse as _,
+    AccessTokenHash, AuthType, AuthorizationCode, ClientId, CsrfToken, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, RedirectUrl, RequestTokenError,
+    Scope, TokenResponse as _,
 };
 use serde_json::Value;
 
@@ -128,5 +130,65 @@ async fn a_rust_client_signs_a_person_in_and_keeps_the_access() {
         .request_async(&exchange)
         .await;
     assert!(matches!(twice, Err(RequestTokenError::ServerResponse(_))));
+    assert_eq!(running.log(), "");
+}
+
+/// It knows two methods that prove anything.
+#[tokio::test]
+async fn rfc7591_a_rust_client_registers_itself_and_uses_every_method_that_it_knows() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let issuer = IssuerUrl::new(place.auth("")).unwrap();
+    let metadata = CoreProviderMetadata::discover_async(issuer, &exchange)
+        .await
+        .unwrap();
+    let redirect = "https://app.example/callback";
+    let redirect_url = RedirectUrl::new(redirect.into()).unwrap();
+    for (method, auth_type) in [
+        (CoreClientAuthMethod::ClientSecretBasic, AuthType::BasicAuth),
+        (
+            CoreClientAuthMethod::ClientSecretPost,
+            AuthType::RequestBody,
+        ),
+    ] {
+        let registered = CoreClientRegistrationRequest::new(
+            vec![redirect_url.clone()],
+            EmptyAdditionalClientMetadata {},
+        )
+        .set_token_endpoint_auth_method(Some(method.clone()))
+        .register_async(metadata.registration_endpoint().unwrap(), &exchange)
+        .await
+        .unwrap();
+        assert_eq!(registered.token_endpoint_auth_method(), Some(&method));
+        let client = CoreClient::from_provider_metadata(
+            metadata.clone(),
+            registered.client_id().clone(),
+            registered.client_secret().cloned(),
+        )
+        .set_auth_type(auth_type)
+        .set_redirect_uri(redirect_url.clone());
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, _, nonce) = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            .set_pkce_challenge(challenge)
+            .url();
+        let answer = Person::until(redirect).sign_in(&place, url.as_str()).await;
+        let code = AuthorizationCode::new(answer.parameter("code").unwrap());
+        let tokens = client
+            .exchange_code(code)
+            .unwrap()
+            .set_pkce_verifier(verifier)
+            .request_async(&exchange)
+            .await
+            .unwrap();
+        let id_token = tokens.id_token().unwrap();
+        id_token
+            .claims(&client.id_token_verifier(), &nonce)
+            .unwrap();
+    }
     assert_eq!(running.log(), "");
 }
