@@ -11,9 +11,8 @@ use shared_protocol::outbound::{Fetched, Fetcher};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
-use super::{AuthMethod, Client, ClientMetadata};
+use super::{AuthMethod, Client, ClientMetadata, submitted};
 use crate::authorize::request::OwnScope;
 use crate::config::ClientDocumentsConfig;
 use crate::documents::{DocumentError, Documents, FETCHES, Kind, require_json};
@@ -22,29 +21,11 @@ use crate::resource_servers::ResourceServers;
 /// Bytes of all documents that are remembered.
 const KEPT: u64 = 32 * 1024 * 1024;
 
-/// What a stranger may say of a client; everything else is ignored (RFC 7591 §2).
-const MEMBERS: [&str; 14] = [
-    "application_type",
-    "client_name",
-    "client_uri",
-    "grant_types",
-    "id_token_signed_response_alg",
-    "jwks",
-    "jwks_uri",
-    "logo_uri",
-    "policy_uri",
-    "redirect_uris",
-    "scope",
-    "token_endpoint_auth_method",
-    "token_endpoint_auth_signing_alg",
-    "tos_uri",
-];
-/// What would have to be enforced, and is not offered yet.
-const NOT_OFFERED: [&str; 4] = [
-    "dpop_bound_access_tokens",
-    "require_pushed_authorization_requests",
-    "require_signed_request_object",
-    "tls_client_certificate_bound_access_tokens",
+/// What such a client cannot have said for it: who vouches for it, and a list that would have to be fetched with each look at it.
+const IGNORED: [&str; 3] = [
+    "response_types",
+    "sector_identifier_uri",
+    "software_statement",
 ];
 /// The grants that take a person, who sees who asks.
 const GRANTS: [&str; 2] = ["authorization_code", "refresh_token"];
@@ -169,12 +150,6 @@ impl Reader {
         {
             return Err(content("it holds a secret, which everybody can read there"));
         }
-        for name in NOT_OFFERED {
-            if members.get(name).is_some_and(|value| *value != false) {
-                let message = format!("{name} is not offered by this server yet; leave it out");
-                return Err(DocumentError::Content(message));
-            }
-        }
         self.metadata(members)
             .and_then(|metadata| {
                 let id = url.as_str().parse().map_err(|_| String::new())?;
@@ -195,8 +170,8 @@ impl Reader {
         {
             return Err("its response_types lack code, the one that is served".into());
         }
-        let asked = members.get("scope").cloned();
-        members.retain(|name, _| MEMBERS.contains(&name.as_str()) && name != "scope");
+        members.retain(|name, _| !IGNORED.contains(&name.as_str()));
+        let asked = members.remove("scope");
         // The default of RFC 7591 §2 is a secret, which such a client cannot have.
         let method = members
             .entry("token_endpoint_auth_method")
@@ -209,15 +184,9 @@ impl Reader {
         let grants = grants.unwrap_or_else(|| vec![GRANTS[0].into()]);
         let grants = grants.iter().filter(|name| GRANTS.contains(&name.as_str()));
         members.insert("grant_types".into(), json!(grants.collect::<Vec<_>>()));
-        let mut metadata: ClientMetadata =
-            serde_json::from_value(Value::Object(members.clone())).map_err(|e| e.to_string())?;
+        let mut metadata = submitted::metadata(&members).map_err(|error| error.to_string())?;
         if metadata.redirect_uris.is_empty() {
             return Err("it lists no redirect_uris".into());
-        }
-        if !members.contains_key("application_type")
-            && metadata.redirect_uris.iter().any(RedirectUri::is_on_device)
-        {
-            metadata.application_type = super::ApplicationType::Native;
         }
         metadata.scope = self.scope(asked.as_ref())?;
         match metadata.id_token_signed_response_alg {

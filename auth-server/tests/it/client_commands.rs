@@ -142,7 +142,7 @@ async fn what_does_not_go_together_is_said(stores: &Stores) {
         (&["--san-email", "a@a.example"], "is for tls_client_auth"),
         (
             &["--auth-method", "self_signed_tls_client_auth"],
-            "needs `jwks`",
+            "needs `jwks_uri`, or `jwks`",
         ),
         (
             &[

@@ -123,6 +123,9 @@ async fn an_app_needs_nothing_but_its_own_url(stores: &Stores) {
         .get("/.well-known/oauth-authorization-server")
         .await;
     assert_eq!(metadata.body["client_id_metadata_document_supported"], true);
+    // The scopes that were just made are known by now: documents are not read anew for them.
+    let documents = scene.server.records.sites.documents.as_ref().unwrap();
+    documents.follow_scopes();
 
     let browser = Browser::new(&scene.server);
     let answer = browser.sign_in_and_consent(scene.ask()).await;

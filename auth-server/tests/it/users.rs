@@ -22,7 +22,9 @@ pub(crate) fn run(stores: &Stores, arguments: &[&str], input: &str) -> Output {
     let url = stores.database().url.expose_secret().to_owned();
     let text = format!(
         "[database]\nurl = \"{url}\"\n[passwords]\nmemory = 8\niterations = 1\n[keys]\nalgorithms = [\"ES256\"]\n\
-         [[keys.encryption]]\nid = \"test\"\nkey = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n"
+         [[keys.encryption]]\nid = \"test\"\nkey = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\
+         [proxies]\ntrusted = [\"192.0.2.1\"]\nheader = \"forwarded\"\nclient_certificates = true\n\
+         [mtls]\nclient_ca = \"authorities.pem\"\n"
     );
     std::fs::write(&file, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_auth-server"))
