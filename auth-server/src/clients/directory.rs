@@ -1,6 +1,7 @@
 //! Clients by id and by the origins of their pages, from memory where they were seen before.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub struct Clients {
     origins: Cache<WebOrigin, bool>,
     looks: Arc<Semaphore>,
     lookups: Arc<Lookups>,
+    /// How often something was forgotten.
+    forgotten: Arc<AtomicU64>,
     revocations: Revocations,
     /// Clients that got their first token, until that is written down.
     used: Arc<Mutex<BTreeSet<String>>>,
@@ -123,6 +126,7 @@ impl Clients {
             origins,
             looks: Arc::new(Semaphore::new(LOOKS)),
             lookups: Arc::default(),
+            forgotten: Arc::default(),
             revocations,
             used: Arc::default(),
         }
@@ -150,12 +154,17 @@ impl Clients {
         if let Some(client) = seen {
             return Ok(Some(client));
         }
+        let before = self.forgotten.load(Ordering::Acquire);
         let mut conn = self.store.read().await?;
         let Some((client, _)) = self.load(&mut conn, id).await? else {
             return Ok(None);
         };
         let client = Arc::new(client);
         self.seen.insert(id.clone(), Arc::clone(&client));
+        // What was read may have been changed since, and forgotten before it was remembered.
+        if self.forgotten.load(Ordering::Acquire) != before {
+            self.seen.invalidate(id);
+        }
         Ok(Some(client))
     }
 
@@ -203,12 +212,14 @@ impl Clients {
 
     /// Forgets what was remembered of a client that changed.
     pub fn forget(&self, id: &ClientId) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.seen.invalidate(id);
         self.origins.invalidate_all();
     }
 
     /// Forgets everything that was remembered.
     pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.seen.invalidate_all();
         self.origins.invalidate_all();
     }
@@ -292,7 +303,9 @@ impl Clients {
         }
         if let Some(secret) = secret {
             self.add_secret(conn, id, method, secret, now).await?;
-        } else if method == AuthMethod::ClientSecretJwt && !clients::has_secret(conn, id).await? {
+        } else if method == AuthMethod::ClientSecretJwt
+            && !clients::has_secret(conn, id, now).await?
+        {
             return Err(DirectoryError::NewSecret(id.clone()));
         }
         Ok(())
@@ -345,6 +358,7 @@ impl Clients {
     ) -> Result<(), DirectoryError> {
         self.store
             .transaction(async |conn| {
+                clients::lock(conn, &[id.as_str().to_owned()]).await?;
                 let (client, _) = self
                     .load(conn, id)
                     .await?

@@ -119,13 +119,12 @@ impl Registration {
         members: &Map<String, Value>,
         now: Instant,
     ) -> Result<(), RegistrationError> {
-        if !members.contains_key("sector_identifier_uri") {
-            return Ok(());
-        }
         let managed = {
             let mut conn = self.clients.store().read().await?;
             managed(&self.clients, &mut conn, id, token).await?
         };
+        check_identity(&managed.client, members, now)?;
+        // A sector may come by a software statement too.
         let metadata = self.changed(&managed.client.metadata, members.clone(), now)?;
         Ok(self.sectors.check(&metadata, now).await?)
     }

@@ -164,9 +164,11 @@ pub async fn drop_secrets(conn: &mut Conn, id: &ClientId) -> Result<()> {
     on!(conn, |c| delete.execute(c)).map(drop)
 }
 
-/// Whether a client has any secret.
-pub async fn has_secret(conn: &mut Conn, id: &ClientId) -> Result<bool> {
-    let of_client = s::table.filter(s::client_id.eq(id.as_str()));
+/// Whether a client has a secret that works at `now`.
+pub async fn has_secret(conn: &mut Conn, id: &ClientId, now: Instant) -> Result<bool> {
+    let of_client = s::table
+        .filter(s::client_id.eq(id.as_str()))
+        .filter(s::expires_at.is_null().or(s::expires_at.gt(now)));
     let found = diesel::select(exists(of_client));
     on!(conn, |c| found.get_result(c))
 }
