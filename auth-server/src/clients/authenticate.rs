@@ -309,6 +309,23 @@ impl Authenticator {
         outcome
     }
 
+    async fn prove_by_certificate(
+        &self,
+        client: &Client,
+        attempt: &Attempt<'_>,
+    ) -> Result<(), TokenError> {
+        let proven = self
+            .certificates
+            .prove(client, &self.keys, attempt.certificate, attempt.now);
+        match proven.await {
+            Ok(()) => Ok(()),
+            Err(CertificateError::Keys(error)) if error.is_ours() => {
+                Err(TokenError::Document(error))
+            }
+            Err(error) => Err(ClientAuthError::Certificate(error).into()),
+        }
+    }
+
     /// An unknown client and a wrong secret take the same path.
     async fn prove(
         &self,
@@ -318,14 +335,13 @@ impl Authenticator {
     ) -> Result<Arc<Client>, TokenError> {
         let now = attempt.now;
         let method = presented.method(client.as_deref());
-        let by_certificate = client.as_ref().is_some_and(|client| {
-            client
-                .metadata
-                .token_endpoint_auth_method
-                .uses_certificate()
+        let certified = client.as_ref().filter(|client| {
+            let registered = client.metadata.token_endpoint_auth_method;
+            registered.uses_certificate() && !method.uses_certificate()
         });
-        // RFC 6749 §2.3: what the client registered for, and another method beside it.
-        if by_certificate && attempt.certificate.is_some() && !method.uses_certificate() {
+        if let (Some(client), Some(_)) = (certified, attempt.certificate) {
+            // RFC 6749 §2.3: what the client registered for, and another method beside it. Whose certificate it is not learns nothing.
+            self.prove_by_certificate(client, attempt).await?;
             return Err(TokenError::SeveralMethods);
         }
         let registered =
@@ -333,16 +349,7 @@ impl Authenticator {
         match presented {
             Presented::Nothing(_) => {
                 if let Some(client) = registered.as_ref().filter(|_| method.uses_certificate()) {
-                    let proven =
-                        self.certificates
-                            .prove(client, &self.keys, attempt.certificate, now);
-                    match proven.await {
-                        Ok(()) => {}
-                        Err(CertificateError::Keys(error)) if error.is_ours() => {
-                            return Err(TokenError::Document(error));
-                        }
-                        Err(error) => return Err(ClientAuthError::Certificate(error).into()),
-                    }
+                    self.prove_by_certificate(client, attempt).await?;
                 }
             }
             Presented::Secret(_, _, secret) => {

@@ -1,6 +1,7 @@
 //! Serde for types whose text form is their `Display` and `FromStr`.
 
-/// Serializes by `Display`, deserializes a string by `FromStr`.
+/// Serializes by `Display`, deserializes a string by `FromStr`. The crate that uses it needs `serde`.
+#[macro_export]
 macro_rules! serde_as_text {
     ($type:ty, $error:ty) => {
         impl serde::Serialize for $type {
@@ -11,7 +12,8 @@ macro_rules! serde_as_text {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let text: std::borrow::Cow<'de, str> =
+                    serde::Deserialize::deserialize(deserializer)?;
                 text.parse()
                     .map_err(|error: $error| serde::de::Error::custom(error))
             }
@@ -19,4 +21,4 @@ macro_rules! serde_as_text {
     };
 }
 
-pub(crate) use serde_as_text;
+pub(crate) use crate::serde_as_text;

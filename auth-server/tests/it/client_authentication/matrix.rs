@@ -297,6 +297,13 @@ async fn each_method_at_each_endpoint_on_two_nodes(stores: &Stores) {
                     SEVERAL
                 };
                 assert_eq!(both.error(), expected, "two at once, {what}");
+                if method.uses_certificate() {
+                    // Who has not proven to be the client does not learn what it registered.
+                    let mut strangers = world.proof(&one, foreign, &one.client, 60).await;
+                    strangers.certificate = Some(one.expired.clone());
+                    let strangers = ask(world.first(), endpoint, &strangers).await;
+                    assert_eq!(strangers.error(), NOBODY, "a stranger, {what}");
+                }
             }
         }
         if method.uses_secret() {
