@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
-use http::header::{ACCEPT, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
 use ipnet::IpNet;
 use reqwest::dns::Resolve;
 use rustls::pki_types::CertificateDer;
@@ -178,18 +178,52 @@ impl Fetcher {
         self.exchange(request).await
     }
 
+    /// Posts `form`, which is form-urlencoded, and asks for nothing but whether it was taken: the body of the answer, however long it
+    /// is, is not read. Within `patience`, if that is less than the bound on any exchange.
+    ///
+    /// # Errors
+    ///
+    /// See [`FetchError`]. A status such as 404 or 500 is not an error; a redirect is.
+    pub async fn tell(
+        &self,
+        url: &Url,
+        form: String,
+        patience: Duration,
+    ) -> Result<StatusCode, FetchError> {
+        let mut request = reqwest::Request::new(Method::POST, url.clone());
+        let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, urlencoded);
+        *request.body_mut() = Some(form.into());
+        let told = async { Ok(self.begin(request).await?.status()) };
+        self.within_time(patience, told).await
+    }
+
     async fn exchange(&self, request: reqwest::Request) -> Result<Fetched, FetchError> {
-        let client = self.client_for(request.url())?;
-        let exchange = async {
-            let response = client
-                .execute(request)
-                .await
-                .map_err(|e| FetchError::from_client(&e))?;
-            self.receive(response).await
-        };
-        tokio::time::timeout(self.timeout, exchange)
+        let exchange = async { self.receive(self.begin(request).await?).await };
+        self.within_time(self.timeout, exchange).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        patience: Duration,
+        exchange: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        tokio::time::timeout(patience.min(self.timeout), exchange)
             .await
             .unwrap_or(Err(FetchError::Timeout))
+    }
+
+    /// Sends a request to whom it may be sent, and waits for the head of the answer.
+    async fn begin(&self, request: reqwest::Request) -> Result<reqwest::Response, FetchError> {
+        let client = self.client_for(request.url())?;
+        let response = client
+            .execute(request)
+            .await
+            .map_err(|e| FetchError::from_client(&e))?;
+        if response.status().is_redirection() {
+            return Err(FetchError::Redirect);
+        }
+        Ok(response)
     }
 
     /// The client that may fetch `url`, if any may. IP literals are judged here: the HTTP library resolves names alone.
@@ -223,9 +257,6 @@ impl Fetcher {
     }
 
     async fn receive(&self, mut response: reqwest::Response) -> Result<Fetched, FetchError> {
-        if response.status().is_redirection() {
-            return Err(FetchError::Redirect);
-        }
         let announced = response.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |length| length > self.max_body) {
             return Err(FetchError::TooLarge);

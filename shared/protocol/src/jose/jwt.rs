@@ -28,6 +28,8 @@ pub enum JwtKind {
     /// What somebody whom the server trusts says of a client (RFC 7591 §2.3), for which `typ` may be absent or `JWT`. Only keys of such
     /// an issuer make one.
     SoftwareStatement,
+    /// What clients are told of a sign-out: `typ` is `logout+jwt` (OpenID Connect Back-Channel Logout §2.4).
+    LogoutToken,
 }
 
 impl JwtKind {
@@ -38,6 +40,7 @@ impl JwtKind {
             Self::AccessToken => "at+jwt",
             Self::ClientAssertion => "client-authentication+jwt",
             Self::IdToken | Self::SoftwareStatement => "JWT",
+            Self::LogoutToken => "logout+jwt",
         }
     }
 

@@ -286,6 +286,34 @@ async fn rfc8725_3_11_an_id_token_is_of_type_jwt_alone() {
     );
 }
 
+/// Also where the specification lets a client take one without it: then an ID token would pass for one.
+#[tokio::test]
+async fn oidc_back_channel_2_4_a_logout_token_says_what_it_is() {
+    let signer = key(Algorithm::Es256);
+    let keys = set(&[&signer]);
+    for (typ, accepted) in [
+        (Some("logout+jwt"), true),
+        (Some("application/logout+jwt"), true),
+        (Some("JWT"), false),
+        (Some("at+jwt"), false),
+        (Some("secevent+jwt"), false),
+        (None, false),
+    ] {
+        let header = match typ {
+            None => json!({"alg": "ES256"}),
+            Some(typ) => json!({"alg": "ES256", "typ": typ}),
+        };
+        let token = signed(&header, "{}", &signer).await;
+        let verified = verify(&token, JwtKind::LogoutToken, &keys);
+        assert_eq!(verified.is_ok(), accepted, "{typ:?}");
+    }
+    let made = sign_jwt(JwtKind::LogoutToken, &json!({}), &signer).await;
+    assert_eq!(
+        verify(&made.unwrap(), JwtKind::IdToken, &keys),
+        Err(JwtError::Kind)
+    );
+}
+
 #[tokio::test]
 async fn rfc7523_3_and_rfc7591_2_3_a_type_may_be_left_out_but_not_lie() {
     let signer = key(Algorithm::EdDsa);

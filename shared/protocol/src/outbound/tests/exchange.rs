@@ -129,6 +129,42 @@ async fn a_post_carries_its_body_and_header_fields() {
 }
 
 #[tokio::test]
+async fn of_who_is_told_something_only_the_status_is_read() {
+    let endless = Server::start(|stream| drip(stream, b"HTTP/1.1 200 OK\r\n\r\n", b"x")).await;
+    let large = Server::answering("HTTP/1.1 204 X\r\ncontent-length: 100000000\r\n\r\n").await;
+    let refuses = Server::answering("HTTP/1.1 400 X\r\ncontent-length: 9\r\n\r\nBecause x").await;
+    let moved = Server::answering("HTTP/1.1 307 X\r\nlocation: /\r\n\r\n").await;
+    let silent = Server::start(|stream| drip(stream, b"HTTP/1.1 200 OK\r\n", b"x: y\r\n")).await;
+    for (server, expected) in [
+        (&endless, Ok(StatusCode::OK)),
+        (&large, Ok(StatusCode::NO_CONTENT)),
+        (&refuses, Ok(StatusCode::BAD_REQUEST)),
+        (&moved, Err(FetchError::Redirect)),
+    ] {
+        let fetcher = fetcher_for(server);
+        let url = server.url();
+        let told = fetcher.tell(&url, "a=b".into(), Duration::MAX);
+        assert_eq!(told.await, expected);
+        let requests = server.requests.lock().unwrap();
+        assert!(requests[0].starts_with("POST / HTTP/1.1\r\n"));
+        assert!(requests[0].contains("content-type: application/x-www-form-urlencoded\r\n"));
+        assert!(requests[0].ends_with("\r\n\r\na=b"), "{}", requests[0]);
+    }
+    for (fetcher, patience) in [
+        (fetcher_for(&silent), IMPATIENT),
+        (impatient(&silent), Duration::MAX),
+    ] {
+        let told = fetcher.tell(&silent.url(), String::new(), patience).await;
+        assert_eq!(told, Err(FetchError::Timeout));
+    }
+    let private = Fetcher::new(FetcherSettings::default()).unwrap();
+    let url = refuses.url();
+    let told = private.tell(&url, String::new(), Duration::MAX);
+    assert_eq!(told.await, Err(FetchError::NotHttps));
+    assert_eq!(refuses.accepted(), 1);
+}
+
+#[tokio::test]
 async fn bodies_are_bounded() {
     let head = "HTTP/1.1 200 OK\r\n";
     let chunk = |size: usize| format!("{size:x}\r\n{}\r\n", "a".repeat(size));
