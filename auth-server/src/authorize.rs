@@ -7,7 +7,6 @@ pub mod consent;
 pub mod decision;
 pub mod error;
 pub mod form;
-mod id_token_hint;
 pub mod page;
 pub mod request;
 pub mod response;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 use shared_server::jobs::{JobMetrics, Scheduler};
 
+use crate::back_channel::{self, BackChannel};
 use crate::config::Config;
 use crate::keys::Upkeep;
 use crate::pruning::{Pruning, PruningMetrics};
@@ -18,6 +19,7 @@ use crate::server::World;
 pub fn scheduler(
     config: &Config,
     records: &Records,
+    back_channel: &BackChannel,
     world: &World,
     registry: &Registry,
 ) -> Result<Scheduler, prometheus::Error> {
@@ -42,14 +44,20 @@ pub fn scheduler(
             Ok(())
         }
     });
+    let telling = back_channel.clone();
+    let scheduler = scheduler.job("back_channel_logout", back_channel::EVERY, move |_| {
+        let telling = telling.clone();
+        async move { Ok(telling.run().await?) }
+    });
     if config.retention.every.is_zero() {
         return Ok(scheduler);
     }
     let pruning = Pruning {
         store: records.store.clone(),
-        retention: config
-            .retention
-            .periods(config.registration.unused_lifetime),
+        retention: config.retention.periods(
+            config.registration.unused_lifetime,
+            config.logout.give_up_after + back_channel::COUNTED,
+        ),
         session_idle: config.sessions.idle,
         metrics,
     };

@@ -32,7 +32,7 @@ use self::certificate::{CertificateName, InvalidCertificateName};
 pub use self::metadata::{
     ApplicationType, AuthMethod, ClientMetadata, GrantType, REGISTRABLE, ResponseType,
 };
-use self::redirect_uri::{InvalidRedirectUri, VerifiedRedirectUri};
+use self::redirect_uri::{InvalidRedirectUri, RedirectUri, VerifiedRedirectUri};
 use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
@@ -292,8 +292,31 @@ impl Client {
         requested: &str,
         localhost_port_varies: bool,
     ) -> Option<VerifiedRedirectUri> {
+        self.among(
+            &self.metadata.redirect_uris,
+            requested,
+            localhost_port_varies,
+        )
+    }
+
+    /// The same for where somebody goes who signed out (OpenID Connect RP-Initiated Logout §3).
+    #[must_use]
+    pub fn matching_after_logout(
+        &self,
+        requested: &str,
+        localhost_port_varies: bool,
+    ) -> Option<VerifiedRedirectUri> {
+        let registered = &self.metadata.post_logout_redirect_uris;
+        self.among(registered, requested, localhost_port_varies)
+    }
+
+    fn among(
+        &self,
+        registered: &[RedirectUri],
+        requested: &str,
+        localhost_port_varies: bool,
+    ) -> Option<VerifiedRedirectUri> {
         let native = self.metadata.application_type == ApplicationType::Native;
-        let registered = &self.metadata.redirect_uris;
         registered
             .iter()
             .find_map(|uri| uri.exactly(requested))
@@ -387,6 +410,7 @@ fn check_urls(metadata: &ClientMetadata) -> Result<(), InvalidClientMetadata> {
         ("jwks_uri", &metadata.jwks_uri),
         ("sector_identifier_uri", &metadata.sector_identifier_uri),
         ("logo_uri", &metadata.logo_uri),
+        ("backchannel_logout_uri", &metadata.backchannel_logout_uri),
     ] {
         if url.as_ref().is_some_and(ClientUrl::has_fragment) {
             return Err(InvalidClientMetadata::Fragment(name));

@@ -5,6 +5,7 @@ mod authorization;
 mod client_authentication;
 mod client_documents;
 mod keys;
+mod logout;
 mod mtls;
 mod passwords;
 mod refresh_tokens;
@@ -30,6 +31,7 @@ pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::keys::{EncryptionKey, KeysConfig};
+pub use self::logout::LogoutConfig;
 pub use self::mtls::MtlsConfig;
 pub use self::passwords::PasswordsConfig;
 pub use self::refresh_tokens::RefreshTokensConfig;
@@ -92,6 +94,8 @@ pub struct Config {
     pub authorization: AuthorizationConfig,
     /// People signed in at browsers.
     pub sessions: SessionsConfig,
+    /// Telling clients that somebody signed out.
+    pub logout: LogoutConfig,
     /// What brings people's apps fresh access tokens.
     pub refresh_tokens: RefreshTokensConfig,
     /// For how long rows are kept past their end.
@@ -128,6 +132,7 @@ impl Default for Config {
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
             sessions: SessionsConfig::default(),
+            logout: LogoutConfig::default(),
             refresh_tokens: RefreshTokensConfig::default(),
             retention: RetentionConfig::default(),
             passwords: PasswordsConfig::default(),
@@ -169,6 +174,7 @@ impl Config {
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
         problems.extend(self.sessions.problems());
+        problems.extend(self.logout.problems());
         problems.extend(self.refresh_tokens.problems());
         let code_lifetime = self.authorization.code_lifetime;
         problems.extend(self.retention.problems(self.mode, code_lifetime));

@@ -77,6 +77,8 @@ pub struct GrantLifetimes {
     pub grace: Duration,
     /// A session that is not used for so long is over.
     pub session_idle: Duration,
+    /// Nor does one go on for longer since the person last signed in.
+    pub session_absolute: Duration,
 }
 
 /// Why a grant could not be had.
@@ -224,10 +226,11 @@ impl Grants {
 
     fn row(&self, redemption: &Redemption<'_>, now: Instant) -> GrantRow {
         let terms = redemption.terms;
+        // Without refresh tokens too it is kept for as long as its session may go on: by it, the client hears of the end of that.
         let lives_on = if redemption.family_salt.is_some() {
             self.lifetimes.absolute
         } else {
-            Duration::ZERO
+            self.lifetimes.session_absolute
         };
         GrantRow {
             id: redemption.id.to_string(),

@@ -93,7 +93,11 @@ impl Interactions {
         Ok(id)
     }
 
-    async fn count(&self, address: IpAddr, now: Instant) -> Result<(), BeginError> {
+    /// Counts one that begins at this address.
+    ///
+    /// # Errors
+    /// [`BeginError`].
+    pub(crate) async fn count(&self, address: IpAddr, now: Instant) -> Result<(), BeginError> {
         if self.per_address == 0 {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod authorize;
+pub mod back_channel;
 pub mod browser;
 pub mod chores;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod feed;
 pub mod form;
 pub mod grants;
 pub mod id_token;
+pub mod id_token_hint;
 mod identifiers;
 pub mod interactions;
 pub mod introspect;

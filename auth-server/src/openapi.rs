@@ -135,6 +135,12 @@ fn pages() -> (Value, Value) {
         json!({"summary": summary, "operationId": id, "responses": responses,
             "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}})
     };
+    let with = |mut operation: Value, parameters: Value| {
+        if let Some(all) = operation.as_object_mut() {
+            all.insert("parameters".into(), parameters);
+        }
+        operation
+    };
     let unavailable = page("A page: a store does not answer; try again");
     let authorize = "Send a person here to sign in and to agree (RFC 6749 section 4.1.1)";
     let answered = json!({
@@ -146,20 +152,32 @@ fn pages() -> (Value, Value) {
     });
     let asked_to_sign_out = json!({
         "200": page("The question whether to sign out"),
-        "303": {"description": "Nobody is signed in"},
+        "303": {"description": "Nobody is signed in, or the client proved whom it means, and they are signed out: the way back to it, if it registered that, or to a page"},
+        "400": page("A page: a parameter stands twice, or is too long"),
         "429": page("A page: too many requests from there"),
         "503": unavailable,
     });
     let signed_out = json!({
-        "303": {"description": "Signed out; a client's form leads to the question"},
+        "303": {"description": "Signed out; a client's form leads to where the browser's cookie can be read"},
         "400": page("A page: the form is not the one that asked, or cannot be read"),
         "429": page("A page: too many requests from there"),
         "503": unavailable,
     });
+    let text = json!({"type": "string"});
+    let parameters = [
+        "id_token_hint",
+        "logout_hint",
+        "client_id",
+        "post_logout_redirect_uri",
+        "state",
+        "ui_locales",
+    ]
+    .map(|name| json!({"name": name, "in": "query", "schema": text}));
     let ask = "Send a person here to sign out (OpenID Connect RP-Initiated Logout section 2)";
     let answer = "The answer to that question, or a client's form that sends a person there";
     (
         json!({"get": shown(authorize, "authorize", &answered), "post": posted(authorize, "authorizeByForm", answered)}),
-        json!({"get": shown(ask, "askToSignOut", &asked_to_sign_out), "post": posted(answer, "signOut", signed_out)}),
+        json!({"get": with(shown(ask, "askToSignOut", &asked_to_sign_out), json!(parameters)),
+            "post": posted(answer, "signOut", signed_out)}),
     )
 }

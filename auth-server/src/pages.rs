@@ -115,6 +115,12 @@ pub struct SignOutPage {
     pub csrf: String,
     /// Who is signed in.
     pub email: String,
+    /// Who asks, if a client proved that it does.
+    pub client_name: Option<String>,
+    /// Whether the person goes on to that client afterwards.
+    pub leads_on: bool,
+    /// What was asked for, names and values, to be judged anew.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// Nobody is signed in any more.
@@ -156,7 +162,12 @@ impl IntoResponse for FormPostPage {
 
 impl IntoResponse for SignOutPage {
     fn into_response(self) -> Response {
-        Content::of("Sign out", &self, Posts::Here).into_response()
+        let posts = if self.leads_on {
+            Posts::MayEndAtClient
+        } else {
+            Posts::Here
+        };
+        Content::of("Sign out", &self, posts).into_response()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Retention {
     pub changes: Duration,
     /// Clients that registered themselves and never got a token.
     pub unused_clients: Duration,
+    /// What clients could not be told, past the time in which that is tried.
+    pub logout_notices: Duration,
 }
 
 /// How many rows went, by table.
@@ -84,6 +86,7 @@ impl Pruning {
             revocations,
             changes,
             unused_clients,
+            logout_notices,
         } = self.retention;
         // Sessions first: with them end the grants that do not outlive them.
         for (what, until) in [
@@ -100,6 +103,7 @@ impl Pruning {
             (Rows::Of(Table::SignInLocks), now),
             (Rows::Of(Table::ClientSecrets), now),
             (Rows::Of(Table::RegistrationTokens), now),
+            (Rows::Of(Table::LogoutNotices), now - logout_notices),
             (Rows::UnusedClients, now - unused_clients),
         ] {
             self.remove(what, until, now).await?;

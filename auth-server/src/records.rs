@@ -126,6 +126,7 @@ impl Records {
                     absolute: config.refresh_tokens.absolute,
                     grace: config.refresh_tokens.grace,
                     session_idle: config.sessions.idle,
+                    session_absolute: config.sessions.absolute,
                 },
                 outage: Outage::default(),
                 settled: SettledGrants::default(),

@@ -271,7 +271,8 @@ fn people(path: &str, shutdown: Shutdown) -> Router<AppState> {
         .route(&below(sign_in::PATH), get(sign_in::get).post(sign_in::post))
         .route(&below(consent::PATH), get(consent::get).post(consent::post))
         .route(&below(logo::PATH), get(logo::endpoint))
-        .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::answer))
+        .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::post))
+        .route(&below(sign_out::RESUME), get(sign_out::resume))
         .route(&below(LOGGED_OUT), get(sign_out::done))
         .layer(writing)
 }

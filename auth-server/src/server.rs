@@ -20,6 +20,7 @@ use crate::accounts::sign_in::SignIn;
 use crate::authorize::Authorize;
 use crate::authorize::checks::Checks;
 use crate::authorize::visit::Dialogue;
+use crate::back_channel::BackChannel;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
@@ -71,6 +72,8 @@ pub struct AuthServer {
     pub records: Records,
     /// The codes that it gives out and takes back.
     pub codes: Codes,
+    /// Tells clients of sign-outs.
+    pub back_channel: BackChannel,
     app: Router,
     by_certificate: Option<ByCertificate>,
     authorities: Option<(Arc<Authorities>, Duration)>,
@@ -105,9 +108,11 @@ impl AuthServer {
         records.accounts.hasher.metrics().register(&registry)?;
         let limits = RateLimits::new(config, &ephemeral, &registry)?;
         let registration = Registration::open(config, &records, world, &limits)?;
+        let back_channel = BackChannel::open(config, &records, world, &registry)?;
         let kept = Kept {
             records: &records,
             codes: &codes,
+            back_channel: &back_channel,
             limits,
             registration,
         };
@@ -116,7 +121,7 @@ impl AuthServer {
         let state = app_state(config, world, kept, &metrics, certificates);
         measure(&registry, &records, &ephemeral, &state)?;
         KeyMetrics::register(records.keys.clone(), Arc::clone(&world.clock), &registry)?;
-        let scheduler = chores::scheduler(config, &records, world, &registry)?;
+        let scheduler = chores::scheduler(config, &records, &back_channel, world, &registry)?;
         let health = health(&records, &ephemeral, &scheduler, world, shutdown.clone());
         let edge = Edge::open(config.edge(), Arc::clone(&world.clock), &registry)?;
         let observed = Observed {
@@ -151,6 +156,7 @@ impl AuthServer {
         Ok(Self {
             records,
             codes,
+            back_channel,
             app,
             by_certificate,
             authorities: authorities.map(|known| (known, config.tls.reload)),
@@ -258,6 +264,7 @@ fn measure(
 struct Kept<'a> {
     records: &'a Records,
     codes: &'a Codes,
+    back_channel: &'a BackChannel,
     limits: RateLimits,
     registration: Registration,
 }
@@ -272,6 +279,7 @@ fn app_state(
     let Kept {
         records,
         codes,
+        back_channel,
         limits,
         registration,
     } = kept;
@@ -349,6 +357,12 @@ fn app_state(
             sessions: records.sessions.clone(),
             cookies: Cookies::new(&config.issuer),
             forms: FormTokens::new(&records.root_secret),
+            clients: records.clients.clone(),
+            keys: records.keys.clone(),
+            back_channel: back_channel.clone(),
+            interactions: interactions(config, &codes.ephemeral),
+            localhost_port_varies: config.authorization.localhost_port_varies,
+            random: Arc::clone(&world.random),
         }),
         frame: Arc::new(Frame::new(&config.issuer, Arc::clone(&world.random))),
         tokens,
@@ -382,11 +396,7 @@ fn dialogue(
                 pkce: config.authorization.pkce,
                 localhost_port_varies: config.authorization.localhost_port_varies,
             },
-            interactions: Interactions {
-                ephemeral: ephemeral.clone(),
-                lifetime: config.authorization.interaction_lifetime,
-                per_address: config.interactions_per_address(),
-            },
+            interactions: interactions(config, ephemeral),
             sessions: records.sessions.clone(),
             consents: Consents {
                 store: records.store.clone(),
@@ -394,6 +404,14 @@ fn dialogue(
             codes: codes.clone(),
             random: Arc::clone(&world.random),
         },
+    }
+}
+
+fn interactions(config: &Config, ephemeral: &Ephemeral) -> Interactions {
+    Interactions {
+        ephemeral: ephemeral.clone(),
+        lifetime: config.authorization.interaction_lifetime,
+        per_address: config.interactions_per_address(),
     }
 }
 

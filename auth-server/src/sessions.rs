@@ -17,6 +17,7 @@ use crate::grants::{self, GrantsOf};
 use crate::identifiers::identifier;
 use crate::revocations::Revocations;
 use crate::store::accounts::{self, AccountRow};
+use crate::store::logout_notices::{self, NoticeRow};
 use crate::store::revocations::RevocationRow;
 use crate::store::sessions::{self, SessionRow};
 
@@ -187,7 +188,7 @@ impl Sessions {
                         }
                         row.id = session.id.to_string();
                     } else if let Ok(id) = before.id.parse() {
-                        revoked = end_in(conn, &id, now).await?;
+                        (_, revoked) = end_in(conn, &id, now, now).await?;
                     }
                 }
                 sessions::insert(conn, &row).await?;
@@ -261,17 +262,31 @@ impl Sessions {
         Ok(from_row(row).map(|session| Person { session, account }))
     }
 
-    /// Ends a session, and with it every grant that does not outlive it.
+    /// Ends a session, and with it every grant that does not outlive it. Its clients hear of it soon.
     ///
     /// # Errors
     /// [`DbError`].
     pub async fn end(&self, id: &SessionId, now: Instant) -> Result<(), DbError> {
-        let revoked = self
+        self.end_and_tell(id, now, now).await.map(drop)
+    }
+
+    /// The same for a caller who tells the clients: nobody else does before `due_at`. Of any number of callers, one is told whom to
+    /// tell.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn end_and_tell(
+        &self,
+        id: &SessionId,
+        due_at: Instant,
+        now: Instant,
+    ) -> Result<Vec<NoticeRow>, DbError> {
+        let (notices, revoked) = self
             .store
-            .transaction(async |conn| end_in(conn, id, now).await)
+            .transaction(async |conn| end_in(conn, id, due_at, now).await)
             .await?;
         self.revocations.learn(revoked);
-        Ok(())
+        Ok(notices)
     }
 
     /// Ends every session of a person, and every grant of theirs, those that outlive their session too: for "sign out everywhere",
@@ -300,6 +315,7 @@ impl Sessions {
     ) -> Result<Vec<RevocationRow>, DbError> {
         // First, so that whoever signs in meanwhile is either ended with the others or refused (threat 34).
         accounts::begin_epoch(conn, account_id.as_str()).await?;
+        logout_notices::insert_of_account(conn, account_id.as_str(), now).await?;
         sessions::end_all(conn, account_id.as_str(), now).await?;
         grants::revoke_of(conn, &GrantsOf::Account(account_id), now).await
     }
@@ -311,14 +327,21 @@ impl Sessions {
     }
 }
 
-/// Ends a session in a transaction, and then its grants: a redemption holds the session's row, so that none slips in between.
+/// Ends a session in a transaction, and then its grants: a redemption holds the session's row, so that none slips in between, neither
+/// past the revocation nor past those who are to hear of it.
 async fn end_in(
     conn: &mut Conn,
     id: &SessionId,
+    due_at: Instant,
     now: Instant,
-) -> Result<Vec<RevocationRow>, DbError> {
-    sessions::end(conn, id.as_str(), now).await?;
-    grants::revoke_of(conn, &GrantsOf::Session(id), now).await
+) -> Result<(Vec<NoticeRow>, Vec<RevocationRow>), DbError> {
+    let notices = if sessions::end(conn, id.as_str(), now).await? {
+        logout_notices::insert_of_session(conn, id.as_str(), due_at, now).await?
+    } else {
+        Vec::new()
+    };
+    let revoked = grants::revoke_of(conn, &GrantsOf::Session(id), now).await?;
+    Ok((notices, revoked))
 }
 
 fn from_row(row: SessionRow) -> Option<Session> {

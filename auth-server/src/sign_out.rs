@@ -1,27 +1,42 @@
-//! Signing out, after asking: a link or a form on another site must not do it for the person (OpenID Connect RP-Initiated Logout §6).
+//! Signing out. A client that proves by an ID token of ours whom it means signs that person out; for anybody else they are asked first,
+//! since a link or a form on another site must not do it for them (OpenID Connect RP-Initiated Logout §2, §6).
+
+mod error;
+pub mod kept;
+mod request;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use shared_protocol::issuer::Issuer;
+use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
-use shared_server::db::DbError;
-use shared_server::web::{Cause, Now};
+use shared_server::web::{ClientAddress, Now};
 
+use self::kept::KeptId;
+use self::request::{LogoutRequest, PARAMETERS};
 use crate::accounts::AccountError;
 use crate::authorize::response::see_other;
+use crate::back_channel::BackChannel;
 use crate::browser::{Binding, Cookies, Form, FormTokens};
-use crate::form::{self, FormError};
-use crate::pages::{ErrorPage, SignOutPage, SignedOutPage, StalePage};
-use crate::parameters::{InvalidParameters, Parameters};
+use crate::clients::directory::Clients;
+use crate::form;
+use crate::interactions::Interactions;
+use crate::keys::Keys;
+use crate::pages::{SignOutPage, SignedOutPage};
+use crate::parameters::Parameters;
 use crate::routes::{LOGGED_OUT, LOGOUT};
-use crate::sessions::{Person, SessionToken, Sessions};
+use crate::sessions::{Person, SessionId, SessionToken, Sessions};
+pub use error::SignOutError;
+
+/// Below the issuer's path: where what another site posted goes on.
+pub const RESUME: &str = "/oauth/logout/resume";
 
 /// What signing out takes.
 pub struct SignOut {
-    /// Whose paths and cookies.
+    /// Whose paths and cookies, and who made ID tokens.
     pub issuer: Arc<Issuer>,
     /// What ends.
     pub sessions: Sessions,
@@ -29,29 +44,18 @@ pub struct SignOut {
     pub cookies: Cookies,
     /// What shows that the form is ours.
     pub forms: FormTokens,
-}
-
-/// Why nobody was signed out.
-#[derive(Debug, thiserror::Error)]
-pub enum SignOutError {
-    /// No form could be read.
-    #[error(transparent)]
-    Form(#[from] FormError),
-    /// The form is not as we wrote it.
-    #[error(transparent)]
-    Parameters(#[from] InvalidParameters),
-    /// The form was made for another session, or by another site.
-    #[error("the form is stale, or not ours")]
-    Stale {
-        /// Where to be asked anew.
-        again: String,
-    },
-    /// The database did not answer.
-    #[error(transparent)]
-    Store(#[from] DbError),
-    /// The account could not be read.
-    #[error(transparent)]
-    Account(#[from] AccountError),
+    /// Who may send people here, and where they go then.
+    pub clients: Clients,
+    /// What ID tokens of this server were signed with.
+    pub keys: Keys,
+    /// Tells clients.
+    pub back_channel: BackChannel,
+    /// Counts, and keeps, what other sites post.
+    pub interactions: Interactions,
+    /// Whether a native client's redirect to `localhost` may name any port.
+    pub localhost_port_varies: bool,
+    /// Makes names.
+    pub random: Arc<dyn Random>,
 }
 
 impl SignOut {
@@ -72,9 +76,51 @@ impl SignOut {
         Ok(person.map(|person| (token, person)))
     }
 
-    /// The answer to all who posted and are signed out: the cookie goes, also one that was good for nothing.
-    fn signed_out(&self, headers: &HeaderMap) -> Response {
-        let mut response = see_other(&self.path(LOGGED_OUT));
+    /// What a request comes to: the question, or the end.
+    async fn answer(
+        &self,
+        request: &LogoutRequest,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Response, SignOutError> {
+        let Some((token, person)) = self.person(headers, now).await? else {
+            // Nothing changes here, not even a cookie: a link on any site leads to this.
+            return Ok(self.go_on(request));
+        };
+        if request.is_about(&person) {
+            self.end(&person.session.id, now).await?;
+            return Ok(self.signed_out(request, headers));
+        }
+        let page = SignOutPage {
+            action: self.path(LOGOUT),
+            csrf: self.forms.token(&binding(&token)),
+            email: person.account.email.to_string(),
+            client_name: request.client().map(|client| client.name().to_owned()),
+            leads_on: request.location().is_some(),
+            parameters: request.parameters.clone(),
+        };
+        Ok(page.into_response())
+    }
+
+    /// Ends a session, and tells its clients before anybody goes on.
+    async fn end(&self, id: &SessionId, now: Instant) -> Result<(), SignOutError> {
+        let lead = self.back_channel.lead(now);
+        let notices = self.sessions.end_and_tell(id, lead, now).await?;
+        self.back_channel.tell_at_once(notices, now).await;
+        Ok(())
+    }
+
+    /// Where somebody goes who is not signed in.
+    fn go_on(&self, request: &LogoutRequest) -> Response {
+        match request.location() {
+            Some(location) => see_other(&location),
+            None => see_other(&self.path(LOGGED_OUT)),
+        }
+    }
+
+    /// The answer to all who were signed out, or asked to be and were before: the cookie goes, also one that was good for nothing.
+    fn signed_out(&self, request: &LogoutRequest, headers: &HeaderMap) -> Response {
+        let mut response = self.go_on(request);
         if self.cookies.session(headers).is_some() {
             let clear = self.cookies.clear_session();
             response.headers_mut().insert(header::SET_COOKIE, clear);
@@ -91,51 +137,78 @@ fn binding(token: &SessionToken) -> Binding<'_> {
     }
 }
 
-/// GET `/oauth/logout`: asks.
+/// GET `/oauth/logout`: signs out whom a client means, or asks.
 ///
 /// # Errors
 /// [`SignOutError`].
 pub async fn ask(
     State(sign_out): State<Arc<SignOut>>,
     Now(now): Now,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, SignOutError> {
-    let Some((token, person)) = sign_out.person(&headers, now).await? else {
-        // Nothing changes here, not even a cookie: a link on any site leads to this.
-        return Ok(see_other(&sign_out.path(LOGGED_OUT)));
-    };
-    let page = SignOutPage {
-        action: sign_out.path(LOGOUT),
-        csrf: sign_out.forms.token(&binding(&token)),
-        email: person.account.email.to_string(),
-    };
-    Ok(page.into_response())
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    let request = sign_out.request(&parameters).await?;
+    sign_out.answer(&request, &headers, now).await
 }
 
 /// POST `/oauth/logout`: signs out, if our own form asks for it. A client's form, which another site posts and which comes without
-/// our cookie, is answered with a GET, where the cookie can be read (OpenID Connect RP-Initiated Logout §2).
+/// our cookie, is kept, and answered with a GET, where the cookie can be read (OpenID Connect RP-Initiated Logout §2).
 ///
 /// # Errors
 /// [`SignOutError`].
-pub async fn answer(
+pub async fn post(
     State(sign_out): State<Arc<SignOut>>,
     Now(now): Now,
+    ClientAddress(address): ClientAddress,
     request: Request,
 ) -> Result<Response, SignOutError> {
     let (headers, body) = form::read(request).await?;
     let form = Parameters::parse(&body)?;
+    let request = sign_out.request(&form).await?;
     let again = sign_out.path(LOGOUT);
     let Some(csrf) = form.optional("csrf") else {
-        return Ok(see_other(&again));
+        if request.parameters.is_empty() {
+            return Ok(see_other(&again));
+        }
+        let kept = form.encode(&PARAMETERS.map(|(name, _)| name));
+        let (interactions, random) = (&sign_out.interactions, &*sign_out.random);
+        let id = kept::keep(&kept, interactions, address, now, random).await?;
+        return Ok(see_other(&format!(
+            "{}?request={id}",
+            sign_out.path(RESUME)
+        )));
     };
     let Some((token, person)) = sign_out.person(&headers, now).await? else {
-        return Ok(sign_out.signed_out(&headers));
+        return Ok(sign_out.signed_out(&request, &headers));
     };
     if !sign_out.forms.verify(&binding(&token), csrf) {
         return Err(SignOutError::Stale { again });
     }
-    sign_out.sessions.end(&person.session.id, now).await?;
-    Ok(sign_out.signed_out(&headers))
+    sign_out.end(&person.session.id, now).await?;
+    Ok(sign_out.signed_out(&request, &headers))
+}
+
+/// GET `/oauth/logout/resume`: goes on with what another site posted, once.
+///
+/// # Errors
+/// [`SignOutError`].
+pub async fn resume(
+    State(sign_out): State<Arc<SignOut>>,
+    Now(now): Now,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, SignOutError> {
+    let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    let over = || SignOutError::Over {
+        again: sign_out.path(LOGOUT),
+    };
+    let id: Option<KeptId> = query.optional("request").and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(over)?;
+    let kept = kept::take(&id, &sign_out.interactions, now).await?;
+    let parameters = Parameters::parse(&kept.ok_or_else(over)?)?;
+    let request = sign_out.request(&parameters).await?;
+    sign_out.answer(&request, &headers, now).await
 }
 
 /// GET `/logged-out`: says so, where it is so.
@@ -152,41 +225,4 @@ pub async fn done(
         return Ok(see_other(&sign_out.path(LOGOUT)));
     }
     Ok(SignedOutPage.into_response())
-}
-
-impl IntoResponse for SignOutError {
-    fn into_response(self) -> Response {
-        let unreadable = |status| {
-            let page = ErrorPage {
-                status,
-                title: "This form could not be read".into(),
-                message: "Go back, reload the page, and try again.".into(),
-            };
-            page.into_response()
-        };
-        let mut response = match &self {
-            Self::Form(error) => unreadable(error.status()),
-            Self::Parameters(_) => unreadable(StatusCode::BAD_REQUEST),
-            Self::Stale { again } => StalePage {
-                message:
-                    "Somebody signed in or out since it was opened. You have not been signed out."
-                        .into(),
-                go_on: Some(again.clone()),
-            }
-            .into_response(),
-            Self::Store(_) | Self::Account(_) => {
-                let page = ErrorPage {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    title: "You are still signed in".into(),
-                    message:
-                        "This server cannot answer right now. Wait a moment, then reload the page."
-                            .into(),
-                };
-                let again = HeaderValue::from_static("1");
-                ([(header::RETRY_AFTER, again)], page).into_response()
-            }
-        };
-        response.extensions_mut().insert(Cause(Arc::new(self)));
-        response
-    }
 }

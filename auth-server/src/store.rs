@@ -6,6 +6,7 @@ pub mod clients;
 pub mod consents;
 pub mod grants;
 pub mod keys;
+pub mod logout_notices;
 pub mod pruning;
 pub mod registration_tokens;
 pub mod registrations;

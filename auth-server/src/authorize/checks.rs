@@ -11,15 +11,14 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
 use super::error::{AuthorizeError, PageCause, RedirectCause};
-use super::id_token_hint;
 use super::request::{AuthorizationRequest, OwnScope, Prompt, RESPONSE_TYPE, ResponseMode};
 use super::response::ReturnPath;
 use super::targets::Targets;
-use crate::accounts::AccountId;
 use crate::clients::callers::Callers;
 use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::clients::{Client, GrantType};
 use crate::config::PkcePolicy;
+use crate::id_token_hint::{self, Hint};
 use crate::keys::Keys;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
@@ -149,17 +148,17 @@ impl Checks {
         &self,
         client: &Client,
         parameters: &Parameters,
-    ) -> Result<Option<AccountId>, RedirectCause> {
+    ) -> Result<Option<Hint>, RedirectCause> {
         let Some(token) = parameters.optional("id_token_hint") else {
             return Ok(None);
         };
         let ring = self.keys.ring();
         let checks = id_token_hint::Checks {
             issuer: &self.issuer,
-            client_id: &client.id,
+            client_id: Some(&client.id),
             keys: ring.verifying(),
         };
-        checks.account(token).map(Some)
+        Ok(Some(checks.verify(token)?))
     }
 
     /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1. A method that is left out means `plain`.

@@ -10,6 +10,7 @@ use super::response::ReturnPath;
 use crate::accounts::AccountError;
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
+use crate::id_token_hint::InvalidHint;
 use crate::parameters::InvalidParameters;
 
 /// Why there was no code.
@@ -93,7 +94,7 @@ pub enum RedirectCause {
     Prompt,
     /// OpenID Connect Core §3.1.2.1.
     #[error("the id_token_hint is not an ID token of this server for the client")]
-    IdTokenHint,
+    IdTokenHint(#[from] InvalidHint),
     /// Malformed, not the client's, or nothing left of it.
     #[error("the scope is malformed, not allowed to the client, or none of the resource")]
     InvalidScope,
@@ -184,7 +185,7 @@ impl RedirectCause {
             | Self::NoCodeChallenge
             | Self::CodeChallengeMethod
             | Self::MethodWithoutChallenge
-            | Self::IdTokenHint
+            | Self::IdTokenHint(_)
             | Self::Prompt => AuthorizeErrorCode::InvalidRequest,
             Self::RequestObject => AuthorizeErrorCode::RequestNotSupported,
             Self::RequestUri => AuthorizeErrorCode::RequestUriNotSupported,

@@ -154,7 +154,7 @@ fn unavailable() -> Response {
 }
 
 /// Tells a machine how long to wait (RFC 9110 §10.2.3), in whole seconds and never too few.
-pub(super) fn retry_after(mut response: Response, wait: Duration) -> Response {
+pub(crate) fn retry_after(mut response: Response, wait: Duration) -> Response {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);

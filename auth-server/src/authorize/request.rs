@@ -8,8 +8,8 @@ use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
 use super::response::ReturnPath;
-use crate::accounts::AccountId;
 use crate::clients::Client;
+use crate::id_token_hint::Hint;
 use crate::pkce::CodeChallenge;
 
 /// The one response type that is served (RFC 9700 §2.1.2).
@@ -182,7 +182,7 @@ pub struct AuthorizationRequest {
     /// How long ago the person may have signed in.
     pub max_age: Option<Duration>,
     /// Whose answer alone the client wants.
-    pub expected: Option<AccountId>,
+    pub expected: Option<Hint>,
     /// Who is expected, to be shown in the form.
     pub login_hint: Option<String>,
 }

@@ -66,6 +66,15 @@ pub(crate) struct CreateClient {
     /// A redirect URI (may repeat)
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<RedirectUri>,
+    /// Where its people may be sent after they signed out (may repeat)
+    #[arg(long = "post-logout-redirect-uri", value_name = "URL")]
+    post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Where it is told that somebody signed out
+    #[arg(long, value_name = "URL")]
+    backchannel_logout_uri: Option<ClientUrl>,
+    /// It must be told of which session
+    #[arg(long, requires = "backchannel_logout_uri")]
+    backchannel_logout_session_required: bool,
     /// It runs on people's devices (RFC 8252)
     #[arg(long)]
     native: bool,
@@ -224,6 +233,9 @@ impl CreateClient {
                 ApplicationType::Web
             },
             redirect_uris: self.redirect_uris,
+            post_logout_redirect_uris: self.post_logout_redirect_uris,
+            backchannel_logout_uri: self.backchannel_logout_uri,
+            backchannel_logout_session_required: self.backchannel_logout_session_required,
             scope: self.scopes.into_iter().collect(),
             default_resource: self.default_resource,
             jwks,

@@ -151,6 +151,8 @@ pub const REGISTRABLE: &[&str] = &[
     "require_auth_time",
     "initiate_login_uri",
     "post_logout_redirect_uris",
+    "backchannel_logout_uri",
+    "backchannel_logout_session_required",
 ];
 
 /// Client metadata (RFC 7591 §2), as it is kept and shown.
@@ -203,6 +205,12 @@ pub struct ClientMetadata {
     /// Where its people may be sent after they signed out (OpenID Connect RP-Initiated Logout §3.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Where it is told that somebody signed out (OpenID Connect Back-Channel Logout §2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<ClientUrl>,
+    /// Whether it must be told of which session: who signs out everywhere is told of session by session.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backchannel_logout_session_required: bool,
     /// Where others may ask it to begin a sign-in (OpenID Connect Core §4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initiate_login_uri: Option<ClientUrl>,

@@ -1,5 +1,6 @@
 //! What clients publish at sites of their own, by the one fetcher of this server.
 
+use shared_protocol::outbound::Fetcher;
 use shared_server::outbound::OutboundError;
 
 use super::document::ClientDocuments;
@@ -12,6 +13,8 @@ use crate::resource_servers::ResourceServers;
 /// What clients publish at sites of their own.
 #[derive(Clone)]
 pub struct Sites {
+    /// Fetches all of it, and tells clients what they want to hear.
+    pub fetcher: Fetcher,
     /// Their keys.
     pub keys: ClientKeys,
     /// Their descriptions of themselves, unless none may have one.
@@ -44,6 +47,7 @@ impl Sites {
             keys: ClientKeys::new(&fetcher),
             sectors: Sectors::new(&fetcher),
             logos: Logos::new(&fetcher),
+            fetcher,
         })
     }
 }

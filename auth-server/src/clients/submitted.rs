@@ -29,7 +29,7 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 26] = [
+const NOT_OFFERED: [(&str, Harmless); 24] = [
     ("subject_type", Harmless::Text("public")),
     ("dpop_bound_access_tokens", Harmless::False),
     (
@@ -54,8 +54,6 @@ const NOT_OFFERED: [(&str, Harmless); 26] = [
     ("authorization_encrypted_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_enc", Harmless::Nothing),
     ("authorization_details_types", Harmless::Nothing),
-    ("backchannel_logout_uri", Harmless::Nothing),
-    ("backchannel_logout_session_required", Harmless::False),
     ("frontchannel_logout_uri", Harmless::Nothing),
     ("frontchannel_logout_session_required", Harmless::False),
     ("backchannel_token_delivery_mode", Harmless::Nothing),

@@ -55,11 +55,12 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    /// The same, as pruning takes it, with how long clients stay that were never used.
+    /// The same, as pruning takes it, with how long clients stay that were never used, and what clients could not be told.
     #[must_use]
-    pub fn periods(&self, unused_clients: Duration) -> Retention {
+    pub fn periods(&self, unused_clients: Duration, logout_notices: Duration) -> Retention {
         Retention {
             unused_clients,
+            logout_notices,
             sessions: self.sessions,
             grants: self.grants,
             revocations: self.revocations,

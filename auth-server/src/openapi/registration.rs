@@ -168,6 +168,11 @@ fn metadata() -> Map<String, Value> {
         ("tos_uri", page()),
         ("policy_uri", page()),
         ("initiate_login_uri", page()),
+        ("backchannel_logout_uri", page()),
+        (
+            "backchannel_logout_session_required",
+            json!({"type": "boolean"}),
+        ),
         (
             "contacts",
             json!({"type": "array", "items": text(), "maxItems": 10}),

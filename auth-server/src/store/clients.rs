@@ -100,16 +100,22 @@ pub async fn put(
     origins: &BTreeSet<WebOrigin>,
     now: Instant,
 ) -> Result<()> {
+    let by_session = metadata.get("backchannel_logout_session_required");
+    let told = (
+        t::hears_logout.eq(metadata.get("backchannel_logout_uri").is_some()),
+        t::hears_by_session.eq(by_session.and_then(Value::as_bool) == Some(true)),
+    );
     let insert = diesel::insert_into(t::table)
         .values((
             t::id.eq(id.as_str()),
             t::metadata.eq(metadata),
             t::created_at.eq(now),
             t::updated_at.eq(now),
+            told,
         ))
         .on_conflict(t::id)
         .do_update()
-        .set((t::metadata.eq(metadata), t::updated_at.eq(now)));
+        .set((t::metadata.eq(metadata), t::updated_at.eq(now), told));
     on!(conn, |c| insert.execute(c))?;
     let before = diesel::delete(o::table.filter(o::client_id.eq(id.as_str())));
     on!(conn, |c| before.execute(c))?;

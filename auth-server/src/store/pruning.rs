@@ -31,6 +31,8 @@ pub enum Table {
     RevokedGrants,
     /// Initial access tokens, by their end.
     RegistrationTokens,
+    /// What clients did not hear of, by when it happened.
+    LogoutNotices,
 }
 
 impl Table {
@@ -44,6 +46,7 @@ impl Table {
             Self::SignInLocks => "sign_in_locks",
             Self::Grants | Self::RevokedGrants => "grants",
             Self::RegistrationTokens => "registration_tokens",
+            Self::LogoutNotices => "logout_notices",
         }
     }
 
@@ -52,6 +55,7 @@ impl Table {
             Self::ClientSecrets => "client_id, digest",
             Self::Changes | Self::Revocations => "kind, subject",
             Self::SignInLocks => "identifier_digest",
+            Self::LogoutNotices => "ended, client_id",
             Self::Grants | Self::RevokedGrants | Self::RegistrationTokens => "id",
         }
     }
@@ -63,6 +67,7 @@ impl Table {
             Self::Revocations => "matters_until",
             Self::SignInLocks => "locked_until",
             Self::RevokedGrants => "revoked_at",
+            Self::LogoutNotices => "created_at",
         }
     }
 

@@ -9,6 +9,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         unused_since -> Nullable<BigInt>,
+        hears_logout -> Bool,
+        hears_by_session -> Bool,
     }
 }
 
@@ -178,6 +180,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    logout_notices (ended, client_id) {
+        ended -> Text,
+        client_id -> Text,
+        account_id -> Text,
+        created_at -> BigInt,
+        due_at -> BigInt,
+        tries -> BigInt,
+    }
+}
+
+diesel::table! {
     server_secrets (name) {
         name -> Text,
         sealed -> Binary,
@@ -194,6 +207,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     clients,
     consents,
     grants,
+    logout_notices,
     registrations,
     revocations,
     sessions

@@ -50,6 +50,7 @@ const RETENTION: Retention = Retention {
     revocations: HOUR,
     changes: Duration::from_hours(2),
     unused_clients: HOUR,
+    logout_notices: HOUR,
 };
 
 fn pruning(store: &Store) -> Pruning {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_server::back_channel::BackChannel;
 use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::codes::Codes;
 use auth_server::config::Config;
@@ -36,6 +37,7 @@ pub(crate) struct TestServer {
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) records: Records,
     pub(crate) codes: Codes,
+    pub(crate) back_channel: BackChannel,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -143,6 +145,7 @@ impl TestServer {
             .await
             .unwrap();
         let (records, codes) = (server.records.clone(), server.codes.clone());
+        let back_channel = server.back_channel.clone();
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));
@@ -153,6 +156,7 @@ impl TestServer {
             clock,
             records,
             codes,
+            back_channel,
             world,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())

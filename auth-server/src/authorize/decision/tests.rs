@@ -8,6 +8,7 @@ use super::*;
 use crate::authorize::request::ResponseMode;
 use crate::authorize::response::ReturnPath;
 use crate::clients::Client;
+use crate::id_token_hint::Hint;
 use crate::sessions::Amr;
 
 const WEB: &str = "https://app.example/cb";
@@ -193,7 +194,7 @@ fn oidc_3_1_2_1_who_is_not_expected_is_not_signed_in() {
         request.prompt = prompt.iter().copied().collect();
         let same = session.as_ref().filter(|_| is_expected);
         let other = self::session(NOON).account_id;
-        request.expected = Some(same.map_or(other, |session| session.account_id.clone()));
+        request.expected = Some(Hint::of(same.map_or(&other, |session| &session.account_id)));
         let remembered = agreement("openid");
         let circumstances = Circumstances {
             session: session.as_ref(),

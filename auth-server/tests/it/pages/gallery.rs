@@ -267,5 +267,8 @@ fn sign_out() -> SignOutPage {
         action: "/oauth/logout".into(),
         csrf: "token".into(),
         email: "ada@example.com".into(),
+        client_name: None,
+        leads_on: false,
+        parameters: Vec::new(),
     }
 }

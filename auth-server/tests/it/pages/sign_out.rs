@@ -16,7 +16,6 @@ on_each_store!(auth_server::store::MIGRATIONS;
     a_person_is_asked_and_signed_out_for_good,
     a_form_that_is_not_ours_signs_nobody_out,
     who_is_signed_out_already_is_told_so,
-    a_client_that_posts_is_sent_to_the_question,
     a_form_that_cannot_be_read_is_a_page,
     paths_lie_below_the_issuer_s,
     without_its_database_nobody_is_told_that_they_are_signed_out,
@@ -151,19 +150,6 @@ async fn who_is_signed_out_already_is_told_so(stores: &Stores) {
     let posted = post(&server, &browser, &[("csrf", "x")]).await;
     leads_to(&posted, "/logged-out");
     assert!(posted.headers.contains_key("set-cookie"), "it is useless");
-}
-
-async fn a_client_that_posts_is_sent_to_the_question(stores: &Stores) {
-    let server = TestServer::start(stores).await;
-    let (browser, token) = signed_in(&server, "ada@example.com").await;
-    let evil = [
-        ("id_token_hint", "x"),
-        ("post_logout_redirect_uri", "https://evil.example/"),
-    ];
-    // From another site the browser sends no cookie; should one send it, the answer is the same.
-    leads_to(&post(&server, &browser, &evil).await, LOGOUT);
-    leads_to(&post(&server, &Browser::new(&server), &evil).await, LOGOUT);
-    assert!(is_signed_in(&server, &token).await);
 }
 
 async fn a_form_that_cannot_be_read_is_a_page(stores: &Stores) {

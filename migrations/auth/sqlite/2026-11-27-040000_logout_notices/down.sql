@@ -1,0 +1,3 @@
+DROP TABLE logout_notices;
+ALTER TABLE clients DROP COLUMN hears_by_session;
+ALTER TABLE clients DROP COLUMN hears_logout;
