@@ -219,11 +219,7 @@ impl BackChannel {
     pub async fn tell_at_once(&self, notices: Vec<NoticeRow>, now: Instant) {
         let end = time::Instant::now() + self.patience.wait;
         let telling = stream::iter(notices).map(|notice| async move {
-            let patience = end.saturating_duration_since(time::Instant::now());
-            if patience.is_zero() {
-                return;
-            }
-            if let Err(error) = self.tell(&notice, patience, now).await {
+            if let Err(error) = self.tell(&notice, end, now).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "a client is told later that somebody signed out");
             }
@@ -276,7 +272,8 @@ impl BackChannel {
                 }
                 drop(conn);
                 notice.due_at = until;
-                match self.tell(&notice, LEASE / 2, now).await? {
+                let end = time::Instant::now() + LEASE / 2;
+                match self.tell(&notice, end, now).await? {
                     Some(Told::Delivered | Told::Gone) => {}
                     Some(Told::Refused | Told::Failed | Told::GivenUp) | None => return Ok(()),
                 }
@@ -284,12 +281,12 @@ impl BackChannel {
         }
     }
 
-    /// Tells a client, within `patience`, what the caller has to itself. `None` if too much is told there already: whoever looks next,
-    /// when this node's time for it is over, tells it.
+    /// Tells a client, before `end`, what the caller has to itself. `None` if it was not its turn until then: whoever looks next, when
+    /// the caller's time for it is over, tells it.
     async fn tell(
         &self,
         notice: &NoticeRow,
-        patience: Duration,
+        end: time::Instant,
         now: Instant,
     ) -> Result<Option<Told>, DbError> {
         let listener = match self.listener(notice).await {
@@ -301,9 +298,13 @@ impl BackChannel {
                 return self.settle(notice, told, now).await.map(Some);
             }
         };
-        let Some(_turn) = self.turns.take(listener.uri.url()) else {
+        let Some(_turn) = self.turns.take(listener.uri.url(), end).await else {
             return Ok(None);
         };
+        let patience = end.saturating_duration_since(time::Instant::now());
+        if patience.is_zero() {
+            return Ok(None);
+        }
         let told = match self.send(&listener, notice, patience, now).await {
             Ok(()) => Told::Delivered,
             Err(failure) => self.judge(&failure, notice, now),

@@ -50,12 +50,15 @@ pub struct Hint {
     session: Option<String>,
 }
 
+/// What every ID token has (OpenID Connect Core §2). Of what else is signed for a client, not all has an end.
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
     aud: Audience,
     sub: String,
     sid: Option<String>,
+    #[serde(rename = "exp")]
+    _exp: i64,
 }
 
 impl Checks<'_> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// Of one server.
@@ -21,13 +22,13 @@ impl Turns {
         Self(Cache::new(SERVERS))
     }
 
-    /// A turn at the server of `url`, if there is one now.
-    pub(super) fn take(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
+    /// A turn at the server of `url`, if there is one before `end`.
+    pub(super) async fn take(&self, url: &Url, end: Instant) -> Option<OwnedSemaphorePermit> {
         let server = url.origin().ascii_serialization();
         let turns = self
             .0
             .get_with(server, || Arc::new(Semaphore::new(AT_A_TIME)));
-        turns.try_acquire_owned().ok()
+        timeout_at(end, turns.acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -35,17 +36,21 @@ impl Turns {
 mod tests {
     use super::*;
 
-    #[test]
-    fn threat_38_a_server_is_told_so_much_at_a_time_whatever_its_paths() {
+    #[tokio::test]
+    async fn threat_38_a_server_is_told_so_much_at_a_time_whatever_its_paths() {
         let turns = Turns::new();
-        let url = |raw: &str| Url::parse(raw).unwrap();
-        let mut taken: Vec<_> = (0..AT_A_TIME)
-            .map(|n| turns.take(&url(&format!("https://app.example/{n}"))))
-            .collect();
+        let take = async |raw: &str| {
+            let url = Url::parse(raw).unwrap();
+            turns.take(&url, Instant::now()).await
+        };
+        let mut taken = Vec::new();
+        for n in 0..AT_A_TIME {
+            taken.push(take(&format!("https://app.example/{n}")).await);
+        }
         assert!(taken.iter().all(Option::is_some));
-        assert!(turns.take(&url("https://app.example:443/out")).is_none());
-        assert!(turns.take(&url("https://other.example/")).is_some());
+        assert!(take("https://app.example:443/out").await.is_none());
+        assert!(take("https://other.example/").await.is_some());
         taken.pop();
-        assert!(turns.take(&url("https://app.example/out")).is_some());
+        assert!(take("https://app.example/out").await.is_some());
     }
 }

@@ -94,14 +94,14 @@ impl SignOut {
             return Ok(request);
         };
         tracing::Span::current().record("client_id", client.id.as_str());
-        let requested = parameters.optional("post_logout_redirect_uri");
-        let uri =
-            requested.and_then(|uri| client.matching_after_logout(uri, self.localhost_port_varies));
-        let state = parameters.optional("state");
-        request.destination = uri.map(|uri| Destination {
-            uri,
-            state: state.map(str::to_owned),
-        });
+        if let Some(requested) = parameters.optional("post_logout_redirect_uri") {
+            let varies = self.localhost_port_varies;
+            let Some(uri) = client.matching_after_logout(requested, varies) else {
+                return Ok(request);
+            };
+            let state = parameters.optional("state").map(str::to_owned);
+            request.destination = Some(Destination { uri, state });
+        }
         request.proven = Some((client, hint));
         Ok(request)
     }

@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod authorize;
 #[cfg(test)]
+mod back_channel;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod certificates;
@@ -67,6 +69,8 @@ mod registration;
 mod server;
 #[cfg(test)]
 mod sign_in_page;
+#[cfg(test)]
+mod sign_out;
 #[cfg(test)]
 mod site;
 #[cfg(test)]

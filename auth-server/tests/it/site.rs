@@ -9,7 +9,7 @@ use auth_server::config::Config;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
@@ -32,6 +32,7 @@ pub(crate) struct Site {
 struct Shared {
     pages: Mutex<BTreeMap<String, Page>>,
     asked: Mutex<Vec<String>>,
+    heard: Mutex<Vec<(String, String)>>,
 }
 
 #[derive(Clone)]
@@ -144,6 +145,13 @@ impl Site {
         asked.iter().filter(|known| *known == path).count()
     }
 
+    /// What was posted to this path, in its order.
+    pub(crate) fn heard(&self, path: &str) -> Vec<String> {
+        let heard = self.shared.heard.lock().unwrap();
+        let here = heard.iter().filter(|(known, _)| known == path);
+        here.map(|(_, body)| body.clone()).collect()
+    }
+
     /// How often somebody asked for anything.
     pub(crate) fn asked_in_all(&self) -> usize {
         self.shared.asked.lock().unwrap().len()
@@ -175,6 +183,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .map_or("/", |start| &path[start..])
         .to_owned();
     shared.asked.lock().unwrap().push(path.clone());
+    if request.method() == Method::POST {
+        let body = axum::body::to_bytes(request.into_body(), 64 * 1024).await;
+        let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
+        shared.heard.lock().unwrap().push((path.clone(), body));
+    }
     let mut page = shared.pages.lock().unwrap().get(&path).cloned();
     if let Some(Page::Held(permits, held)) = page {
         permits.acquire().await.unwrap().forget();

@@ -349,9 +349,9 @@ async fn oidc_3_1_2_1_an_id_token_hint_is_ours_and_for_the_client(stores: &Store
         ),
         ("for nobody", id_token(&with("aud", json!([]))).await, false),
         (
-            "of a client",
+            "of nobody who is known",
             id_token(&with("sub", json!("x"))).await,
-            false,
+            true,
         ),
         (
             "of nobody",

@@ -296,7 +296,7 @@ async fn what_is_not_offered_is_not_promised(stores: &Stores) {
         ("introspection_signed_response_alg", json!("ES256")),
         ("request_object_signing_alg", json!("ES256")),
         ("request_uris", json!(["https://app.example/request"])),
-        ("backchannel_logout_uri", json!("https://app.example/out")),
+        ("frontchannel_logout_uri", json!("https://app.example/out")),
     ] {
         let body = with(&app(), &json!({member: value}));
         let answer = server.post_json(REGISTER, &body, None).await;
