@@ -271,7 +271,8 @@ mod tests {
 
         #[test]
         fn letters_and_digits_of_the_right_number_are_a_name(rest in "[A-Za-z0-9]{43}") {
-            prop_assert!(format!("{PREFIX}{rest}").parse::<PushedUri>().is_ok());
+            let raw = format!("{PREFIX}{rest}");
+            prop_assert!(raw.parse::<PushedUri>().is_ok());
         }
 
         #[test]

@@ -393,7 +393,7 @@ mod tests {
                     Value::Null => prop_assert_eq!(found, None),
                     _ if OF_ITSELF.contains(&name.as_str()) => prop_assert_eq!(found, None),
                     Value::String(text) => prop_assert_eq!(found.unwrap_or_default(), text),
-                    _ => prop_assert_eq!(found, Some(value.to_string().as_str())),
+                    _ => prop_assert_eq!(found.unwrap_or_default(), value.to_string()),
                 }
             }
         }
