@@ -7,9 +7,14 @@ pub mod consent;
 pub mod decision;
 pub mod error;
 pub mod form;
+pub mod front_channel;
 pub mod page;
+pub mod push;
+pub mod pushed;
 pub mod request;
+pub mod request_object;
 pub mod response;
+pub mod response_type;
 pub mod sign_in;
 mod targets;
 pub mod visit;
@@ -19,16 +24,21 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use shared_protocol::client_id::ClientId;
 use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
+use shared_server::ephemeral::EphemeralError;
 
 use self::checks::Checks;
 use self::decision::{Circumstances, Consented, Step};
 use self::error::{AuthorizeError, PageCause, RedirectCause};
 use self::form::AnyForm;
+use self::front_channel::FrontChannel;
 use self::page::PageError;
-use self::request::{AuthorizationRequest, OwnScope};
-use self::response::{AuthorizationResponse, Outcome, see_other};
+use self::pushed::{PushedRequests, PushedUri};
+use self::request::{AuthorizationRequest, Origin, OwnScope};
+use self::request_object::RequestUriError;
+use self::response::{AuthorizationResponse, Granted, Outcome, see_other};
 use self::visit::{Dialogue, InteractionQuery, Visit};
 use crate::browser::BrowserId;
 use crate::codes::{Authorization, Codes};
@@ -36,6 +46,7 @@ use crate::consents::Consents;
 use crate::grants::Terms;
 use crate::interactions::{BeginError, InteractionId, Interactions};
 use crate::parameters::Parameters;
+use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
@@ -70,6 +81,10 @@ pub struct Authorize {
     pub consents: Consents,
     /// What clients are answered with.
     pub codes: Codes,
+    /// And without a code.
+    pub front_channel: FrontChannel,
+    /// Requests that clients pushed ahead.
+    pub pushed: PushedRequests,
     /// Makes codes and identifiers.
     pub random: Arc<dyn Random>,
 }
@@ -80,7 +95,7 @@ pub enum Next {
     SignIn,
     /// The person is asked.
     Consent(Box<Person>),
-    /// The client gets its code.
+    /// The client gets what it asked for.
     Issue(Box<Person>, Consented),
 }
 
@@ -135,6 +150,48 @@ impl Authorize {
         })
     }
 
+    /// What a browser brings, wherever that stands: here, in an object, or with us since it was pushed. Whatever stands beside the name
+    /// of a pushed request is not looked at (RFC 9126 §4), but for the client.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`], told where [`Checks::unread`] says.
+    async fn read(
+        &self,
+        asked: Parameters,
+        browser: &BrowserId,
+        visit: &Visit,
+    ) -> Result<(Parameters, Origin), AuthorizeError> {
+        let (checks, now) = (&self.checks, visit.now);
+        if pushed::named(&asked).is_none() {
+            return checks.read(asked, visit.address, now).await;
+        }
+        let client = checks.client(&asked, visit.address, now).await?;
+        match self.load(&asked, &client.id, browser, now).await {
+            Ok(loaded) => Ok(loaded),
+            Err(error) => Err(checks.unread(&client, &asked, (error.into(), now))),
+        }
+    }
+
+    async fn load(
+        &self,
+        asked: &Parameters,
+        client_id: &ClientId,
+        browser: &BrowserId,
+        now: Instant,
+    ) -> Result<(Parameters, Origin), RequestUriError> {
+        let uri = pushed::named(asked).and_then(|raw| raw.parse::<PushedUri>().ok());
+        let uri = uri.ok_or(RequestUriError::Unknown)?;
+        let request = self.pushed.load(&uri, client_id, browser, now).await?;
+        let parameters = Parameters::parse(request.parameters.as_bytes());
+        let origin = Origin {
+            pushed: Some(uri),
+            is_signed: request.is_signed,
+        };
+        // As this server wrote them.
+        let parameters = parameters.map_err(|_| RequestUriError::Unknown)?;
+        Ok((parameters, origin))
+    }
+
     /// Keeps a request while a person is busy with it.
     ///
     /// # Errors
@@ -148,9 +205,13 @@ impl Authorize {
         now: Instant,
     ) -> Result<InteractionId, AuthorizeError> {
         let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
-        let begun = self
-            .interactions
-            .begin(kept, browser, address, now, &*self.random);
+        let begun = self.interactions.begin(
+            (kept, request.origin.clone()),
+            browser,
+            address,
+            now,
+            &*self.random,
+        );
         begun.await.map_err(|error| match error {
             // OpenID Connect Core §3.1.2.6: nobody looks at a page, and the client waits.
             BeginError::TooMany { .. } if request.is_silent() => told(RedirectCause::Busy),
@@ -160,10 +221,10 @@ impl Authorize {
         })
     }
 
-    /// Answers with a code (RFC 6749 §4.1.2).
+    /// Answers with what the request asks for (RFC 6749 §4.1.2).
     ///
     /// # Errors
-    /// [`RedirectCause::Ephemeral`].
+    /// [`RedirectCause::Ephemeral`], and as [`FrontChannel::issue`].
     pub async fn issue(
         &self,
         request: &AuthorizationRequest,
@@ -191,11 +252,47 @@ impl Authorize {
             code_challenge: request.code_challenge.clone(),
             nonce: request.nonce.clone(),
         };
-        let code = self.codes.issue(authorization, now, &*self.random).await?;
+        let response_type = request.response_type;
+        let in_front = response_type.is_in_front();
+        let terms = in_front.then(|| authorization.terms.clone());
+        let code = if response_type.has_code() {
+            let issued = self.codes.issue(authorization, now, &*self.random);
+            Some(issued.await?)
+        } else {
+            None
+        };
+        let granted = match &terms {
+            Some(terms) => {
+                let (front, random) = (&self.front_channel, &*self.random);
+                front.issue(request, (terms, code), now, random).await?
+            }
+            None => Granted {
+                code,
+                ..Granted::default()
+            },
+        };
+        if granted.token.is_some() {
+            self.checks.clients.registered.note_use(&request.client);
+        }
         Ok(AuthorizationResponse {
             back: request.back.clone(),
-            outcome: Outcome::Code(code),
+            outcome: Outcome::Granted(granted),
         })
+    }
+
+    /// Spends the pushed request that a request came of, if it did: whether it may be answered.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    async fn spend_pushed(
+        &self,
+        request: &AuthorizationRequest,
+        now: Instant,
+    ) -> Result<bool, EphemeralError> {
+        match &request.origin.pushed {
+            Some(uri) => self.pushed.take(uri, now).await,
+            None => Ok(true),
+        }
     }
 }
 
@@ -208,29 +305,69 @@ pub async fn get(
     visit: Visit,
     RawQuery(query): RawQuery,
 ) -> Result<Response, AuthorizeError> {
-    let (authorize, now) = (&dialogue.authorize, visit.now);
     let query = query.unwrap_or_default();
-    let parameters = Parameters::parse_with_repeated(query.as_bytes()).map_err(PageCause::from)?;
-    let checked = authorize.checks.check(&parameters, visit.address, now);
+    let asked = Parameters::parse_with_repeated(query.as_bytes()).map_err(PageCause::from)?;
+    let (browser, cookie) = dialogue.browser(&visit.headers);
+    let is_pushed = pushed::named(&asked).is_some();
+    let opened = open(&dialogue, asked, (&visit, &browser)).await;
+    // Who is answered at once has nothing to come back to, but for the pushed request that is this browser's from now on.
+    let is_remembered = is_pushed || matches!(opened, Ok(Opened::Interaction(_)));
+    let mut response = match opened {
+        Ok(Opened::Interaction(link)) => see_other(&link),
+        Ok(Opened::Answer(answer)) => answer.into_response(),
+        Err(error) => error.into_response(),
+    };
+    if is_remembered {
+        response.headers_mut().extend(cookie);
+    }
+    Ok(response)
+}
+
+/// What a request leads to.
+enum Opened {
+    /// A person goes on here.
+    Interaction(String),
+    /// The client is answered.
+    Answer(AuthorizationResponse),
+}
+
+async fn open(
+    dialogue: &Dialogue,
+    asked: Parameters,
+    (visit, browser): (&Visit, &BrowserId),
+) -> Result<Opened, AuthorizeError> {
+    let (authorize, now) = (&dialogue.authorize, visit.now);
+    let (parameters, origin) = authorize.read(asked, browser, visit).await?;
+    let checked = authorize
+        .checks
+        .check((&parameters, &origin), visit.address, now);
     let request = checked.await?;
     let kept = kept(&parameters, &request)?;
     let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
     let token = visit.session.as_ref();
-    let next = authorize.next(&request, token, None, now).await;
-    let path = match next.map_err(told)? {
-        Next::Issue(person, consented) => {
-            let issued = authorize.issue(&request, &person, consented, now).await;
-            return Ok(issued.map_err(told)?.into_response());
+    let answer = match authorize.next(&request, token, None, now).await {
+        Ok(Next::Issue(person, consented)) => Ok((person, consented)),
+        Ok(next @ (Next::SignIn | Next::Consent(_))) => {
+            let begun = authorize.begin(kept, &request, Some(browser), visit.address, now);
+            let path = match next {
+                Next::Consent(_) => consent::PATH,
+                _ => sign_in::PATH,
+            };
+            return Ok(Opened::Interaction(dialogue.link(path, &begun.await?)));
         }
-        Next::SignIn => sign_in::PATH,
-        Next::Consent(_) => consent::PATH,
+        Err(cause) => Err(cause),
     };
-    let (browser, cookie) = dialogue.browser(&visit.headers);
-    let begun = authorize.begin(kept, &request, Some(&browser), visit.address, now);
-    let id = begun.await?;
-    let mut response = see_other(&dialogue.link(path, &id));
-    response.headers_mut().extend(cookie);
-    Ok(response)
+    // From here on the client is answered, once.
+    let is_first = authorize.spend_pushed(&request, now).await;
+    if !is_first.map_err(|error| told(error.into()))? {
+        let spent = RequestUriError::Unknown.into();
+        return Err(PageCause::Unread(Box::new(spent)).into());
+    }
+    let issued = match answer {
+        Ok((person, consented)) => authorize.issue(&request, &person, consented, now).await,
+        Err(cause) => Err(cause),
+    };
+    issued.map(Opened::Answer).map_err(told)
 }
 
 /// What is kept of a request, if a person has to be asked. Judged for every request, so that none is good or bad by who is there.
@@ -253,10 +390,15 @@ pub async fn post(
     AnyForm(body): AnyForm,
 ) -> Result<Response, AuthorizeError> {
     let authorize = &dialogue.authorize;
-    let parameters = Parameters::parse_with_repeated(&body).map_err(PageCause::from)?;
-    let checked = authorize
-        .checks
-        .check(&parameters, visit.address, visit.now);
+    let asked = Parameters::parse_with_repeated(&body).map_err(PageCause::from)?;
+    if pushed::named(&asked).is_some() {
+        // It belongs to the first browser that brings its name, and who that is shows at the GET.
+        let query = asked.encode(&["client_id", "request_uri", "redirect_uri"]);
+        return Ok(see_other(&format!("{}?{query}", dialogue.path(AUTHORIZE))));
+    }
+    let (checks, now) = (&authorize.checks, visit.now);
+    let (parameters, origin) = checks.read(asked, visit.address, now).await?;
+    let checked = checks.check((&parameters, &origin), visit.address, now);
     let request = checked.await?;
     let kept = kept(&parameters, &request)?;
     let begun = authorize.begin(kept, &request, None, visit.address, visit.now);

@@ -10,6 +10,7 @@ pub mod jwks_uri;
 pub mod logo;
 mod metadata;
 pub mod redirect_uri;
+pub mod request_uris;
 pub mod secret;
 pub mod sector;
 pub mod sites;
@@ -30,12 +31,13 @@ use shared_protocol::time::Instant;
 
 use self::certificate::{CertificateName, InvalidCertificateName};
 pub use self::metadata::{
-    ApplicationType, AuthMethod, ClientMetadata, GrantType, REGISTRABLE, ResponseType,
+    ApplicationType, AuthMethod, ClientMetadata, GrantType, ObjectAlgorithm, REGISTRABLE,
 };
 use self::redirect_uri::{InvalidRedirectUri, RedirectUri, VerifiedRedirectUri};
 use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
+use crate::authorize::request::ResponseType;
 use crate::pages::About;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
@@ -81,11 +83,10 @@ pub enum InvalidClientMetadata {
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
-    /// Keys that no method uses.
-    #[error("jwks and jwks_uri are for private_key_jwt and self_signed_tls_client_auth")]
-    UnusedKeys,
-    /// Redirects for a client without the code grant, or the code grant without redirects.
-    #[error("authorization_code needs redirect_uris, and redirect_uris need authorization_code")]
+    /// Redirects for a client that sends nobody, or none for one that does.
+    #[error(
+        "authorization_code and implicit need redirect_uris, and redirect_uris need one of them"
+    )]
     Redirects,
     /// A plain http redirect outside loopback, or loopback for a web client.
     #[error(
@@ -103,9 +104,34 @@ pub enum InvalidClientMetadata {
         /// What is wrong with it.
         source: InvalidRedirectUri,
     },
-    /// Other response types than its grants imply (RFC 7591 §2.1).
-    #[error("response_types: [code] goes with authorization_code, and none without it")]
+    /// Response types without their grants, or the reverse (RFC 7591 §2.1).
+    #[error(
+        "response_types: those with code go with authorization_code, those with id_token or token with implicit, and each of these grants with one of its types"
+    )]
     ResponseTypes,
+    /// One that this server does not serve.
+    #[error(
+        "response_types: {0} is not offered by this server; choose of response_types_supported"
+    )]
+    ResponseType(ResponseType),
+    /// Its request objects could not be verified.
+    #[error(
+        "request objects are verified with `jwks_uri`, or `jwks` with a public key of request_object_signing_alg; register one"
+    )]
+    NoObjectKey,
+    /// Request objects that must be signed, and are not.
+    #[error(
+        "require_signed_request_object and a request_object_signing_alg of none contradict each other"
+    )]
+    UnsignedRequired,
+    /// Only where the operator allows it.
+    #[error("request_object_signing_alg: none is not offered by this server; sign request objects")]
+    UnsignedObjects,
+    /// Its answers could not be signed.
+    #[error(
+        "authorization_signed_response_alg is {0}, with which this server does not sign; name another of authorization_signing_alg_values_supported"
+    )]
+    ResponsesNotSigned(Algorithm),
     /// OpenID Connect Registration §2.
     #[error("initiate_login_uri must be https")]
     PlainInitiateLogin,
@@ -174,10 +200,7 @@ impl Client {
             return Err(InvalidClientMetadata::PublicClientCredentials);
         }
         metadata.check_texts()?;
-        let responses = &metadata.response_types;
-        if !responses.is_empty() && responses.as_slice() != metadata.implied_response_types() {
-            return Err(InvalidClientMetadata::ResponseTypes);
-        }
+        metadata.check_response_types()?;
         let initiate_login = metadata.initiate_login_uri.as_ref();
         if initiate_login.is_some_and(|uri| !uri.is_https()) {
             return Err(InvalidClientMetadata::PlainInitiateLogin);
@@ -190,9 +213,10 @@ impl Client {
         };
         check_urls(&metadata)?;
         proof(&metadata, &keys)?;
+        request_objects(&metadata, &keys)?;
         let certificate_name = CertificateName::registered(&metadata)?;
         let redirects = &metadata.redirect_uris;
-        if redirects.is_empty() == metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+        if redirects.is_empty() == metadata.sends_people() {
             return Err(InvalidClientMetadata::Redirects);
         }
         if redirects.len() > 100 {
@@ -384,10 +408,28 @@ fn proof(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMe
     if method == AuthMethod::SelfSignedTlsClientAuth && !has_keys {
         return Err(InvalidClientMetadata::NoCertificateKey);
     }
-    if (published || metadata.jwks.is_some()) && !method.uses_keys() {
-        return Err(InvalidClientMetadata::UnusedKeys);
-    }
     Ok(())
+}
+
+/// Whether there is what request objects are verified with, where the client says that it signs them.
+fn request_objects(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMetadata> {
+    if metadata.request_uris.len() > 100 {
+        return Err(InvalidClientMetadata::TooLong("request_uris"));
+    }
+    let fits = |alg| keys.keys().iter().any(|key| key.verifies(alg));
+    let verifies = match metadata.request_object_signing_alg {
+        Some(ObjectAlgorithm::None) if metadata.require_signed_request_object => {
+            return Err(InvalidClientMetadata::UnsignedRequired);
+        }
+        Some(ObjectAlgorithm::Signature(alg)) => fits(alg),
+        None if metadata.require_signed_request_object => Algorithm::ALL.into_iter().any(fits),
+        Some(ObjectAlgorithm::None) | None => true,
+    };
+    if verifies || metadata.jwks_uri.is_some() {
+        Ok(())
+    } else {
+        Err(InvalidClientMetadata::NoObjectKey)
+    }
 }
 
 fn digest(metadata: &ClientMetadata) -> [u8; 32] {

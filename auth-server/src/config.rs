@@ -204,6 +204,7 @@ impl Config {
             mtls: mtls.filter(|_| self.mtls.is_on(&self.proxies)),
             documents: self.client_documents.is_on(self.mode),
             registration: self.registration_mode() != RegistrationMode::Closed,
+            requests: self.authorization.request_policy(),
         }
     }
 

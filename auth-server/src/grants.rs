@@ -1,6 +1,6 @@
 //! What people allowed clients.
 //!
-//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), by the statement that makes sure that its session and its person are
+//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), or with an answer that has none, by the statement that makes sure that its session and its person are
 //! still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
 //! that its refresh tokens die for as long as the row is kept.
 
@@ -190,18 +190,12 @@ impl Grants {
         now: Instant,
     ) -> Result<Redeemed, DbError> {
         let row = self.row(redemption, now);
-        let added = grants::insert(&mut self.store.write().await?, &row).await;
-        match added {
-            Ok(true) => {
+        match self.insert(&row).await {
+            Ok(Redeemed::Granted) => {
                 if let Some(salt) = &redemption.family_salt {
                     self.settled.remember(redemption.id, redemption.terms, salt);
                 }
                 Ok(Redeemed::Granted)
-            }
-            Ok(false) => {
-                let mut conn = self.store.read().await?;
-                let shut_out = grants::find_shut_out(&mut conn, &row).await?.flatten();
-                Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
             }
             Err(DbError::Duplicate(_)) => {
                 // It was committed although nobody could be told: this is the same use, and it is answered once. Whoever ended its
@@ -218,6 +212,39 @@ impl Grants {
                 self.revoke(first, now).await?;
                 Ok(Redeemed::Before)
             }
+            other => other,
+        }
+    }
+
+    /// Makes the grant of what is answered without a code: an access token that lives for so long, if there is one. The grant is over at
+    /// `ends_at` whatever happens.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn begin(
+        &self,
+        id: &GrantId,
+        terms: &Terms,
+        (access_lifetime, ends_at): (Option<Duration>, Instant),
+        now: Instant,
+    ) -> Result<Redeemed, DbError> {
+        let access_until = now + access_lifetime.unwrap_or_default();
+        let row = GrantRow {
+            expires_at: ends_at,
+            access_until,
+            ..row_of(id, terms, now)
+        };
+        self.insert(&row).await
+    }
+
+    async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {
+        match grants::insert(&mut self.store.write().await?, row).await {
+            Ok(true) => Ok(Redeemed::Granted),
+            Ok(false) => {
+                let mut conn = self.store.read().await?;
+                let shut_out = grants::find_shut_out(&mut conn, row).await?.flatten();
+                Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
+            }
             // Of all that a grant refers to, the rows above keep still; this is the client.
             Err(DbError::Reference(_)) => Ok(Redeemed::ClientGone),
             Err(error) => Err(error),
@@ -225,7 +252,6 @@ impl Grants {
     }
 
     fn row(&self, redemption: &Redemption<'_>, now: Instant) -> GrantRow {
-        let terms = redemption.terms;
         // Without refresh tokens too it is kept for as long as its session may go on: by it, the client hears of the end of that.
         let lives_on = if redemption.family_salt.is_some() {
             self.lifetimes.absolute
@@ -233,25 +259,11 @@ impl Grants {
             self.lifetimes.session_absolute
         };
         GrantRow {
-            id: redemption.id.to_string(),
             code_digest: Some(redemption.code_digest.to_vec()),
-            client_id: terms.client_id.to_string(),
-            account_id: terms.account_id.to_string(),
-            session_id: terms.session_id.to_string(),
-            offline: terms.offline,
-            scope: terms.agreed.own.to_string(),
-            resources: serde_json::json!(terms.agreed.resources),
-            auth_time: terms.auth_time,
-            amr: serde_json::json!(terms.amr),
             family_salt: redemption.family_salt.map(Vec::from),
-            generation: 0,
-            rotated_at: None,
-            rotation_digest: None,
-            used_at: now,
-            created_at: now,
             expires_at: now + lives_on,
-            revoked_at: None,
             access_until: now + redemption.access_lifetime,
+            ..row_of(redemption.id, redemption.terms, now)
         }
     }
 
@@ -409,6 +421,31 @@ fn revocation(id: String, matters_until: Instant) -> RevocationRow {
         kind: RevocationKind::Grant.as_str().into(),
         subject: id,
         matters_until,
+    }
+}
+
+/// A grant of these terms that brings nothing yet.
+fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
+    GrantRow {
+        id: id.to_string(),
+        code_digest: None,
+        client_id: terms.client_id.to_string(),
+        account_id: terms.account_id.to_string(),
+        session_id: terms.session_id.to_string(),
+        offline: terms.offline,
+        scope: terms.agreed.own.to_string(),
+        resources: serde_json::json!(terms.agreed.resources),
+        auth_time: terms.auth_time,
+        amr: serde_json::json!(terms.amr),
+        family_salt: None,
+        generation: 0,
+        rotated_at: None,
+        rotation_digest: None,
+        used_at: now,
+        created_at: now,
+        expires_at: now,
+        revoked_at: None,
+        access_until: now,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::token::error::TokenError;
 /// Clients look at an ID token once, when they get it; as a hint it comes back at any time.
 const LIFETIME: Duration = Duration::from_mins(5);
 
-/// The claims of OpenID Connect Core §2, §3.1.3.6 and Front-Channel Logout §3 (`sid`).
+/// The claims of OpenID Connect Core §2, §3.1.3.6, §3.3.2.11 and Front-Channel Logout §3 (`sid`).
 #[derive(Serialize)]
 struct IdTokenClaims<'a> {
     iss: &'a str,
@@ -35,7 +35,10 @@ struct IdTokenClaims<'a> {
     nonce: Option<&'a str>,
     amr: &'a [Amr],
     sid: &'a SessionId,
-    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_hash: Option<String>,
 }
 
 /// What an ID token is to say.
@@ -46,8 +49,10 @@ pub struct IdTokenOrder<'a> {
     pub terms: &'a Terms,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
-    /// The access token that it comes with.
-    pub access_token: &'a str,
+    /// The access token that it comes with, if there is one.
+    pub access_token: Option<&'a str>,
+    /// The code that it comes with, in an answer of the authorization endpoint (OpenID Connect Core §3.3.2.11).
+    pub code: Option<&'a str>,
 }
 
 impl AccessTokens {
@@ -78,6 +83,7 @@ impl AccessTokens {
     ) -> Result<String, TokenError> {
         let signer = self.id_token_signer(order.metadata, now)?;
         let terms = order.terms;
+        let hash = |token| left_half(signer.algorithm(), token);
         let claims = IdTokenClaims {
             iss: self.issuer.as_str(),
             sub: &terms.account_id,
@@ -89,7 +95,8 @@ impl AccessTokens {
             nonce: order.nonce,
             amr: &terms.amr,
             sid: &terms.session_id,
-            at_hash: left_half(signer.algorithm(), order.access_token),
+            at_hash: order.access_token.map(hash),
+            c_hash: order.code.map(hash),
         };
         Ok(sign_jwt(JwtKind::IdToken, &claims, &*signer).await?)
     }

@@ -10,6 +10,7 @@ use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew, Take};
 
 use crate::accounts::Subject;
+use crate::authorize::request::Origin;
 use crate::browser::BrowserId;
 use crate::identifiers::identifier;
 
@@ -31,7 +32,9 @@ identifier!(
 pub struct Interaction {
     /// The parameters of the request, form-urlencoded.
     pub parameters: String,
-    /// When it came.
+    /// How it came.
+    pub origin: Origin,
+    /// When.
     pub began_at: Instant,
     /// The digest of the browser that it came from. A request that another site posted comes without its cookie.
     browser: Option<[u8; 32]>,
@@ -69,7 +72,7 @@ impl Interactions {
     /// [`BeginError`].
     pub async fn begin(
         &self,
-        parameters: String,
+        (parameters, origin): (String, Origin),
         browser: Option<&BrowserId>,
         address: IpAddr,
         now: Instant,
@@ -79,6 +82,7 @@ impl Interactions {
         let id = InteractionId::generate(random);
         let interaction = Interaction {
             parameters,
+            origin,
             began_at: now,
             browser: browser.map(BrowserId::digest),
         };

@@ -6,8 +6,8 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Algorithm, MacAlgorithm};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
-use crate::authorize::request::{OwnScope, Prompt, RESPONSE_TYPES, ResponseMode};
-use crate::clients::AuthMethod;
+use crate::authorize::request::{OwnScope, Prompt, RequestPolicy, ResponseMode};
+use crate::clients::{AuthMethod, ObjectAlgorithm};
 use crate::pkce;
 use crate::routes;
 use crate::token::GrantName;
@@ -42,6 +42,8 @@ pub struct Offered {
     pub documents: bool,
     /// Whether some may register themselves.
     pub registration: bool,
+    /// What is asked of their authorization requests, and what those may ask for.
+    pub requests: RequestPolicy,
 }
 
 impl Offered {
@@ -53,6 +55,13 @@ impl Offered {
         audiences.extend(self.mtls.as_ref().map(token));
         audiences
     }
+}
+
+/// How clients may sign their requests.
+fn object_algorithms(requests: &RequestPolicy) -> Vec<String> {
+    let signed = Algorithm::ALL.into_iter().map(ObjectAlgorithm::Signature);
+    let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
+    signed.chain(unsigned).map(|alg| alg.to_string()).collect()
 }
 
 /// The document of an issuer that signs with `signs`, for both well-known paths.
@@ -76,6 +85,13 @@ pub fn document(
         .map(Algorithm::name)
         .chain(macs)
         .collect();
+    let requests = &offered.requests;
+    let grants = GrantName::ALL.map(GrantName::as_str).into_iter();
+    let implicit = requests
+        .response_types
+        .iter()
+        .any(|known| known.is_in_front());
+    let grants: Vec<_> = grants.chain(implicit.then_some("implicit")).collect();
     let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
     let mut of_all: Vec<&str> = own.map(OwnScope::as_str).collect();
     of_all.extend(scopes.iter().map(ScopeToken::as_str));
@@ -91,9 +107,9 @@ pub fn document(
         "introspection_endpoint": issuer.endpoint(routes::INTROSPECT),
         "revocation_endpoint": issuer.endpoint(routes::REVOKE),
         "scopes_supported": of_all,
-        "response_types_supported": RESPONSE_TYPES,
+        "response_types_supported": requests.response_types,
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-        "grant_types_supported": GrantName::ALL.map(GrantName::as_str),
+        "grant_types_supported": grants,
         "code_challenge_methods_supported": [pkce::METHOD],
         "client_id_metadata_document_supported": offered.documents,
         "authorization_response_iss_parameter_supported": true,
@@ -102,8 +118,14 @@ pub fn document(
         "id_token_signing_alg_values_supported": signs.iter().map(|alg| alg.name()).collect::<Vec<_>>(),
         "claims_supported": CLAIMS,
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
-        "request_uri_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        "require_request_uri_registration": true,
+        "request_object_signing_alg_values_supported": object_algorithms(requests),
+        "require_signed_request_object": requests.require_signed,
+        "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
+        "require_pushed_authorization_requests": requests.require_pushed,
+        "authorization_signing_alg_values_supported": signs.iter().map(|alg| alg.name()).collect::<Vec<_>>(),
         "token_endpoint_auth_methods_supported": methods(true),
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods(false),
@@ -117,6 +139,7 @@ pub fn document(
             "token_endpoint": mtls.endpoint(routes::TOKEN),
             "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
+            "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
         });
         members.insert("mtls_endpoint_aliases".into(), aliases);
     }

@@ -75,6 +75,17 @@ fn always(config: &Config) -> Value {
         })
     };
     let (authorize, logout) = pages();
+    let pushed = with_client(
+        json!({"request": text, "response_type": text, "redirect_uri": text, "scope": text, "state": text,
+        "code_challenge": text, "code_challenge_method": text}),
+    );
+    let mut pushed_answers = answers(Value::Null);
+    if let Some(all) = pushed_answers.as_object_mut() {
+        all.remove("200");
+        let named =
+            json!({"description": "The name of the request", "content": json_body("Pushed")});
+        all.insert("201".into(), named);
+    }
     let token = with_client(json!({"token": text, "token_type_hint": text}));
     let grants = GrantName::ALL.map(GrantName::as_str);
     let asked = with_client(
@@ -98,6 +109,13 @@ fn always(config: &Config) -> Value {
                 json!({"description": "Its state", "content": json_body("Introspection")})),
             routes::REVOKE: post("Revoke a token (RFC 7009)", token, json!(["token"]),
                 json!({"description": "It is revoked, or was no good anyway"})),
+            routes::PUSH: {"post": {
+                "summary": "Push an authorization request (RFC 9126)",
+                "security": [{"basic": []}, {}],
+                "requestBody": {"required": true, "content": {"application/x-www-form-urlencoded": {
+                    "schema": {"type": "object", "properties": pushed}}}},
+                "responses": pushed_answers,
+            }},
             routes::AUTHORIZE: authorize,
             routes::LOGOUT: logout,
             routes::USERINFO: {"get": userinfo("userinfo"), "post": userinfo("userinfoByForm")},
@@ -112,6 +130,8 @@ fn always(config: &Config) -> Value {
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
                     "properties": {"access_token": text, "token_type": {"const": "Bearer"},
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text}},
+                "Pushed": {"type": "object", "required": ["request_uri", "expires_in"],
+                    "properties": {"request_uri": text, "expires_in": {"type": "integer"}}},
                 "Userinfo": {"type": "object", "required": ["sub"],
                     "properties": {"sub": text, "name": text, "updated_at": {"type": "integer"}, "email": text,
                         "email_verified": {"type": "boolean"}}},

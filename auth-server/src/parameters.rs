@@ -24,6 +24,7 @@ pub enum InvalidParameters {
 }
 
 /// The parameters of one request.
+#[derive(Clone)]
 pub struct Parameters {
     once: Vec<(String, String)>,
     repeated: Vec<String>,
@@ -70,6 +71,31 @@ impl Parameters {
         // Only now: an empty copy beside a full one is a repetition all the same.
         once.retain(|(name, value)| !value.is_empty() && !repeated.contains(name));
         Ok(Self { once, repeated })
+    }
+
+    /// Those that were read from something else, each name once but `resource`.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::TooMany`].
+    pub fn of(pairs: Vec<(String, String)>) -> Result<Self, InvalidParameters> {
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(InvalidParameters::TooMany);
+        }
+        let mut once = pairs;
+        once.retain(|(_, value)| !value.is_empty());
+        Ok(Self {
+            once,
+            repeated: Vec::new(),
+        })
+    }
+
+    /// The same with this one, unless there is one of its name.
+    #[must_use]
+    pub fn or_with(mut self, name: &str, value: &str) -> Self {
+        if self.optional(name).is_none() {
+            self.once.push((name.to_owned(), value.to_owned()));
+        }
+        self
     }
 
     /// Refuses a parameter that is repeated.

@@ -153,7 +153,7 @@ impl Records {
         let id: ClientId = random::alphanumeric(22, random).parse()?;
         let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = uses_secret.then(|| ClientSecret::generate(random));
-        let served = (self.offered.methods.as_slice(), &*self.keys.ring());
+        let served = (&self.offered, &*self.keys.ring());
         metadata.check_served(served, world.clock.now())?;
         let client = Client::new(id.clone(), metadata, Vec::new())?;
         let sectors = &self.sites.sectors;

@@ -29,9 +29,10 @@ use self::token::RegistrationToken;
 use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
 use crate::clients::sector::Sectors;
-use crate::clients::{AuthMethod, Client, submitted};
+use crate::clients::{Client, submitted};
 use crate::config::{Config, RegistrationMode};
 use crate::keys::Keys;
+use crate::metadata::Offered;
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
 use crate::routes;
@@ -57,8 +58,8 @@ pub struct Registration {
     pub clients: Clients,
     /// What ID tokens can be signed with.
     pub keys: Keys,
-    /// How clients may authenticate.
-    pub methods: Vec<AuthMethod>,
+    /// What is taken of clients.
+    pub offered: Offered,
     /// Knows of which sectors clients are.
     pub sectors: Sectors,
     /// Who may register, and for what.
@@ -175,7 +176,7 @@ impl Registration {
             issuer: Arc::new(config.issuer.clone()),
             clients: records.clients.clone(),
             keys: records.keys.clone(),
-            methods: records.offered.methods.clone(),
+            offered: records.offered.clone(),
             sectors: records.sites.sectors.clone(),
             policy: Policy {
                 mode: config.registration_mode(),

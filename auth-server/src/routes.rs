@@ -16,7 +16,7 @@ use shared_server::web::{self, Cors, Health, Now, Observed, Shutdown, layers, la
 
 use crate::authorize::page::PageError;
 use crate::authorize::visit::Dialogue;
-use crate::authorize::{self, consent, sign_in};
+use crate::authorize::{self, consent, push, response, sign_in};
 use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::clients::logo::{self, Pictures};
@@ -38,6 +38,8 @@ use crate::userinfo::{self, Userinfo};
 
 /// RFC 6749 §3.1.
 pub const AUTHORIZE: &str = "/oauth/authorize";
+/// RFC 9126 §2.
+pub const PUSH: &str = "/oauth/par";
 /// RFC 6749 §3.2.
 pub const TOKEN: &str = "/oauth/token";
 /// RFC 7662 §2.
@@ -159,6 +161,7 @@ pub fn routes(
             &below(USERINFO),
             get(userinfo::endpoint).post(userinfo::endpoint),
         )
+        .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
         .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
         .method_not_allowed_fallback(web::method_not_allowed);
     // Not counted by address: a resource server asks for each stranger who shows it a token, and who authenticates is counted as a
@@ -175,6 +178,10 @@ pub fn routes(
     };
     let refused = || counted(|limited| TokenError::from(limited).into_response());
     let people = people(issuer.path(), shutdown.clone())
+        .layer(from_fn_with_state(
+            Arc::clone(&state.0.tokens),
+            response::signed,
+        ))
         .layer(counted(|limited| PageError::from(limited).into_response()))
         .layer(from_fn_with_state(
             Arc::clone(&state.0.frame),
@@ -218,6 +225,7 @@ pub fn for_certificates(
     let metrics = Arc::clone(&state.0.tokens.metrics);
     let group = Router::new()
         .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
+        .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
         .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
         .fallback(web::not_found)
         .layer(counted)

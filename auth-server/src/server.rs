@@ -19,6 +19,9 @@ use crate::accounts::known_devices::KnownDevices;
 use crate::accounts::sign_in::SignIn;
 use crate::authorize::Authorize;
 use crate::authorize::checks::Checks;
+use crate::authorize::front_channel::FrontChannel;
+use crate::authorize::pushed::PushedRequests;
+use crate::authorize::request_object::RequestObjects;
 use crate::authorize::visit::Dialogue;
 use crate::back_channel::BackChannel;
 use crate::browser::{Cookies, FormTokens};
@@ -316,7 +319,12 @@ fn app_state(
     };
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),
-        dialogue: Arc::new(dialogue(config, world, (records, codes), callers.clone())),
+        dialogue: Arc::new(dialogue(
+            config,
+            world,
+            (records, codes, &tokens),
+            callers.clone(),
+        )),
         authenticator: Arc::new(Authenticator {
             clients: callers,
             keys: records.sites.keys.clone(),
@@ -378,7 +386,7 @@ fn app_state(
 fn dialogue(
     config: &Config,
     world: &World,
-    (records, codes): (&Records, &Codes),
+    (records, codes, tokens): (&Records, &Codes, &Arc<AccessTokens>),
     clients: Callers,
 ) -> Dialogue {
     let ephemeral = &codes.ephemeral;
@@ -393,6 +401,11 @@ fn dialogue(
                 clients,
                 resource_servers: records.resource_servers.clone(),
                 keys: records.keys.clone(),
+                objects: RequestObjects {
+                    keys: records.sites.keys.clone(),
+                    published: records.sites.request_objects.clone(),
+                },
+                policy: records.offered.requests.clone(),
                 pkce: config.authorization.pkce,
                 localhost_port_varies: config.authorization.localhost_port_varies,
             },
@@ -402,6 +415,16 @@ fn dialogue(
                 store: records.store.clone(),
             },
             codes: codes.clone(),
+            front_channel: FrontChannel {
+                tokens: Arc::clone(tokens),
+                grants: records.grants.clone(),
+                session_lifetime: config.sessions.absolute,
+            },
+            pushed: PushedRequests {
+                ephemeral: ephemeral.clone(),
+                lifetime: config.authorization.request_lifetime,
+                interaction_lifetime: config.authorization.interaction_lifetime,
+            },
             random: Arc::clone(&world.random),
         },
     }

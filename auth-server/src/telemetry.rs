@@ -52,6 +52,11 @@ impl Metrics {
             .inc();
     }
 
+    /// An access token was issued without a code (RFC 6749 §4.2).
+    pub fn token_issued_in_front(&self) {
+        self.tokens_issued.with_label_values(&["implicit"]).inc();
+    }
+
     /// A client tried to authenticate.
     pub fn client_authentication(&self, method: AuthMethod, succeeded: bool) {
         let outcome = if succeeded { "accepted" } else { "refused" };

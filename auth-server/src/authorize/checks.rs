@@ -11,12 +11,16 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
 use super::error::{AuthorizeError, PageCause, RedirectCause};
-use super::request::{AuthorizationRequest, OwnScope, Prompt, RESPONSE_TYPE, ResponseMode};
+use super::request::{
+    AuthorizationRequest, Origin, OwnScope, Prompt, RequestPolicy, ResponseMode, ResponseType,
+};
+use super::request_object::RequestObjects;
 use super::response::ReturnPath;
+use super::response_type;
 use super::targets::Targets;
+use crate::clients::Client;
 use crate::clients::callers::Callers;
 use crate::clients::redirect_uri::VerifiedRedirectUri;
-use crate::clients::{Client, GrantType};
 use crate::config::PkcePolicy;
 use crate::id_token_hint::{self, Hint};
 use crate::keys::Keys;
@@ -42,6 +46,10 @@ pub struct Checks {
     pub resource_servers: ResourceServers,
     /// What ID tokens of this server were signed with.
     pub keys: Keys,
+    /// Reads what clients signed.
+    pub objects: RequestObjects,
+    /// What else is asked of requests.
+    pub policy: RequestPolicy,
     /// Whose requests must carry a challenge.
     pub pkce: PkcePolicy,
     /// Whether a native client's redirect to `localhost` may name any port.
@@ -55,27 +63,55 @@ impl Checks {
     /// [`AuthorizeError`].
     pub async fn check(
         &self,
-        parameters: &Parameters,
+        (parameters, origin): (&Parameters, &Origin),
         address: IpAddr,
         now: Instant,
     ) -> Result<AuthorizationRequest, AuthorizeError> {
         let client = self.client(parameters, address, now).await?;
-        tracing::Span::current().record("client_id", client.id.as_str());
         let redirect_uri = self.redirect_uri(&client, parameters)?;
         // From here on the client is told, by the means it asked for if that is one (RFC 9207 §2: with our name).
-        let mut back = ReturnPath {
-            issuer: Arc::clone(&self.issuer),
-            redirect_uri,
-            mode: ResponseMode::default(),
-            state: None,
-        };
-        match self.rest(&client, &mut back, parameters) {
+        let mut back = self.way_back(&client, redirect_uri);
+        match self.rest(&mut back, (parameters, origin), now) {
             Ok(request) => Ok(request),
             Err(cause) => Err(AuthorizeError::Redirect(Box::new(back), cause)),
         }
     }
 
-    async fn client(
+    /// The answer to a request that names an object which cannot be read: nothing of what that says is believed. RFC 9101 §7 has the
+    /// client told, and what stands beside the object is a request's own word for where: a redirect URI that is registered is proven as
+    /// ever. Without one, the person alone is told.
+    pub(super) fn unread(
+        &self,
+        client: &Arc<Client>,
+        beside: &Parameters,
+        (cause, now): (RedirectCause, Instant),
+    ) -> AuthorizeError {
+        let named = beside.optional("redirect_uri");
+        let proven = named.and_then(|uri| client.matching(uri, self.localhost_port_varies));
+        let Some(redirect_uri) = proven else {
+            return PageCause::Unread(Box::new(cause)).into();
+        };
+        let mut back = self.way_back(client, redirect_uri);
+        // What is wrong with them is not what is told.
+        let _ = self.means(&mut back, beside, now);
+        AuthorizeError::Redirect(Box::new(back), cause)
+    }
+
+    fn way_back(&self, client: &Arc<Client>, redirect_uri: VerifiedRedirectUri) -> ReturnPath {
+        ReturnPath {
+            issuer: Arc::clone(&self.issuer),
+            client: Arc::clone(client),
+            redirect_uri,
+            mode: ResponseMode::default(),
+            state: None,
+        }
+    }
+
+    /// The client that a request names.
+    ///
+    /// # Errors
+    /// [`PageCause`].
+    pub(super) async fn client(
         &self,
         parameters: &Parameters,
         address: IpAddr,
@@ -87,7 +123,9 @@ impl Checks {
             .parse()
             .map_err(|_| PageCause::UnknownClient)?;
         let client = self.clients.find(&id, address, now).await?;
-        client.ok_or(PageCause::UnknownClient)
+        let client = client.ok_or(PageCause::UnknownClient)?;
+        tracing::Span::current().record("client_id", client.id.as_str());
+        Ok(client)
     }
 
     /// RFC 6749 §3.1.2.3, §3.1.2.4; OpenID Connect Core §3.1.2.1 requires the parameter.
@@ -109,38 +147,114 @@ impl Checks {
         client.only_redirect_uri().ok_or(PageCause::NoRedirectUri)
     }
 
-    fn rest(
+    /// By what means the client is answered, and the response type that it names if that is one. Whatever is wrong with one of them is
+    /// told with the other.
+    fn means(
         &self,
-        client: &Arc<Client>,
         back: &mut ReturnPath,
         parameters: &Parameters,
-    ) -> Result<AuthorizationRequest, RedirectCause> {
-        // Both before anything fails, so that even what is wrong with one of them is told with the other.
-        let mode = response_mode(parameters);
-        back.mode = *mode.as_ref().unwrap_or(&ResponseMode::default());
+        now: Instant,
+    ) -> Result<Option<ResponseType>, RedirectCause> {
+        let named = parameters.optional("response_type");
+        let response_type = named.and_then(|raw| raw.parse::<ResponseType>().ok());
+        back.mode = response_type.map_or(ResponseMode::default(), ResponseType::default_mode);
+        let mode = self.response_mode(&back.client, (parameters, response_type), now);
+        back.mode = mode
+            .as_ref()
+            .map_or(back.mode, |mode| mode.unwrap_or(back.mode));
         back.state = bounded(parameters, "state", MAX_STATE)?;
         mode?;
+        Ok(response_type)
+    }
+
+    /// The `response_mode`, if there is one.
+    fn response_mode(
+        &self,
+        client: &Client,
+        (parameters, response_type): (&Parameters, Option<ResponseType>),
+        now: Instant,
+    ) -> Result<Option<ResponseMode>, RedirectCause> {
+        let Some(name) = parameters.optional("response_mode") else {
+            return Ok(None);
+        };
+        let mut all = ResponseMode::ALL.into_iter();
+        let mode = all.find(|mode| mode.as_str() == name);
+        let mode = mode.ok_or(RedirectCause::UnsupportedResponseMode)?;
+        let mode = mode.of(response_type);
+        // JARM §2.3.1 has the same of `query.jwt` as Multiple Response Types §5 of `query`.
+        if mode.is_in_query() && response_type.is_some_and(ResponseType::is_in_front) {
+            return Err(RedirectCause::TokensInQuery);
+        }
+        let alg = client.metadata.authorization_response_algorithm();
+        if mode.is_signed() && self.keys.ring().signer(alg, now).is_none() {
+            return Err(RedirectCause::UnsignedResponseMode(alg));
+        }
+        Ok(Some(mode))
+    }
+
+    fn rest(
+        &self,
+        back: &mut ReturnPath,
+        (parameters, origin): (&Parameters, &Origin),
+        now: Instant,
+    ) -> Result<AuthorizationRequest, RedirectCause> {
+        let response_type = self.means(back, parameters, now)?;
         parameters.all_once()?;
-        not_served(parameters)?;
-        response_type(parameters)?;
-        grant_type(client)?;
-        let code_challenge = self.code_challenge(client, parameters)?;
+        let client = &back.client;
+        self.came_as_it_must(client, origin)?;
+        if parameters.optional("registration").is_some() {
+            return Err(RedirectCause::Registration);
+        }
+        let served = (self.policy.response_types.as_slice(), parameters);
+        let response_type = response_type::check(response_type, client, served)?;
+        let code_challenge = if response_type.has_code() {
+            self.code_challenge(client, parameters)?
+        } else {
+            None
+        };
         let prompt = prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
-        let targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        let mut targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        if !response_type.has_code() {
+            targets = targets.without(OwnScope::OfflineAccess)?;
+        }
+        let nonce = bounded(parameters, "nonce", MAX_NONCE)?;
+        if response_type.has_id_token() {
+            // OpenID Connect Core §3.1.2.1, §3.2.2.1.
+            if !OwnScope::OpenId.is_in(&targets.scope) {
+                return Err(RedirectCause::InvalidScope);
+            }
+            nonce.as_ref().ok_or(InvalidParameters::Missing("nonce"))?;
+        }
         Ok(AuthorizationRequest {
             client: Arc::clone(client),
             back: back.clone(),
+            origin: origin.clone(),
+            response_type,
             scope: targets.scope,
             asked: targets.asked,
             code_challenge,
-            nonce: bounded(parameters, "nonce", MAX_NONCE)?,
+            nonce,
             prompt,
             max_age,
             expected: self.expected(client, parameters)?,
             // A hint that could be no address is none.
             login_hint: bounded(parameters, "login_hint", MAX_LOGIN_HINT).unwrap_or_default(),
         })
+    }
+
+    /// RFC 9126 §5, RFC 9101 §10.5: whether the request came by the means that the server, or its client, wants of all.
+    fn came_as_it_must(&self, client: &Client, origin: &Origin) -> Result<(), RedirectCause> {
+        let metadata = &client.metadata;
+        let pushed = self.policy.require_pushed || metadata.require_pushed_authorization_requests;
+        if pushed && origin.pushed.is_none() {
+            return Err(RedirectCause::NotPushed);
+        }
+        let signed = self.policy.require_signed || metadata.require_signed_request_object;
+        if signed && !origin.is_signed {
+            return Err(RedirectCause::NotSigned);
+        }
+        Ok(())
     }
 
     /// Whom an `id_token_hint` names.
@@ -191,16 +305,6 @@ impl Checks {
     }
 }
 
-fn response_mode(parameters: &Parameters) -> Result<ResponseMode, RedirectCause> {
-    let Some(name) = parameters.optional("response_mode") else {
-        return Ok(ResponseMode::default());
-    };
-    ResponseMode::ALL
-        .into_iter()
-        .find(|mode| mode.as_str() == name)
-        .ok_or(RedirectCause::UnsupportedResponseMode)
-}
-
 fn bounded(
     parameters: &Parameters,
     name: &'static str,
@@ -209,37 +313,6 @@ fn bounded(
     match parameters.optional(name) {
         Some(value) if value.len() > bytes => Err(InvalidParameters::Malformed(name)),
         value => Ok(value.map(str::to_owned)),
-    }
-}
-
-/// OpenID Connect Core §3.1.2.6: what would change the meaning of the request must not be ignored.
-fn not_served(parameters: &Parameters) -> Result<(), RedirectCause> {
-    let present = |name| parameters.optional(name).is_some();
-    if present("request") {
-        Err(RedirectCause::RequestObject)
-    } else if present("request_uri") {
-        Err(RedirectCause::RequestUri)
-    } else if present("registration") {
-        Err(RedirectCause::Registration)
-    } else {
-        Ok(())
-    }
-}
-
-fn response_type(parameters: &Parameters) -> Result<(), RedirectCause> {
-    if parameters.required("response_type")? == RESPONSE_TYPE {
-        Ok(())
-    } else {
-        Err(RedirectCause::UnsupportedResponseType)
-    }
-}
-
-fn grant_type(client: &Client) -> Result<(), RedirectCause> {
-    let grants = &client.metadata.grant_types;
-    if grants.contains(&GrantType::AuthorizationCode) {
-        Ok(())
-    } else {
-        Err(RedirectCause::UnauthorizedClient)
     }
 }
 

@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
+use shared_protocol::jose::Algorithm;
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
 
+use super::request_object::{RequestObjectError, RequestUriError};
 use super::response::ReturnPath;
 use crate::accounts::AccountError;
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::id_token_hint::InvalidHint;
 use crate::parameters::InvalidParameters;
+use crate::token::error::TokenError;
 
 /// Why there was no code.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,9 @@ pub enum PageCause {
     /// None that the client registered.
     #[error("the redirect_uri is not one that the client registered")]
     UnregisteredRedirectUri,
+    /// What stands in an object, or elsewhere, could not be read, and nothing beside it says where to tell that.
+    #[error("{0}")]
+    Unread(#[source] Box<RedirectCause>),
     /// Too many requests that ask for a person came from one address.
     #[error("too many interactions began at one address")]
     TooMany {
@@ -65,20 +71,37 @@ pub enum RedirectCause {
     /// No such way to answer.
     #[error("the response_mode is not supported")]
     UnsupportedResponseMode,
-    /// OpenID Connect Core §6.1.
-    #[error("request objects are not supported")]
-    RequestObject,
-    /// OpenID Connect Core §6.2.
-    #[error("request_uri is not supported")]
-    RequestUri,
+    /// A token in a query would stand in logs and histories.
+    #[error("the response_type carries a token, which a query may not: leave response_mode out")]
+    TokensInQuery,
+    /// The answer could not be signed.
+    #[error(
+        "the answer would be signed with {0}, with which this server does not sign: register another authorization_signed_response_alg"
+    )]
+    UnsignedResponseMode(Algorithm),
+    /// `request` and `request_uri` are two requests.
+    #[error("there is a request beside a request_uri")]
+    TwoRequests,
+    /// What the client signed, or said it did.
+    #[error(transparent)]
+    RequestObject(#[from] RequestObjectError),
+    /// What should stand elsewhere.
+    #[error(transparent)]
+    RequestUri(#[from] RequestUriError),
+    /// RFC 9126 §5.
+    #[error("requests must be pushed (RFC 9126)")]
+    NotPushed,
+    /// RFC 9101 §10.5.
+    #[error("requests must be signed (RFC 9101)")]
+    NotSigned,
     /// OpenID Connect Core §7.2.1.
     #[error("registration is not supported")]
     Registration,
-    /// Only `code` is served.
+    /// No such type, or none that is served.
     #[error("the response_type is not supported")]
     UnsupportedResponseType,
-    /// The client did not register the grant.
-    #[error("the client is not registered for authorization_code")]
+    /// The client did not register the response type.
+    #[error("the client is not registered for the response_type")]
     UnauthorizedClient,
     /// RFC 7636 §4.4.1.
     #[error("a code_challenge is required")]
@@ -122,9 +145,12 @@ pub enum RedirectCause {
     /// The ephemeral store failed.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
+    /// The tokens of the answer itself could not be made.
+    #[error(transparent)]
+    Tokens(#[from] Box<TokenError>),
 }
 
-/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2 and OpenID Connect Core §3.1.2.6.
+/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §7 and OpenID Connect Core §3.1.2.6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthorizeErrorCode {
     /// Malformed.
@@ -143,10 +169,10 @@ pub enum AuthorizeErrorCode {
     LoginRequired,
     /// Nobody agreed, and nothing may be shown.
     ConsentRequired,
-    /// `request` is not served.
-    RequestNotSupported,
-    /// `request_uri` is not served.
-    RequestUriNotSupported,
+    /// A request object that does not hold.
+    InvalidRequestObject,
+    /// A `request_uri` that leads to no request.
+    InvalidRequestUri,
     /// `registration` is not served.
     RegistrationNotSupported,
     /// Try again later.
@@ -166,8 +192,8 @@ impl AuthorizeErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
-            Self::RequestNotSupported => "request_not_supported",
-            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -182,13 +208,24 @@ impl RedirectCause {
             Self::Parameters(_)
             | Self::TooLong
             | Self::UnsupportedResponseMode
+            | Self::UnsignedResponseMode(_)
+            | Self::TokensInQuery
+            | Self::TwoRequests
+            | Self::NotPushed
+            | Self::NotSigned
             | Self::NoCodeChallenge
             | Self::CodeChallengeMethod
             | Self::MethodWithoutChallenge
             | Self::IdTokenHint(_)
             | Self::Prompt => AuthorizeErrorCode::InvalidRequest,
-            Self::RequestObject => AuthorizeErrorCode::RequestNotSupported,
-            Self::RequestUri => AuthorizeErrorCode::RequestUriNotSupported,
+            Self::RequestObject(RequestObjectError::Keys(error))
+            | Self::RequestUri(RequestUriError::Document(error))
+                if error.is_ours() =>
+            {
+                AuthorizeErrorCode::TemporarilyUnavailable
+            }
+            Self::RequestObject(_) => AuthorizeErrorCode::InvalidRequestObject,
+            Self::RequestUri(_) => AuthorizeErrorCode::InvalidRequestUri,
             Self::Registration => AuthorizeErrorCode::RegistrationNotSupported,
             Self::UnsupportedResponseType => AuthorizeErrorCode::UnsupportedResponseType,
             Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
@@ -197,9 +234,11 @@ impl RedirectCause {
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
             Self::Denied => AuthorizeErrorCode::AccessDenied,
-            Self::Busy | Self::Account(_) | Self::Store(_) | Self::Ephemeral(_) => {
-                AuthorizeErrorCode::TemporarilyUnavailable
-            }
+            Self::Busy
+            | Self::Account(_)
+            | Self::Store(_)
+            | Self::Ephemeral(_)
+            | Self::Tokens(_) => AuthorizeErrorCode::TemporarilyUnavailable,
         }
     }
 

@@ -9,11 +9,12 @@ use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
-use super::error::{AuthorizeError, PageCause};
+use super::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::pages::{ErrorPage, StalePage};
 use crate::parameters::InvalidParameters;
+use crate::token::error::TokenError;
 
 /// Why a step of an interaction shows something else.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum PageError {
     /// The ephemeral store failed.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
+    /// An answer that the client wants signed could not be.
+    #[error(transparent)]
+    Unsigned(#[from] Box<TokenError>),
 }
 
 impl IntoResponse for PageError {
@@ -89,7 +93,7 @@ impl IntoResponse for PageError {
                 limited.write(page.headers_mut());
                 page
             }
-            Self::Ephemeral(_) => unavailable(),
+            Self::Ephemeral(_) | Self::Unsigned(_) => unavailable(),
         };
         caused(response, self)
     }
@@ -107,6 +111,13 @@ pub(super) fn refusal(cause: PageCause) -> Response {
         PageCause::UnregisteredRedirectUri => {
             bad("The app asked to send you to a place that it did not register.")
         }
+        PageCause::Unread(cause) if cause.code() == AuthorizeErrorCode::TemporarilyUnavailable => {
+            unavailable()
+        }
+        PageCause::Unread(cause) => bad(&format!(
+            "The app's request cannot be used: {}. Go back to the app and begin again.",
+            cause.description()
+        )),
         PageCause::TooMany { wait } => {
             let page = error_page(
                 StatusCode::TOO_MANY_REQUESTS,

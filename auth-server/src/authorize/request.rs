@@ -4,20 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
+use super::pushed::PushedUri;
 use super::response::ReturnPath;
+pub use super::response_type::ResponseType;
 use crate::clients::Client;
 use crate::id_token_hint::Hint;
 use crate::pkce::CodeChallenge;
 
-/// The one response type that is served (RFC 9700 §2.1.2).
-pub const RESPONSE_TYPE: &str = "code";
-/// Every response type that is served.
-pub const RESPONSE_TYPES: [&str; 1] = [RESPONSE_TYPE];
-
-/// How an answer travels to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, Form Post Response Mode).
+/// How an answer travels to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, Form Post Response Mode, JWT Secured
+/// Authorization Response Mode §2.3).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ResponseMode {
     /// In the query of the redirect.
@@ -27,11 +26,27 @@ pub enum ResponseMode {
     Fragment,
     /// By a form that the browser posts.
     FormPost,
+    /// As a JWT, where answers of the type would be.
+    Jwt,
+    /// As a JWT in the query.
+    QueryJwt,
+    /// As a JWT in the fragment.
+    FragmentJwt,
+    /// As a JWT in a form that the browser posts.
+    FormPostJwt,
 }
 
 impl ResponseMode {
     /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Query, Self::Fragment, Self::FormPost];
+    pub const ALL: [Self; 7] = [
+        Self::Query,
+        Self::Fragment,
+        Self::FormPost,
+        Self::Jwt,
+        Self::QueryJwt,
+        Self::FragmentJwt,
+        Self::FormPostJwt,
+    ];
 
     /// The `response_mode`.
     #[must_use]
@@ -40,8 +55,59 @@ impl ResponseMode {
             Self::Query => "query",
             Self::Fragment => "fragment",
             Self::FormPost => "form_post",
+            Self::Jwt => "jwt",
+            Self::QueryJwt => "query.jwt",
+            Self::FragmentJwt => "fragment.jwt",
+            Self::FormPostJwt => "form_post.jwt",
         }
     }
+
+    /// Whether the answer is a JWT.
+    #[must_use]
+    pub const fn is_signed(self) -> bool {
+        match self {
+            Self::Jwt | Self::QueryJwt | Self::FragmentJwt | Self::FormPostJwt => true,
+            Self::Query | Self::Fragment | Self::FormPost => false,
+        }
+    }
+
+    /// The mode that is meant in a request for this type (JARM §2.3.4).
+    #[must_use]
+    pub const fn of(self, response_type: Option<ResponseType>) -> Self {
+        match (self, response_type) {
+            (Self::Jwt, Some(known)) if known.is_in_front() => Self::FragmentJwt,
+            (Self::Jwt, _) => Self::QueryJwt,
+            _ => self,
+        }
+    }
+
+    /// Whether servers on the way see the answer.
+    #[must_use]
+    pub const fn is_in_query(self) -> bool {
+        matches!(self, Self::Query | Self::QueryJwt)
+    }
+}
+
+/// How a request came, beside what it says: kept with it, for the checks that are made anew.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Origin {
+    /// The name under which the client pushed it, if it did (RFC 9126).
+    pub pushed: Option<PushedUri>,
+    /// Whether the client signed it (RFC 9101).
+    pub is_signed: bool,
+}
+
+/// What is asked of requests beside what they say, and what they may ask for: the operator's to set.
+#[derive(Clone, Debug)]
+pub struct RequestPolicy {
+    /// The response types that are served, in the order of [`ResponseType::ALL`].
+    pub response_types: Vec<ResponseType>,
+    /// Whether every request must be pushed (RFC 9126 §5).
+    pub require_pushed: bool,
+    /// Whether every request must be signed (RFC 9101 §10.5).
+    pub require_signed: bool,
+    /// Whether a client may register that it does not sign its request objects.
+    pub unsigned_objects: bool,
 }
 
 /// What the client wants to happen whatever is remembered (OpenID Connect Core §3.1.2.1).
@@ -169,6 +235,10 @@ pub struct AuthorizationRequest {
     pub client: Arc<Client>,
     /// Where the answer goes, and how.
     pub back: ReturnPath,
+    /// How it came.
+    pub origin: Origin,
+    /// What the answer is to carry.
+    pub response_type: ResponseType,
     /// What is asked for: only what exists and what the client may ask for.
     pub scope: ScopeSet,
     /// The same as a person agrees to it: each scope with the resource that it belongs to.

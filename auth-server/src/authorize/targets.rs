@@ -54,6 +54,19 @@ impl Targets {
         }
         Ok(Self { scope, asked })
     }
+
+    /// The same without one of this server's scopes, which this request cannot bring.
+    pub(super) fn without(self, scope: OwnScope) -> Result<Self, RedirectCause> {
+        let left = scope.left_out_of(&self.scope);
+        if left.is_empty() {
+            return Err(RedirectCause::InvalidScope);
+        }
+        let own = scope.left_out_of(&self.asked.own);
+        Ok(Self {
+            scope: left,
+            asked: Agreement { own, ..self.asked },
+        })
+    }
 }
 
 /// The resources that were named, each once.

@@ -75,8 +75,9 @@ impl Dialogue {
         let interaction = found.ok_or(PageError::Stale)?;
         let parameters = Parameters::parse(interaction.parameters.as_bytes())?;
         let checks = &self.authorize.checks;
-        let request = checks.check(&parameters, visit.address, visit.now);
-        Ok((interaction, request.await?))
+        let kept = (&parameters, &interaction.origin);
+        let request = checks.check(kept, visit.address, visit.now).await?;
+        Ok((interaction, request))
     }
 
     /// Who is signed in at this browser, if that will do for the request.
@@ -105,7 +106,8 @@ impl Dialogue {
         }))
     }
 
-    /// Spends an interaction that is about to be answered.
+    /// Spends an interaction that is about to be answered, and with it the pushed request that it came of, which others may have come of
+    /// too.
     ///
     /// # Errors
     /// [`PageError::Stale`] to all callers but one.
@@ -115,7 +117,12 @@ impl Dialogue {
         request: &AuthorizationRequest,
         now: Instant,
     ) -> Result<(), PageError> {
-        match self.authorize.interactions.take(id, now).await {
+        let authorize = &self.authorize;
+        let taken = match authorize.interactions.take(id, now).await {
+            Ok(true) => authorize.spend_pushed(request, now).await,
+            other => other,
+        };
+        match taken {
             Ok(true) => Ok(()),
             Ok(false) => Err(PageError::Stale),
             Err(error) => {

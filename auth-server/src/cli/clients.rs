@@ -1,5 +1,7 @@
 //! `auth-server client …`
 
+mod requests;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -12,6 +14,7 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 use shared_server::config::Period;
 
+use self::requests::RequestArgs;
 use super::output::Output;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
@@ -78,10 +81,10 @@ pub(crate) struct CreateClient {
     /// It runs on people's devices (RFC 8252)
     #[arg(long)]
     native: bool,
-    /// A file with its public keys as a JWK Set, for `private_key_jwt` and `self_signed_tls_client_auth`
+    /// A file with its public keys as a JWK Set, for `private_key_jwt`, `self_signed_tls_client_auth` and signed requests
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
-    /// Where it publishes its public keys, for `private_key_jwt`
+    /// Where it publishes its public keys
     #[arg(long, value_name = "URL", conflicts_with = "jwks")]
     jwks_uri: Option<ClientUrl>,
     /// Where the redirect URIs of its sector are listed
@@ -126,6 +129,8 @@ pub(crate) struct CreateClient {
     /// Its people are not asked for consent: for your own applications
     #[arg(long)]
     skip_consent: bool,
+    #[command(flatten)]
+    requests: RequestArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -160,6 +165,7 @@ enum GrantArg {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    Implicit,
 }
 
 impl From<GrantArg> for GrantType {
@@ -168,6 +174,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::AuthorizationCode => Self::AuthorizationCode,
             GrantArg::RefreshToken => Self::RefreshToken,
             GrantArg::ClientCredentials => Self::ClientCredentials,
+            GrantArg::Implicit => Self::Implicit,
         }
     }
 }
@@ -255,6 +262,7 @@ impl CreateClient {
             tos_uri: self.tos_uri,
             ..ClientMetadata::default()
         };
+        let metadata = self.requests.set(metadata);
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)
     }

@@ -1,10 +1,12 @@
 //! Client metadata (RFC 7591 §2): each field has the name that it has on the wire.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::jose::{Algorithm, JwsAlgorithm};
+use shared_protocol::jose::{Algorithm, JwsAlgorithm, UnknownAlgorithm};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
@@ -12,8 +14,9 @@ use shared_protocol::time::Instant;
 use super::InvalidClientMetadata;
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
-use crate::authorize::request::OwnScope;
+use crate::authorize::request::{OwnScope, ResponseType};
 use crate::keys::Keyring;
+use crate::metadata::Offered;
 
 /// Bytes of a name.
 const LONGEST_TEXT: usize = 256;
@@ -76,12 +79,6 @@ impl AuthMethod {
         )
     }
 
-    /// Whether it rests on the keys that the client registered.
-    #[must_use]
-    pub const fn uses_keys(self) -> bool {
-        matches!(self, Self::PrivateKeyJwt | Self::SelfSignedTlsClientAuth)
-    }
-
     /// Whether it rests on the certificate of the connection (RFC 8705 §2).
     #[must_use]
     pub const fn uses_certificate(self) -> bool {
@@ -99,15 +96,40 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 6749 §4.2, and whatever else comes with the answer of the authorization endpoint itself.
+    Implicit,
 }
 
-/// What the authorization endpoint may be asked to answer with (RFC 7591 §2, `response_types`).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResponseType {
-    /// RFC 6749 §4.1.1.
-    Code,
+/// How a client signs its request objects (OpenID Connect Registration §2, `request_object_signing_alg`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ObjectAlgorithm {
+    /// Not at all.
+    None,
+    /// With one of its keys.
+    Signature(Algorithm),
 }
+
+impl fmt::Display for ObjectAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Signature(alg) => alg.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ObjectAlgorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        match name {
+            "none" => Ok(Self::None),
+            _ => name.parse().map(Self::Signature),
+        }
+    }
+}
+
+shared_protocol::serde_as_text!(ObjectAlgorithm, UnknownAlgorithm);
 
 /// OpenID Connect Registration §2, `application_type`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -153,6 +175,11 @@ pub const REGISTRABLE: &[&str] = &[
     "post_logout_redirect_uris",
     "backchannel_logout_uri",
     "backchannel_logout_session_required",
+    "request_uris",
+    "request_object_signing_alg",
+    "require_signed_request_object",
+    "require_pushed_authorization_requests",
+    "authorization_signed_response_alg",
 ];
 
 /// Client metadata (RFC 7591 §2), as it is kept and shown.
@@ -193,7 +220,7 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_signing_alg: Option<JwsAlgorithm>,
     /// The grants that it may use.
     pub grant_types: BTreeSet<GrantType>,
-    /// What it may ask the authorization endpoint for, as it said; [`ClientMetadata::implied_response_types`] is what holds.
+    /// What it may ask the authorization endpoint for, as it said; [`ClientMetadata::effective_response_types`] is what holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub response_types: Vec<ResponseType>,
     /// Web or native.
@@ -257,6 +284,21 @@ pub struct ClientMetadata {
     /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Algorithm>,
+    /// Where it publishes request objects (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<ClientUrl>,
+    /// The one algorithm of its request objects; any of ours that fits its keys when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<ObjectAlgorithm>,
+    /// Whether its authorization requests must be signed (RFC 9101 §10.5).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_signed_request_object: bool,
+    /// Whether they must be pushed (RFC 9126 §6).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_pushed_authorization_requests: bool,
+    /// The signature algorithm of answers that it wants as JWTs; RS256 when absent (JARM §3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_signed_response_alg: Option<Algorithm>,
     /// Whether its requests must carry a challenge (RFC 7636) even where the server's policy would not ask for one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_pkce: bool,
@@ -311,26 +353,77 @@ impl ClientMetadata {
             .unwrap_or(Algorithm::Rs256)
     }
 
-    /// The response types that its grants imply (RFC 7591 §2.1).
+    /// What answers are signed with that it wants as JWTs (JARM §3, `authorization_signed_response_alg`).
     #[must_use]
-    pub fn implied_response_types(&self) -> &'static [ResponseType] {
-        if self.grant_types.contains(&GrantType::AuthorizationCode) {
+    pub fn authorization_response_algorithm(&self) -> Algorithm {
+        self.authorization_signed_response_alg
+            .unwrap_or(Algorithm::Rs256)
+    }
+
+    /// The response types that it registered, or that its grants imply where it said nothing (RFC 7591 §2.1).
+    #[must_use]
+    pub fn effective_response_types(&self) -> &[ResponseType] {
+        if !self.response_types.is_empty() {
+            &self.response_types
+        } else if self.grant_types.contains(&GrantType::AuthorizationCode) {
             &[ResponseType::Code]
         } else {
             &[]
         }
     }
 
-    /// Whether one of these keys signs its ID tokens, if there may be any or it names their algorithm.
+    /// Each response type goes with the grants that it uses, and each of those grants with a response type (RFC 7591 §2.1, OpenID Connect
+    /// Registration §2).
+    pub(super) fn check_response_types(&self) -> Result<(), InvalidClientMetadata> {
+        let code = self.grant_types.contains(&GrantType::AuthorizationCode);
+        let implicit = self.grant_types.contains(&GrantType::Implicit);
+        let types = self.effective_response_types();
+        let uses = |wanted: fn(ResponseType) -> bool| types.iter().any(|known| wanted(*known));
+        let fits = uses(ResponseType::has_code) == code
+            && uses(ResponseType::is_in_front) == implicit
+            && (code || implicit || types.is_empty());
+        if fits {
+            Ok(())
+        } else {
+            Err(InvalidClientMetadata::ResponseTypes)
+        }
+    }
+
+    /// Whether its people are sent to the authorization endpoint, and back.
+    #[must_use]
+    pub fn sends_people(&self) -> bool {
+        [GrantType::AuthorizationCode, GrantType::Implicit]
+            .iter()
+            .any(|grant| self.grant_types.contains(grant))
+    }
+
+    /// Whether this server serves what it wants, and one of these keys signs its ID tokens, if there may be any or it names their
+    /// algorithm.
     ///
     /// # Errors
-    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::NotSigned`].
+    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::ResponseType`], [`InvalidClientMetadata::UnsignedObjects`],
+    /// [`InvalidClientMetadata::NotSigned`].
     pub fn check_served(
         &self,
-        (methods, ring): (&[AuthMethod], &Keyring),
+        (offered, ring): (&Offered, &Keyring),
         now: Instant,
     ) -> Result<(), InvalidClientMetadata> {
-        if !methods.contains(&self.token_endpoint_auth_method) {
+        let served = &offered.requests.response_types;
+        let mut types = self.effective_response_types().iter();
+        if let Some(other) = types.find(|known| !served.contains(known)) {
+            return Err(InvalidClientMetadata::ResponseType(*other));
+        }
+        if self.request_object_signing_alg == Some(ObjectAlgorithm::None)
+            && !offered.requests.unsigned_objects
+        {
+            return Err(InvalidClientMetadata::UnsignedObjects);
+        }
+        if let Some(alg) = self.authorization_signed_response_alg
+            && ring.signer(alg, now).is_none()
+        {
+            return Err(InvalidClientMetadata::ResponsesNotSigned(alg));
+        }
+        if !offered.methods.contains(&self.token_endpoint_auth_method) {
             return Err(InvalidClientMetadata::Method(
                 self.token_endpoint_auth_method,
             ));
@@ -346,8 +439,7 @@ impl ClientMetadata {
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
-        self.grant_types.contains(&GrantType::AuthorizationCode)
-            && OwnScope::OpenId.is_in(&self.scope)
+        self.sends_people() && OwnScope::OpenId.is_in(&self.scope)
     }
 }
 

@@ -6,6 +6,7 @@ use shared_server::outbound::OutboundError;
 use super::document::ClientDocuments;
 use super::jwks_uri::ClientKeys;
 use super::logo::Logos;
+use super::request_uris::PublishedObjects;
 use super::sector::Sectors;
 use crate::config::Config;
 use crate::resource_servers::ResourceServers;
@@ -19,6 +20,8 @@ pub struct Sites {
     pub keys: ClientKeys,
     /// Their descriptions of themselves, unless none may have one.
     pub documents: Option<ClientDocuments>,
+    /// The authorization requests that they publish.
+    pub request_objects: PublishedObjects,
     /// The sectors that they name.
     pub sectors: Sectors,
     /// Their pictures.
@@ -45,6 +48,7 @@ impl Sites {
         Ok(Self {
             documents,
             keys: ClientKeys::new(&fetcher),
+            request_objects: PublishedObjects::new(&fetcher),
             sectors: Sectors::new(&fetcher),
             logos: Logos::new(&fetcher),
             fetcher,

@@ -29,17 +29,13 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 24] = [
+const NOT_OFFERED: [(&str, Harmless); 19] = [
     ("subject_type", Harmless::Text("public")),
     ("dpop_bound_access_tokens", Harmless::False),
     (
         "tls_client_certificate_bound_access_tokens",
         Harmless::False,
     ),
-    ("require_pushed_authorization_requests", Harmless::False),
-    ("require_signed_request_object", Harmless::False),
-    ("request_uris", Harmless::Nothing),
-    ("request_object_signing_alg", Harmless::Nothing),
     ("request_object_encryption_alg", Harmless::Nothing),
     ("request_object_encryption_enc", Harmless::Nothing),
     ("id_token_encrypted_response_alg", Harmless::Nothing),
@@ -50,7 +46,6 @@ const NOT_OFFERED: [(&str, Harmless); 24] = [
     ("introspection_signed_response_alg", Harmless::Nothing),
     ("introspection_encrypted_response_alg", Harmless::Nothing),
     ("introspection_encrypted_response_enc", Harmless::Nothing),
-    ("authorization_signed_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_enc", Harmless::Nothing),
     ("authorization_details_types", Harmless::Nothing),
@@ -117,7 +112,7 @@ pub fn members(metadata: &ClientMetadata) -> Map<String, Value> {
     if let Some(Value::Object(localized)) = localized {
         members.extend(localized);
     }
-    let responses = metadata.implied_response_types();
+    let responses = metadata.effective_response_types();
     members.insert("response_types".to_owned(), json!(responses));
     members
 }
@@ -279,12 +274,12 @@ mod tests {
     fn the_member_at_fault_is_named() {
         for (name, value) in [
             ("client_name", json!(5)),
-            ("grant_types", json!(["implicit"])),
+            ("grant_types", json!(["passwordless"])),
             ("redirect_uris", json!("https://app.example/cb")),
             ("redirect_uris", json!([5])),
             ("contacts", json!([[]])),
             ("client_uri", json!("javascript:alert(1)")),
-            ("response_types", json!(["token"])),
+            ("response_types", json!(["saml"])),
             ("default_max_age", json!(-1)),
             ("scope", json!(["openid"])),
         ] {

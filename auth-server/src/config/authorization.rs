@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authorize::request::{RequestPolicy, ResponseType};
+
 /// The longest that a code may be good.
 const MAX_CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// The longest that a person may take.
 const MAX_INTERACTION_LIFETIME: Duration = Duration::from_hours(1);
+
+/// A pushed request is opened at once (RFC 9126 §2.2); FAPI 2.0 Security Profile §5.3.2.2 has less than 600 seconds.
+const MAX_REQUEST_LIFETIME: Duration = Duration::from_secs(599);
 
 /// The authorization endpoint.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,6 +30,17 @@ pub struct AuthorizationConfig {
     pub interaction_lifetime: Duration,
     /// How many interactions may begin at one network address in a minute; zero for any number.
     pub interactions_per_address: u32,
+    /// Whether every request must be pushed (RFC 9126 §5).
+    pub require_pushed_authorization_requests: bool,
+    /// How long a pushed request may wait to be opened.
+    #[serde(with = "shared_server::config::period")]
+    pub request_lifetime: Duration,
+    /// Whether every request must be signed (RFC 9101 §10.5).
+    pub require_signed_request_object: bool,
+    /// Whether clients may register request objects without a signature.
+    pub unsigned_request_objects: bool,
+    /// What requests may ask for.
+    pub response_types: Vec<ResponseType>,
 }
 
 impl AuthorizationConfig {
@@ -46,7 +62,33 @@ impl AuthorizationConfig {
         if self.interaction_lifetime > MAX_INTERACTION_LIFETIME {
             problems.push("authorization.interaction_lifetime is above 1h: whoever asks, and never signs in, fills the ephemeral store for that long".into());
         }
+        if self.request_lifetime < Duration::from_secs(5) {
+            problems.push(
+                "authorization.request_lifetime is below 5s: no browser opens a page so fast"
+                    .into(),
+            );
+        }
+        if self.request_lifetime > MAX_REQUEST_LIFETIME {
+            problems.push("authorization.request_lifetime is above 599s: a pushed request is opened at once, and only a thief is late".into());
+        }
+        if self.require_signed_request_object && self.unsigned_request_objects {
+            problems.push("authorization.unsigned_request_objects is true beside require_signed_request_object: set one of them to false".into());
+        }
+        if !self.response_types.contains(&ResponseType::Code) {
+            problems.push("authorization.response_types lacks \"code\", which every app of today asks for: add it".into());
+        }
         problems
+    }
+
+    /// What is asked of requests, and what they may ask for.
+    pub(super) fn request_policy(&self) -> RequestPolicy {
+        let served = |known: &ResponseType| self.response_types.contains(known);
+        RequestPolicy {
+            response_types: ResponseType::ALL.into_iter().filter(served).collect(),
+            require_pushed: self.require_pushed_authorization_requests,
+            require_signed: self.require_signed_request_object,
+            unsigned_objects: self.unsigned_request_objects,
+        }
     }
 }
 
@@ -69,6 +111,12 @@ impl Default for AuthorizationConfig {
             code_lifetime: MAX_CODE_LIFETIME,
             interaction_lifetime: Duration::from_mins(30),
             interactions_per_address: 600,
+            require_pushed_authorization_requests: false,
+            request_lifetime: Duration::from_mins(1),
+            require_signed_request_object: false,
+            unsigned_request_objects: false,
+            // RFC 9700 §2.1.2.
+            response_types: vec![ResponseType::Code],
         }
     }
 }

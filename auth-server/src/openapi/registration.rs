@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::TOO_MANY;
+use crate::authorize::request::ResponseType;
 use crate::clients::AuthMethod;
 use crate::routes;
 
@@ -152,11 +153,11 @@ fn metadata() -> Map<String, Value> {
         ("token_endpoint_auth_signing_alg", text()),
         (
             "grant_types",
-            json!({"type": "array", "items": {"type": "string", "enum": ["authorization_code", "refresh_token", "client_credentials"]}}),
+            json!({"type": "array", "items": {"type": "string", "enum": ["authorization_code", "refresh_token", "client_credentials", "implicit"]}}),
         ),
         (
             "response_types",
-            json!({"type": "array", "items": {"type": "string", "enum": ["code"]}}),
+            json!({"type": "array", "items": {"type": "string", "enum": ResponseType::ALL}}),
         ),
         (
             "application_type",
@@ -187,6 +188,14 @@ fn metadata() -> Map<String, Value> {
             json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
         ),
         ("require_auth_time", json!({"type": "boolean"})),
+        ("request_uris", uris()),
+        ("request_object_signing_alg", text()),
+        ("require_signed_request_object", json!({"type": "boolean"})),
+        (
+            "require_pushed_authorization_requests",
+            json!({"type": "boolean"}),
+        ),
+        ("authorization_signed_response_alg", text()),
     ];
     members
         .into_iter()

@@ -157,7 +157,7 @@ impl Registration {
             metadata.scope = own.chain(self.policy.scopes.iter().cloned()).collect();
         }
         metadata.software_statement = statement.map(Statement::into_raw);
-        metadata.check_served((&self.methods, &self.keys.ring()), now)?;
+        metadata.check_served((&self.offered, &self.keys.ring()), now)?;
         Ok(metadata)
     }
 }

@@ -1,4 +1,4 @@
-//! What people allowed clients: one row for each redeemed code.
+//! What people allowed clients: one row for each redeemed code, and for each answer with tokens of its own.
 //!
 //! Every question about a grant is asked together with what it depends on: its revocation, which may have been recorded before the
 //! grant itself, its session and its person. The SQL of these conditions is the same on both databases.
@@ -56,7 +56,7 @@ pub struct GrantRow {
     pub used_at: Instant,
     /// When the code was redeemed.
     pub created_at: Instant,
-    /// From when on no refresh token of it is good. Access tokens issued before live on for their own lifetime, and whoever prunes
+    /// From when on no refresh token of it is good, or, of one without a code, when its session is over whatever happens. Access tokens issued before live on for their own lifetime, and whoever prunes
     /// rows waits for those.
     pub expires_at: Instant,
     /// When it was revoked.

@@ -10,6 +10,7 @@ use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
 use shared_server::web::{Cause, Refused};
 
+use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
@@ -124,6 +125,12 @@ pub enum TokenError {
     /// Too much is being fetched.
     #[error(transparent)]
     Document(DocumentError),
+    /// RFC 9126 §2.3: what the authorization endpoint would refuse is refused when it is pushed.
+    #[error(transparent)]
+    Request(Box<AuthorizeError>),
+    /// RFC 9126 §2.1.
+    #[error("a request that is pushed has no request_uri")]
+    PushedRequestUri,
     /// The key is out of reach.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -162,6 +169,8 @@ pub enum ErrorCode {
     UnapprovedSoftwareStatement,
     /// No token to register or to manage a client, or one that is no good.
     InvalidToken,
+    /// What the authorization endpoint tells of a request (RFC 9126 §2.3).
+    Authorization(AuthorizeErrorCode),
     /// Try again later.
     TemporarilyUnavailable,
 }
@@ -183,6 +192,7 @@ impl ErrorCode {
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::InvalidToken => "invalid_token",
+            Self::Authorization(code) => code.as_str(),
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
@@ -193,9 +203,11 @@ impl TokenError {
     #[must_use]
     pub fn wire(&self) -> (StatusCode, ErrorCode) {
         match self {
-            Self::Form(FormError::ContentType) | Self::Parameters(_) | Self::SeveralMethods => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
-            }
+            Self::Form(FormError::ContentType)
+            | Self::Parameters(_)
+            | Self::SeveralMethods
+            | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::Request(error) => of_request(error),
             Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
             Self::UnsupportedGrantType => {
@@ -275,6 +287,36 @@ impl TokenError {
                 .into();
         }
         self.to_string()
+    }
+}
+
+/// RFC 9126 §2.3: also what would be told on a page.
+fn of_request(error: &AuthorizeError) -> (StatusCode, ErrorCode) {
+    let code = match error {
+        AuthorizeError::Page(PageCause::Unread(cause)) => cause.code(),
+        AuthorizeError::Page(_) => AuthorizeErrorCode::InvalidRequest,
+        AuthorizeError::Redirect(_, cause) => cause.code(),
+    };
+    match code {
+        AuthorizeErrorCode::TemporarilyUnavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TemporarilyUnavailable,
+        ),
+        code => (StatusCode::BAD_REQUEST, ErrorCode::Authorization(code)),
+    }
+}
+
+impl From<AuthorizeError> for TokenError {
+    fn from(error: AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::Page(PageCause::Directory(DirectoryError::Limited(limited))) => {
+                limited.into()
+            }
+            AuthorizeError::Page(PageCause::Directory(error)) => error.into(),
+            // It is who it is no longer.
+            AuthorizeError::Page(PageCause::UnknownClient) => ClientAuthError::Refused.into(),
+            error => Self::Request(Box::new(error)),
+        }
     }
 }
 

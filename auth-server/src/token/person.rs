@@ -93,7 +93,8 @@ impl Grantor {
                 metadata: &client.client().metadata,
                 terms,
                 nonce: granted.nonce,
-                access_token: &access_token,
+                access_token: Some(&access_token),
+                code: None,
             };
             Some(self.tokens.issue_id_token(&order, now).await?)
         } else {

@@ -483,7 +483,7 @@ async fn oidc_3_1_2_1_a_request_by_post(stores: &Stores) {
     );
     assert!(browser.open(resume).await.has("stale-title"));
     // What is wrong is told at once.
-    let form = TestServer::asking(&app, &[("response_type", "token")]);
+    let form = TestServer::asking(&app, &[("response_type", "none")]);
     let answer = stranger.post(&endpoint, &form).await.location();
     assert_eq!(
         parameter(&answer, "error").as_deref(),

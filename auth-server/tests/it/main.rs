@@ -60,6 +60,8 @@ mod person;
 #[cfg(test)]
 mod pruning;
 #[cfg(test)]
+mod pushed;
+#[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
 mod refresh_grant;

@@ -13,7 +13,9 @@ use std::str::FromStr;
 
 pub use json::{InvalidJson, object};
 pub use jwk::{InvalidJwk, JwkSet, KeyId, PublicJwk, Thumbprint};
-pub use jwt::{Audience, Claims, EitherJwt, JwtError, JwtKind, UnverifiedJwt, sign_jwt};
+pub use jwt::{
+    Audience, Claims, EitherJwt, JwtError, JwtKind, UnverifiedJwt, sign_jwt, unsecured_claims,
+};
 pub use mac::{JwsAlgorithm, MacAlgorithm, UnknownJwsAlgorithm};
 pub use memory::VerifiedTokens;
 pub use signing_key::{InvalidSigningKey, Pkcs8, SignError, Signer, SigningKey};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared_protocol::scope::ScopeSet;
 
 use super::*;
-use crate::authorize::request::ResponseMode;
+use crate::authorize::request::{Origin, ResponseMode, ResponseType};
 use crate::authorize::response::ReturnPath;
 use crate::clients::Client;
 use crate::id_token_hint::Hint;
@@ -40,14 +40,18 @@ fn request(redirect_uri: &str, changes: &Value) -> AuthorizationRequest {
     members.extend(changes.as_object().unwrap().clone());
     let metadata = serde_json::from_value(metadata).unwrap();
     let client = Client::new("app".parse().unwrap(), metadata, Vec::new()).unwrap();
+    let client = Arc::new(client);
     AuthorizationRequest {
         back: ReturnPath {
             issuer: Arc::new("https://as.example".parse().unwrap()),
+            client: Arc::clone(&client),
             redirect_uri: client.matching(redirect_uri, true).unwrap(),
             mode: ResponseMode::Query,
             state: None,
         },
-        client: Arc::new(client),
+        client,
+        origin: Origin::default(),
+        response_type: ResponseType::Code,
         scope: scope("openid"),
         asked: agreement("openid"),
         code_challenge: None,

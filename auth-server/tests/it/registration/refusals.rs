@@ -41,7 +41,7 @@ async fn rfc7591_3_2_2_metadata_that_makes_no_sense(stores: &Stores) {
         (
             "an unknown grant",
             app(),
-            json!({"grant_types": ["implicit"]}),
+            json!({"grant_types": ["passwordless"]}),
             METADATA,
             "grant_types",
         ),
@@ -91,13 +91,6 @@ async fn rfc7591_3_2_2_metadata_that_makes_no_sense(stores: &Stores) {
             "private keys",
             service(),
             json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": private}),
-            METADATA,
-            "jwks",
-        ),
-        (
-            "keys for nothing",
-            service(),
-            json!({"jwks": {"keys": []}}),
             METADATA,
             "jwks",
         ),

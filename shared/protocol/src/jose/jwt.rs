@@ -30,31 +30,48 @@ pub enum JwtKind {
     SoftwareStatement,
     /// What clients are told of a sign-out: `typ` is `logout+jwt` (OpenID Connect Back-Channel Logout §2.4).
     LogoutToken,
+    /// An authorization request that its client signed (RFC 9101 §4, §10.8), for which `typ` may be absent, `JWT`, or
+    /// `oauth-authz-req+jwt`.
+    RequestObject,
+    /// An answer of the authorization endpoint (JARM §2.1): without `typ`, so that it passes for no other kind.
+    AuthorizationResponse,
 }
 
 impl JwtKind {
-    /// The `typ` that tokens of this kind are written with.
+    /// The `typ` that tokens of this kind are written with, if they have one.
     #[must_use]
-    pub const fn typ(self) -> &'static str {
+    pub const fn typ(self) -> Option<&'static str> {
         match self {
-            Self::AccessToken => "at+jwt",
-            Self::ClientAssertion => "client-authentication+jwt",
-            Self::IdToken | Self::SoftwareStatement => "JWT",
-            Self::LogoutToken => "logout+jwt",
+            Self::AccessToken => Some("at+jwt"),
+            Self::ClientAssertion => Some("client-authentication+jwt"),
+            Self::RequestObject => Some("oauth-authz-req+jwt"),
+            Self::LogoutToken => Some("logout+jwt"),
+            Self::IdToken | Self::SoftwareStatement => Some("JWT"),
+            Self::AuthorizationResponse => None,
+        }
+    }
+
+    /// Whether `typ` may be absent, or `JWT`, of tokens that have one.
+    const fn may_be_untyped(self) -> bool {
+        match self {
+            Self::ClientAssertion | Self::SoftwareStatement | Self::RequestObject => true,
+            Self::AccessToken
+            | Self::IdToken
+            | Self::LogoutToken
+            | Self::AuthorizationResponse => false,
         }
     }
 
     /// RFC 7515 §4.1.9: compared without regard to case, and `application/` may stand before it.
     fn accepts(self, typ: Option<&str>) -> bool {
-        let Some(typ) = typ else {
-            return matches!(self, Self::ClientAssertion | Self::SoftwareStatement);
+        let (Some(typ), Some(own)) = (typ, self.typ()) else {
+            return typ.is_none() && (self.typ().is_none() || self.may_be_untyped());
         };
         let typ = match typ.split_at_checked(12) {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
             _ => typ,
         };
-        typ.eq_ignore_ascii_case(self.typ())
-            || (self == Self::ClientAssertion && typ.eq_ignore_ascii_case("JWT"))
+        typ.eq_ignore_ascii_case(own) || (self.may_be_untyped() && typ.eq_ignore_ascii_case("JWT"))
     }
 }
 
@@ -187,6 +204,35 @@ impl<'a> EitherJwt<'a> {
     }
 }
 
+/// Stands where an algorithm is named: this token has none (RFC 7519 §6).
+#[derive(Clone, Copy)]
+struct Unsecured;
+
+impl FromStr for Unsecured {
+    type Err = JwtError;
+
+    fn from_str(name: &str) -> Result<Self, JwtError> {
+        if name == "none" {
+            Ok(Self)
+        } else {
+            Err(JwtError::Algorithm)
+        }
+    }
+}
+
+/// The claims of a JWT that says that nobody signed it (RFC 7519 §6), `alg` being exactly `none`: anybody may have written them.
+///
+/// # Errors
+/// [`JwtError`], also for a token with a signature.
+pub fn unsecured_claims(token: &str, kind: JwtKind) -> Result<Claims, JwtError> {
+    let jwt = UnverifiedJwt::<Unsecured>::read(token, kind)?;
+    if jwt.signature.is_empty() {
+        Ok(Claims(jwt.claims))
+    } else {
+        Err(JwtError::Signature)
+    }
+}
+
 impl<'a, A: Copy> UnverifiedJwt<'a, A> {
     fn read(token: &'a str, kind: JwtKind) -> Result<Self, JwtError>
     where
@@ -308,7 +354,8 @@ pub async fn sign_jwt<T: Serialize + Sync>(
 ) -> Result<String, SignError> {
     #[derive(Serialize)]
     struct Header<'a> {
-        typ: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        typ: Option<&'static str>,
         alg: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         kid: Option<&'a str>,
