@@ -28,6 +28,10 @@ pub enum JwtKind {
     /// What somebody whom the server trusts says of a client (RFC 7591 §2.3), for which `typ` may be absent or `JWT`. Only keys of such
     /// an issuer make one.
     SoftwareStatement,
+    /// What userinfo says of a person, signed (OpenID Connect Core §5.3.2): `typ` is `JWT`, for there is no name of its own.
+    Userinfo,
+    /// What a server says of itself, signed (RFC 8414 §2.1), likewise.
+    ServerMetadata,
 }
 
 impl JwtKind {
@@ -37,7 +41,9 @@ impl JwtKind {
         match self {
             Self::AccessToken => "at+jwt",
             Self::ClientAssertion => "client-authentication+jwt",
-            Self::IdToken | Self::SoftwareStatement => "JWT",
+            Self::IdToken | Self::SoftwareStatement | Self::Userinfo | Self::ServerMetadata => {
+                "JWT"
+            }
         }
     }
 
