@@ -44,6 +44,7 @@ use crate::resource_servers::ResourceServer;
 use crate::revoke::Revocation;
 use crate::routes::{self, AppState, Parts};
 use crate::sign_out::SignOut;
+use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
@@ -287,6 +288,9 @@ fn app_state(
         keys: records.keys.clone(),
         own: Arc::new(own),
         resource_servers: records.resource_servers.clone(),
+        subjects: Subjects::new(&records.root_secret),
+        people: records.store.clone(),
+        client_keys: records.sites.keys.clone(),
         revocations: records.revocations.clone(),
         random: Arc::clone(&world.random),
         metrics: Arc::clone(metrics),
@@ -379,6 +383,7 @@ fn dialogue(
                 clients,
                 resource_servers: records.resource_servers.clone(),
                 keys: records.keys.clone(),
+                subjects: Subjects::new(&records.root_secret),
                 pkce: config.authorization.pkce,
                 localhost_port_varies: config.authorization.localhost_port_varies,
             },

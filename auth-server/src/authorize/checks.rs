@@ -10,12 +10,12 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
+use super::claims::RequestedClaims;
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::id_token_hint;
 use super::request::{AuthorizationRequest, OwnScope, Prompt, RESPONSE_TYPE, ResponseMode};
 use super::response::ReturnPath;
 use super::targets::Targets;
-use crate::accounts::AccountId;
 use crate::clients::callers::Callers;
 use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::clients::{Client, GrantType};
@@ -24,6 +24,7 @@ use crate::keys::Keys;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
 use crate::resource_servers::ResourceServers;
+use crate::subjects::{Expected, Subjects};
 
 /// The longest `state` that is echoed.
 const MAX_STATE: usize = 4096;
@@ -43,6 +44,8 @@ pub struct Checks {
     pub resource_servers: ResourceServers,
     /// What ID tokens of this server were signed with.
     pub keys: Keys,
+    /// What people are called.
+    pub subjects: Subjects,
     /// Whose requests must carry a challenge.
     pub pkce: PkcePolicy,
     /// Whether a native client's redirect to `localhost` may name any port.
@@ -128,7 +131,10 @@ impl Checks {
         let code_challenge = self.code_challenge(client, parameters)?;
         let prompt = prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
-        let targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        let claims = RequestedClaims::of(parameters)?;
+        let expected = self.expected(client, parameters, &claims)?;
+        let mut targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        targets.ask(&claims, client);
         Ok(AuthorizationRequest {
             client: Arc::clone(client),
             back: back.clone(),
@@ -138,28 +144,39 @@ impl Checks {
             nonce: bounded(parameters, "nonce", MAX_NONCE)?,
             prompt,
             max_age,
-            expected: self.expected(client, parameters)?,
+            claims,
+            expected,
             // A hint that could be no address is none.
             login_hint: bounded(parameters, "login_hint", MAX_LOGIN_HINT).unwrap_or_default(),
         })
     }
 
-    /// Whom an `id_token_hint` names.
+    /// Whom an `id_token_hint` names, and a value that is asked for as `sub` (OpenID Connect Core §3.1.2.2, §5.5.1).
     fn expected(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         parameters: &Parameters,
-    ) -> Result<Option<AccountId>, RedirectCause> {
-        let Some(token) = parameters.optional("id_token_hint") else {
-            return Ok(None);
-        };
-        let ring = self.keys.ring();
-        let checks = id_token_hint::Checks {
-            issuer: &self.issuer,
-            client_id: &client.id,
-            keys: ring.verifying(),
-        };
-        checks.account(token).map(Some)
+        claims: &RequestedClaims,
+    ) -> Result<Option<Expected>, RedirectCause> {
+        let text = |name: &serde_json::Value| name.as_str().map(str::to_owned);
+        let by_value = claims.subjects();
+        let mut among: Vec<Vec<String>> = by_value
+            .map(|names| names.iter().filter_map(text).collect())
+            .collect();
+        if let Some(token) = parameters.optional("id_token_hint") {
+            let ring = self.keys.ring();
+            let checks = id_token_hint::Checks {
+                issuer: &self.issuer,
+                client_id: &client.id,
+                keys: ring.verifying(),
+            };
+            among.push(vec![checks.subject(token)?]);
+        }
+        Ok((!among.is_empty()).then(|| Expected {
+            subjects: self.subjects.clone(),
+            client: Arc::clone(client),
+            among,
+        }))
     }
 
     /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1. A method that is left out means `plain`.

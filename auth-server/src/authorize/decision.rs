@@ -75,7 +75,7 @@ fn somebody_else_came(request: &AuthorizationRequest, circumstances: &Circumstan
 
 fn is_expected(request: &AuthorizationRequest, session: &Session) -> bool {
     let expected = request.expected.as_ref();
-    expected.is_none_or(|account_id| *account_id == session.account_id)
+    expected.is_none_or(|expected| expected.is(&session.account_id))
 }
 
 /// Whether whom the client expects has signed in, and recently enough. Having done so since the interaction began meets every wish, in whichever

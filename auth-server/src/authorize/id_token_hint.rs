@@ -6,7 +6,6 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Audience, JwkSet, JwtKind, UnverifiedJwt};
 
 use super::error::RedirectCause;
-use crate::accounts::AccountId;
 
 /// The longest that is looked at; ours are shorter by half.
 const LONGEST: usize = 3072;
@@ -25,15 +24,18 @@ pub(super) struct Checks<'a> {
 struct Hint {
     iss: String,
     aud: Audience,
-    sub: AccountId,
+    sub: String,
+    /// Which all ID tokens have, and nothing else that these keys sign and that is typed as little.
+    #[serde(rename = "exp")]
+    _exp: i64,
 }
 
 impl Checks<'_> {
-    /// Whom the hint names.
+    /// Whom the hint names, by what the client calls them.
     ///
     /// # Errors
     /// [`RedirectCause::IdTokenHint`].
-    pub(super) fn account(&self, token: &str) -> Result<AccountId, RedirectCause> {
+    pub(super) fn subject(&self, token: &str) -> Result<String, RedirectCause> {
         if token.len() > LONGEST {
             return Err(RedirectCause::IdTokenHint);
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
+use super::claims::RequestedClaims;
 use super::response::ReturnPath;
-use crate::accounts::AccountId;
 use crate::clients::Client;
 use crate::pkce::CodeChallenge;
+use crate::subjects::Expected;
 
 /// The one response type that is served (RFC 9700 §2.1.2).
 pub const RESPONSE_TYPE: &str = "code";
@@ -116,21 +117,11 @@ impl OwnScope {
     pub const fn description(self) -> Option<&'static str> {
         match self {
             Self::OpenId => Some("Know that it is you"),
-            Self::Profile => Some("See your name"),
+            Self::Profile => Some("See your profile, such as your name, picture and birth date"),
             Self::Email => Some("See your email address"),
             Self::Address => Some("See your postal address"),
             Self::Phone => Some("See your phone number"),
             Self::OfflineAccess => None,
-        }
-    }
-
-    /// Whether it brings anything: nothing is kept of a person's postal address or telephone, so that these two are known and not
-    /// announced.
-    #[must_use]
-    pub const fn is_served(self) -> bool {
-        match self {
-            Self::OpenId | Self::Profile | Self::Email | Self::OfflineAccess => true,
-            Self::Address | Self::Phone => false,
         }
     }
 
@@ -181,8 +172,10 @@ pub struct AuthorizationRequest {
     pub prompt: BTreeSet<Prompt>,
     /// How long ago the person may have signed in.
     pub max_age: Option<Duration>,
+    /// The claims that are asked for one by one.
+    pub claims: RequestedClaims,
     /// Whose answer alone the client wants.
-    pub expected: Option<AccountId>,
+    pub expected: Option<Expected>,
     /// Who is expected, to be shown in the form.
     pub login_hint: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::jose::{Algorithm, JwsAlgorithm};
+use shared_protocol::jose::{Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
@@ -14,6 +14,7 @@ use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use crate::authorize::request::OwnScope;
 use crate::keys::Keyring;
+use crate::subjects::SubjectType;
 
 /// Bytes of a name.
 const LONGEST_TEXT: usize = 256;
@@ -76,12 +77,6 @@ impl AuthMethod {
         )
     }
 
-    /// Whether it rests on the keys that the client registered.
-    #[must_use]
-    pub const fn uses_keys(self) -> bool {
-        matches!(self, Self::PrivateKeyJwt | Self::SelfSignedTlsClientAuth)
-    }
-
     /// Whether it rests on the certificate of the connection (RFC 8705 §2).
     #[must_use]
     pub const fn uses_certificate(self) -> bool {
@@ -120,6 +115,9 @@ pub enum ApplicationType {
     Native,
 }
 
+/// How the key of what is encrypted reaches a client, and what it is the key of.
+pub type Encryption = (KeyManagement, ContentEncryption);
+
 /// The metadata that a client may set of itself, beside its software statement and what is said in other languages. All else is the
 /// operator's to set.
 pub const REGISTRABLE: &[&str] = &[
@@ -146,7 +144,13 @@ pub const REGISTRABLE: &[&str] = &[
     "tls_client_auth_san_email",
     "software_id",
     "software_version",
+    "subject_type",
     "id_token_signed_response_alg",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "userinfo_signed_response_alg",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
     "default_max_age",
     "require_auth_time",
     "initiate_login_uri",
@@ -249,6 +253,24 @@ pub struct ClientMetadata {
     /// The signature algorithm of its ID tokens; RS256 when absent (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Algorithm>,
+    /// How the key reaches it that its ID tokens are encrypted with; they are not when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_alg: Option<KeyManagement>,
+    /// What they are encrypted with: never absent beside the other, for its default is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_enc: Option<ContentEncryption>,
+    /// What signs that which userinfo tells it; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<Algorithm>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_alg: Option<KeyManagement>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_enc: Option<ContentEncryption>,
+    /// What people are called to it, as it said; [`ClientMetadata::subject_type`] is what holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_type: Option<SubjectType>,
     /// Whether its requests must carry a challenge (RFC 7636) even where the server's policy would not ask for one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_pkce: bool,
@@ -303,6 +325,61 @@ impl ClientMetadata {
             .unwrap_or(Algorithm::Rs256)
     }
 
+    /// What people are called to it (OpenID Connect Core §8).
+    #[must_use]
+    pub fn subject_type(&self) -> SubjectType {
+        self.subject_type.unwrap_or_default()
+    }
+
+    /// The sector that people are called by to it (OpenID Connect Core §8.1): the host of the list of its redirect URIs, or that of all of
+    /// them. The person's own device is no sector, for then all that runs there would be of one.
+    #[must_use]
+    pub fn sector(&self) -> Option<&str> {
+        if let Some(list) = &self.sector_identifier_uri {
+            return list.url().host_str();
+        }
+        let mut hosts = self.redirect_uris.iter().map(RedirectUri::own_host);
+        let first = hosts.next()??;
+        hosts.all(|host| host == Some(first)).then_some(first)
+    }
+
+    /// How its ID tokens are encrypted.
+    #[must_use]
+    pub fn id_token_encryption(&self) -> Option<Encryption> {
+        self.id_token_encrypted_response_alg
+            .zip(self.id_token_encrypted_response_enc)
+    }
+
+    /// How that is encrypted which userinfo tells it.
+    #[must_use]
+    pub fn userinfo_encryption(&self) -> Option<Encryption> {
+        self.userinfo_encrypted_response_alg
+            .zip(self.userinfo_encrypted_response_enc)
+    }
+
+    /// Whether what is asked to be encrypted says with what (OpenID Connect Registration §2).
+    pub(super) fn check_encryption(&self) -> Result<(), InvalidClientMetadata> {
+        for (name, alg, enc) in [
+            (
+                "id_token_encrypted_response",
+                self.id_token_encrypted_response_alg,
+                self.id_token_encrypted_response_enc,
+            ),
+            (
+                "userinfo_encrypted_response",
+                self.userinfo_encrypted_response_alg,
+                self.userinfo_encrypted_response_enc,
+            ),
+        ] {
+            match (alg, enc) {
+                (Some(_), None) => return Err(InvalidClientMetadata::DefaultEncryption(name)),
+                (None, Some(_)) => return Err(InvalidClientMetadata::EncryptionWithoutAlg(name)),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The response types that its grants imply (RFC 7591 §2.1).
     #[must_use]
     pub fn implied_response_types(&self) -> &'static [ResponseType] {
@@ -316,7 +393,7 @@ impl ClientMetadata {
     /// Whether one of these keys signs its ID tokens, if there may be any or it names their algorithm.
     ///
     /// # Errors
-    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::NotSigned`].
+    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`].
     pub fn check_served(
         &self,
         (methods, ring): (&[AuthMethod], &Keyring),
@@ -331,6 +408,10 @@ impl ClientMetadata {
         let alg = self.id_token_algorithm();
         if is_used && ring.signer(alg, now).is_none() {
             return Err(InvalidClientMetadata::NotSigned(alg));
+        }
+        let userinfo = self.userinfo_signed_response_alg;
+        if let Some(alg) = userinfo.filter(|alg| ring.signer(*alg, now).is_none()) {
+            return Err(InvalidClientMetadata::UserinfoNotSigned(alg));
         }
         Ok(())
     }

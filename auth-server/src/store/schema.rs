@@ -60,6 +60,7 @@ diesel::table! {
         introspection_client_id -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        subject_type -> Text,
     }
 }
 
@@ -116,6 +117,7 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        profile -> Nullable<Json>,
     }
 }
 
@@ -150,6 +152,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         client_digest -> Nullable<Binary>,
+        claims -> Nullable<Json>,
     }
 }
 
@@ -174,6 +177,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         access_until -> BigInt,
+        requested_claims -> Nullable<Json>,
     }
 }
 

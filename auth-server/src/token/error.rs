@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use shared_protocol::jose::SignError;
+use shared_protocol::jose::{EncryptError, SignError};
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
@@ -13,6 +13,7 @@ use shared_server::web::{Cause, Refused};
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
+use crate::clients::jwks_uri::NothingToEncryptTo;
 use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
@@ -52,6 +53,11 @@ pub enum TokenError {
     /// RFC 8707 §2: a resource that is malformed or unknown.
     #[error("the resource is malformed or unknown")]
     UnknownResource,
+    /// OpenID Connect Core §8: it would tell the client what it must not know.
+    #[error(
+        "the resource knows people by public subjects, and the client by pairwise ones; name another resource"
+    )]
+    PublicSubjects,
     /// RFC 8707 §2.2: a token is for one resource.
     #[error("name one resource; a token is for one audience")]
     SeveralResources,
@@ -124,6 +130,12 @@ pub enum TokenError {
     /// Too much is being fetched.
     #[error(transparent)]
     Document(DocumentError),
+    /// Nothing to encrypt to.
+    #[error(transparent)]
+    Encryption(#[from] NothingToEncryptTo),
+    /// Nothing could be encrypted.
+    #[error(transparent)]
+    Encrypt(#[from] EncryptError),
     /// The key is out of reach.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -196,6 +208,10 @@ impl TokenError {
             Self::Form(FormError::ContentType) | Self::Parameters(_) | Self::SeveralMethods => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
             }
+            // What it registered cannot be done for it, and it can mend that.
+            Self::Encryption(error) if !error.is_ours() => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
+            }
             Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
             Self::UnsupportedGrantType => {
@@ -207,7 +223,7 @@ impl TokenError {
             Self::InvalidScope | Self::NoScope | Self::AmbiguousScope => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope)
             }
-            Self::UnknownResource | Self::SeveralResources => {
+            Self::UnknownResource | Self::PublicSubjects | Self::SeveralResources => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
             }
             Self::NotIssuedToClient
@@ -236,6 +252,8 @@ impl TokenError {
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Document(_)
+            | Self::Encryption(_)
+            | Self::Encrypt(_)
             | Self::Sign(_)
             | Self::NoSigningKey => (
                 StatusCode::SERVICE_UNAVAILABLE,
