@@ -10,6 +10,8 @@ mod browser;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
 mod client_commands;
@@ -23,6 +25,8 @@ mod conformance;
 mod consent;
 #[cfg(test)]
 mod cors;
+#[cfg(test)]
+mod envelopes;
 #[cfg(test)]
 mod example_config;
 #[cfg(test)]
@@ -53,6 +57,8 @@ mod operations;
 mod outbound;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod pairwise;
 #[cfg(test)]
 mod person;
 #[cfg(test)]
