@@ -3,6 +3,7 @@
 pub mod email;
 pub mod known_devices;
 pub mod password;
+pub mod profile;
 pub mod sign_in;
 mod throttle;
 
@@ -14,6 +15,7 @@ use shared_server::db::{DbError, Store};
 use self::email::EmailAddress;
 use self::password::hasher::{HashError, PasswordHasher};
 use self::password::{Password, PasswordRefusal};
+use self::profile::Profile;
 pub(crate) use self::throttle::Subject;
 use crate::identifiers::identifier;
 use crate::sessions::Sessions;
@@ -39,6 +41,8 @@ pub struct Account {
     pub email_verified: bool,
     /// What they are called.
     pub name: Option<String>,
+    /// What else is known of them.
+    pub profile: Profile,
     /// When any of this last changed.
     pub updated_at: Instant,
     /// Whether they may not use the server.
@@ -143,6 +147,7 @@ impl Accounts {
             disabled_at: None,
             created_at: now,
             updated_at: now,
+            profile: None,
         };
         let mut conn = self.store.write().await?;
         match accounts::insert(&mut conn, &row).await {
@@ -233,6 +238,29 @@ impl Accounts {
         Ok(())
     }
 
+    /// Writes what is known of a person over what was.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn set_profile(
+        &self,
+        id: &AccountId,
+        (name, profile): (Option<&str>, &Profile),
+        now: Instant,
+    ) -> Result<(), AccountError> {
+        if !name.is_none_or(is_name) {
+            return Err(AccountError::Name);
+        }
+        let profile = (!profile.is_empty()).then(|| serde_json::json!(profile));
+        let mut conn = self.store.write().await?;
+        let known = (name, profile.as_ref());
+        if accounts::set_profile(&mut conn, id.as_str(), known, now).await? {
+            Ok(())
+        } else {
+            Err(AccountError::Unknown)
+        }
+    }
+
     /// Disables an account: it can do nothing any more, and all its sessions and grants end.
     ///
     /// # Errors
@@ -266,9 +294,7 @@ impl Accounts {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.trim().is_empty()
-        && name.chars().count() <= LONGEST_NAME
-        && !name.chars().any(char::is_control)
+    profile::is_text(name, LONGEST_NAME, false)
 }
 
 impl TryFrom<AccountRow> for Account {
@@ -278,11 +304,14 @@ impl TryFrom<AccountRow> for Account {
         let (Ok(id), Ok(email)) = (row.id.parse(), row.email.parse()) else {
             return Err(AccountError::Damaged(row.id));
         };
+        let profile = row.profile.map(serde_json::from_value).transpose();
+        let profile: Option<Profile> = profile.map_err(|_| AccountError::Damaged(row.id))?;
         Ok(Self {
             id,
             email,
             email_verified: row.email_verified,
             name: row.name,
+            profile: profile.unwrap_or_default(),
             updated_at: row.updated_at,
             disabled: row.disabled_at.is_some(),
             has_password: row.password_hash.is_some(),

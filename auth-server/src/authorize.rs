@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod checks;
+pub mod claims;
 pub mod consent;
 pub mod decision;
 pub mod error;
@@ -50,7 +51,7 @@ use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
-const PARAMETERS: [&str; 14] = [
+const PARAMETERS: [&str; 15] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -61,6 +62,7 @@ const PARAMETERS: [&str; 14] = [
     "nonce",
     "prompt",
     "max_age",
+    "claims",
     "login_hint",
     "id_token_hint",
     "code_challenge",
@@ -244,6 +246,9 @@ impl Authorize {
                 session_id: person.session.id.clone(),
                 offline,
                 agreed,
+                claims: request
+                    .claims
+                    .granted(&request.client.metadata.scope, &request.asked.own),
                 auth_time: person.session.auth_time,
                 amr: person.session.amr.clone(),
             },

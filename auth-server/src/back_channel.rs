@@ -32,6 +32,7 @@ use crate::keys::Keys;
 use crate::records::Records;
 use crate::server::World;
 use crate::store::logout_notices::{self, NoticeRow};
+use crate::subjects::Subjects;
 pub use metrics::LogoutMetrics;
 
 /// How often the rows are looked at.
@@ -79,6 +80,7 @@ pub struct BackChannel {
     store: Store,
     clients: Clients,
     keys: Keys,
+    subjects: Subjects,
     issuer: Arc<Issuer>,
     patience: Patience,
     metrics: LogoutMetrics,
@@ -194,6 +196,7 @@ impl BackChannel {
             store: records.store.clone(),
             clients: records.clients.clone(),
             keys: records.keys.clone(),
+            subjects: Subjects::new(&records.root_secret),
             issuer: Arc::new(config.issuer.clone()),
             patience: config.logout.patience(),
             metrics: LogoutMetrics::register(registry)?,

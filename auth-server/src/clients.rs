@@ -31,7 +31,8 @@ use shared_protocol::time::Instant;
 
 use self::certificate::{CertificateName, InvalidCertificateName};
 pub use self::metadata::{
-    ApplicationType, AuthMethod, ClientMetadata, GrantType, ObjectAlgorithm, REGISTRABLE,
+    ApplicationType, AuthMethod, ClientMetadata, Encryption, GrantType, ObjectAlgorithm,
+    REGISTRABLE,
 };
 use self::redirect_uri::{InvalidRedirectUri, RedirectUri, VerifiedRedirectUri};
 use self::secret::{KeptSecret, MacSecret, SecretDigest};
@@ -39,6 +40,7 @@ use self::url::ClientUrl;
 use crate::accounts::AccountId;
 use crate::authorize::request::ResponseType;
 use crate::pages::About;
+use crate::subjects::SubjectType;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -83,6 +85,24 @@ pub enum InvalidClientMetadata {
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
+    /// What is encrypted without a key that it could be encrypted to.
+    #[error(
+        "{0}_alg needs jwks_uri, or jwks with a public key that fits it (P-256, or RSA of 2048 to 4096 bits) and whose use is not sig"
+    )]
+    NoEncryptionKey(&'static str),
+    /// `enc` without `alg` (OpenID Connect Registration §2).
+    #[error("{0}_enc goes with {0}_alg; name both, or neither")]
+    EncryptionWithoutAlg(&'static str),
+    /// `alg` without `enc`, which then would be one that is not served.
+    #[error(
+        "{0}_enc is A128CBC-HS256 where it is left out, which this server does not do; say A256GCM"
+    )]
+    DefaultEncryption(&'static str),
+    /// OpenID Connect Registration §5: nothing that people could be called by.
+    #[error(
+        "subject_type pairwise needs redirect_uris of one host, which is not the person's own device, or sector_identifier_uri"
+    )]
+    NoSector,
     /// Redirects for a client that sends nobody, or none for one that does.
     #[error(
         "authorization_code and implicit need redirect_uris, and redirect_uris need one of them"
@@ -149,6 +169,11 @@ pub enum InvalidClientMetadata {
         "id_token_signed_response_alg is {0} (RS256 where it is left out), with which this server does not sign; name another, or have the operator add it to keys.algorithms and wait until its key signs"
     )]
     NotSigned(Algorithm),
+    /// What userinfo tells it could not be signed.
+    #[error(
+        "userinfo_signed_response_alg is {0}, with which this server does not sign; name another of userinfo_signing_alg_values_supported"
+    )]
+    UserinfoNotSigned(Algorithm),
     /// Too long or too many of something.
     #[error("{0} is too long")]
     TooLong(&'static str),
@@ -214,6 +239,10 @@ impl Client {
         check_urls(&metadata)?;
         proof(&metadata, &keys)?;
         request_objects(&metadata, &keys)?;
+        encryption(&metadata, &keys)?;
+        if metadata.subject_type() == SubjectType::Pairwise && metadata.sector().is_none() {
+            return Err(InvalidClientMetadata::NoSector);
+        }
         let certificate_name = CertificateName::registered(&metadata)?;
         let redirects = &metadata.redirect_uris;
         if redirects.is_empty() == metadata.sends_people() {
@@ -407,6 +436,27 @@ fn proof(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMe
     let has_keys = published || !keys.keys().is_empty();
     if method == AuthMethod::SelfSignedTlsClientAuth && !has_keys {
         return Err(InvalidClientMetadata::NoCertificateKey);
+    }
+    Ok(())
+}
+
+/// Whether there is what would be encrypted to. Of keys that the client publishes, the ones of then count.
+fn encryption(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidClientMetadata> {
+    metadata.check_encryption()?;
+    for (name, encryption) in [
+        (
+            "id_token_encrypted_response",
+            metadata.id_token_encryption(),
+        ),
+        (
+            "userinfo_encrypted_response",
+            metadata.userinfo_encryption(),
+        ),
+    ] {
+        let has_key = |(alg, _)| keys.encryption_key(alg).is_some();
+        if metadata.jwks_uri.is_none() && !encryption.is_none_or(has_key) {
+            return Err(InvalidClientMetadata::NoEncryptionKey(name));
+        }
     }
     Ok(())
 }

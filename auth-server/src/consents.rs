@@ -6,6 +6,7 @@ use shared_server::db::{DbError, Store};
 
 use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
+use crate::claims::ClaimSet;
 use crate::clients::Client;
 use crate::store::consents::{self, Consent};
 
@@ -39,6 +40,7 @@ impl Consents {
                     all.own.to_string(),
                     serde_json::json!(all.resources),
                     client.digest().map(Vec::from),
+                    (!all.claims.is_empty()).then(|| serde_json::json!(all.claims)),
                 );
                 consents::put(conn, (account_id, &client.id), &consent, now).await
             })
@@ -61,7 +63,7 @@ impl Consents {
 /// A row that makes no sense counts for nothing: the person is asked. Nor does one for what a client that describes itself was before
 /// its redirects or keys changed: perhaps it is somebody else's by now.
 pub(crate) fn agreement(
-    (own, resources, client_digest): Consent,
+    (own, resources, client_digest, claims): Consent,
     client: &Client,
 ) -> Option<Agreement> {
     if client_digest.as_deref() != client.digest().map(<[u8; 32]>::as_slice) {
@@ -70,5 +72,8 @@ pub(crate) fn agreement(
     Some(Agreement {
         own: own.parse().ok()?,
         resources: serde_json::from_value(resources).ok()?,
+        claims: claims.map_or(Some(ClaimSet::default()), |claims| {
+            serde_json::from_value(claims).ok()
+        })?,
     })
 }

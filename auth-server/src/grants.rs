@@ -17,6 +17,7 @@ use shared_server::db::{Conn, DbError, Store};
 
 use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
+use crate::claims::GrantedClaims;
 use crate::identifiers::identifier;
 use crate::outage::Outage;
 use crate::resource_servers::MAX_LIFETIME;
@@ -49,6 +50,9 @@ pub struct Terms {
     /// The scopes, each at this server or at the resource that the person saw it belong to: what is registered later is not theirs to
     /// have agreed to.
     pub agreed: Agreement,
+    /// The claims that the client asked for one by one, of those it may have.
+    #[serde(default, skip_serializing_if = "GrantedClaims::is_empty")]
+    pub claims: GrantedClaims,
     /// When they last proved who they are.
     pub auth_time: Instant,
     /// How.
@@ -446,6 +450,7 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         expires_at: now,
         revoked_at: None,
         access_until: now,
+        requested_claims: terms.claims.to_row(),
     }
 }
 
@@ -461,6 +466,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
         }),
         None => None,
     };
+    let claims = GrantedClaims::from_row(row.requested_claims.as_ref())?;
     Some(Grant {
         id: row.id.parse().ok()?,
         terms: Terms {
@@ -471,7 +477,9 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
             agreed: Agreement {
                 own: row.scope.parse().ok()?,
                 resources: serde_json::from_value(row.resources).ok()?,
+                claims: claims.all(),
             },
+            claims,
             auth_time: row.auth_time,
             amr: serde_json::from_value(row.amr).ok()?,
         },

@@ -8,24 +8,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256, Sha512};
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::{Algorithm, JwtKind, Signer, sign_jwt};
+use shared_protocol::jose::{Algorithm, Content, JwtKind, Signer, sign_jwt};
 use shared_protocol::time::Instant;
 
 use crate::accounts::AccountId;
-use crate::clients::ClientMetadata;
+use crate::claims::{ClaimSet, Told};
+use crate::clients::{Client, ClientMetadata};
 use crate::grants::Terms;
 use crate::sessions::{Amr, SessionId};
+use crate::store::accounts::{self, PersonRow};
 use crate::token::access_token::AccessTokens;
 use crate::token::error::TokenError;
 
 /// Clients look at an ID token once, when they get it; as a hint it comes back at any time.
 const LIFETIME: Duration = Duration::from_mins(5);
 
-/// The claims of OpenID Connect Core §2, §3.1.3.6, §3.3.2.11 and Front-Channel Logout §3 (`sid`).
+/// The claims of OpenID Connect Core §2, §3.1.3.6, §3.3.2.11 and Front-Channel Logout §3 (`sid`), and those of §5.1 that it is to tell.
 #[derive(Serialize)]
 struct IdTokenClaims<'a> {
     iss: &'a str,
-    sub: &'a AccountId,
+    sub: String,
     aud: &'a ClientId,
     azp: &'a ClientId,
     exp: i64,
@@ -39,20 +41,37 @@ struct IdTokenClaims<'a> {
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    told: Option<Told<'a>>,
 }
 
 /// What an ID token is to say.
 pub struct IdTokenOrder<'a> {
-    /// What the client registered.
-    pub metadata: &'a ClientMetadata,
-    /// Who signed in, where, when and how; and for whom.
+    /// For whom.
+    pub client: &'a Client,
+    /// Who signed in, where, when and how.
     pub terms: &'a Terms,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
-    /// The access token that it comes with, if there is one.
+    /// The access token that it comes with.
     pub access_token: Option<&'a str>,
-    /// The code that it comes with, in an answer of the authorization endpoint (OpenID Connect Core §3.3.2.11).
+    /// The code that it comes with.
     pub code: Option<&'a str>,
+    /// What is known of the person, if that was read before; else it is read where any of it is told.
+    pub person: Option<PersonRow>,
+}
+
+impl IdTokenOrder<'_> {
+    /// What it tells of the person: what was asked for, and, where nothing comes with it by which more could be had, what the scopes bring
+    /// (OpenID Connect Core §5.4).
+    fn claims(&self) -> ClaimSet {
+        let registered = &self.client.metadata.scope;
+        let mut claims = self.terms.claims.id_token;
+        if self.access_token.is_none() && self.code.is_none() {
+            claims = claims.union(ClaimSet::of_scope(&self.terms.agreed.own));
+        }
+        claims.intersection(ClaimSet::of_scope(registered))
+    }
 }
 
 impl AccessTokens {
@@ -72,21 +91,38 @@ impl AccessTokens {
             .ok_or(TokenError::NoSigningKey)
     }
 
-    /// Makes an ID token.
+    /// What may be told of a person.
     ///
     /// # Errors
-    /// [`TokenError::NoSigningKey`], [`TokenError::Sign`].
+    /// [`TokenError::PersonGone`], [`TokenError::Store`].
+    pub async fn person(&self, account_id: &AccountId) -> Result<PersonRow, TokenError> {
+        let mut conn = self.people.read().await?;
+        let person = accounts::find_person(&mut conn, account_id.as_str()).await?;
+        person.ok_or(TokenError::PersonGone)
+    }
+
+    /// Makes an ID token, encrypted if the client registered that.
+    ///
+    /// # Errors
+    /// [`TokenError::NoSigningKey`], [`TokenError::Sign`], [`TokenError::Encryption`], [`TokenError::Encrypt`], and as
+    /// [`AccessTokens::person`].
     pub async fn issue_id_token(
         &self,
         order: &IdTokenOrder<'_>,
         now: Instant,
     ) -> Result<String, TokenError> {
-        let signer = self.id_token_signer(order.metadata, now)?;
-        let terms = order.terms;
+        let (terms, metadata) = (order.terms, &order.client.metadata);
+        let signer = self.id_token_signer(metadata, now)?;
+        let told = order.claims();
+        let read = match &order.person {
+            None if !told.is_empty() => Some(self.person(&terms.account_id).await?),
+            Some(_) | None => None,
+        };
+        let person = order.person.as_ref().or(read.as_ref());
         let hash = |token| left_half(signer.algorithm(), token);
         let claims = IdTokenClaims {
             iss: self.issuer.as_str(),
-            sub: &terms.account_id,
+            sub: self.subjects.of(metadata, &terms.account_id),
             aud: &terms.client_id,
             azp: &terms.client_id,
             exp: (now + LIFETIME).as_secs(),
@@ -97,8 +133,19 @@ impl AccessTokens {
             sid: &terms.session_id,
             at_hash: order.access_token.map(hash),
             c_hash: order.code.map(hash),
+            told: person.map(|person| Told {
+                person,
+                claims: told,
+            }),
         };
-        Ok(sign_jwt(JwtKind::IdToken, &claims, &*signer).await?)
+        let signed = sign_jwt(JwtKind::IdToken, &claims, &*signer).await?;
+        match metadata.id_token_encryption() {
+            None => Ok(signed),
+            Some(encryption) => {
+                let content = (signed.as_bytes(), Content::Jwt);
+                self.encrypt(content, order.client, encryption, now).await
+            }
+        }
     }
 }
 
@@ -122,5 +169,12 @@ mod tests {
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(left_half(Algorithm::Rs256, token), "77QmUPtjPfzWtF2AnpK9RQ");
         assert_eq!(left_half(Algorithm::EdDsa, token).len(), 43);
+    }
+
+    /// The code and its hash of OpenID Connect Core, appendix A.4.
+    #[test]
+    fn oidc_core_3_3_2_11_c_hash_of_the_example() {
+        let code = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
+        assert_eq!(left_half(Algorithm::Rs256, code), "LDktKdoQak3Pk0cnXxCltA");
     }
 }

@@ -8,6 +8,7 @@ use shared_protocol::jose::{Audience, JwkSet, JwtError, JwtKind, UnverifiedJwt};
 use crate::accounts::AccountId;
 use crate::clients::ClientMetadata;
 use crate::sessions::SessionId;
+use crate::subjects::Subjects;
 
 /// The longest that is looked at; ours are shorter by half.
 const LONGEST: usize = 6 * 1024;
@@ -97,10 +98,22 @@ impl Checks<'_> {
 }
 
 impl Hint {
-    /// Whether it means this person, to a client that registered `metadata`.
+    /// What its client calls the person.
     #[must_use]
-    pub fn names(&self, metadata: &ClientMetadata, account_id: &AccountId) -> bool {
-        self.subject == subject(metadata, account_id)
+    pub fn into_subject(self) -> String {
+        self.subject
+    }
+
+    /// Whether it means this person, to a client that registered `metadata`. Found out by naming them, for nothing that a client says is
+    /// taken for the id of an account.
+    #[must_use]
+    pub fn names(
+        &self,
+        subjects: &Subjects,
+        metadata: &ClientMetadata,
+        account_id: &AccountId,
+    ) -> bool {
+        self.subject == subjects.of(metadata, account_id)
     }
 
     /// Whether it was given out in this session.
@@ -108,20 +121,4 @@ impl Hint {
     pub fn is_of(&self, session_id: &SessionId) -> bool {
         self.session.as_deref() == Some(session_id.as_str())
     }
-
-    /// One that means this person.
-    #[cfg(test)]
-    pub(crate) fn of(account_id: &AccountId) -> Self {
-        Self {
-            client_id: "client".parse().unwrap(),
-            subject: account_id.to_string(),
-            session: None,
-        }
-    }
-}
-
-/// Who a person is to a client that registered `metadata`.
-#[must_use]
-pub(crate) fn subject(_metadata: &ClientMetadata, account_id: &AccountId) -> String {
-    account_id.to_string()
 }

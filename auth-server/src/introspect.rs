@@ -11,7 +11,6 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use crate::accounts::AccountId;
 use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::clients::directory::Clients;
 use crate::grants::GrantId;
@@ -46,7 +45,7 @@ pub enum IntrospectionResponse {
 pub struct RefreshTokenClaims {
     active: bool,
     iss: String,
-    sub: AccountId,
+    sub: String,
     client_id: ClientId,
     scope: ScopeSet,
     exp: i64,
@@ -142,12 +141,13 @@ impl Introspection {
         if !active {
             return Ok(IntrospectionResponse::Inactive);
         }
-        let of_client = &client.client().metadata.scope;
+        let metadata = &client.client().metadata;
+        let of_client = &metadata.scope;
         Ok(IntrospectionResponse::Refresh(Box::new(
             RefreshTokenClaims {
                 active: true,
                 iss: self.tokens.issuer.to_string(),
-                sub: grant.terms.account_id,
+                sub: self.tokens.subjects.of(metadata, &grant.terms.account_id),
                 client_id: grant.terms.client_id,
                 scope: grant.terms.agreed.scope().intersection(of_client),
                 exp: expires_at.as_secs(),

@@ -1,19 +1,24 @@
 //! Server metadata (RFC 8414, OpenID Connect Discovery 1.0): derived from the very sets that the endpoints match on, so that
 //! nothing is announced that is not done.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::{Algorithm, MacAlgorithm};
+use shared_protocol::jose::{
+    Algorithm, ContentEncryption, JwtKind, KeyManagement, MacAlgorithm, SignError, Signer, sign_jwt,
+};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use crate::authorize::request::{OwnScope, Prompt, RequestPolicy, ResponseMode};
+use crate::claims::Claim;
 use crate::clients::{AuthMethod, ObjectAlgorithm};
 use crate::pkce;
 use crate::routes;
+use crate::subjects::SubjectType;
 use crate::token::GrantName;
 
-/// What may be said of a person, in ID tokens and at userinfo.
-const CLAIMS: [&str; 15] = [
+/// What ID tokens say beside the claims of people.
+const CLAIMS: [&str; 11] = [
     "iss",
     "sub",
     "aud",
@@ -25,10 +30,6 @@ const CLAIMS: [&str; 15] = [
     "amr",
     "sid",
     "at_hash",
-    "name",
-    "updated_at",
-    "email",
-    "email_verified",
 ];
 
 /// What this server takes of clients.
@@ -92,9 +93,13 @@ pub fn document(
         .iter()
         .any(|known| known.is_in_front());
     let grants: Vec<_> = grants.chain(implicit.then_some("implicit")).collect();
-    let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
-    let mut of_all: Vec<&str> = own.map(OwnScope::as_str).collect();
+    let mut of_all = OwnScope::ALL.map(OwnScope::as_str).to_vec();
     of_all.extend(scopes.iter().map(ScopeToken::as_str));
+    let signs: Vec<_> = signs.iter().map(|alg| alg.name()).collect();
+    let of_people = Claim::ALL.iter().map(|claim| claim.as_str());
+    let claims: Vec<_> = CLAIMS.into_iter().chain(of_people).collect();
+    let management = KeyManagement::ALL.map(KeyManagement::name);
+    let encryption = ContentEncryption::ALL.map(ContentEncryption::name);
     let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
@@ -114,10 +119,16 @@ pub fn document(
         "client_id_metadata_document_supported": offered.documents,
         "authorization_response_iss_parameter_supported": true,
         "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": signs.iter().map(|alg| alg.name()).collect::<Vec<_>>(),
-        "claims_supported": CLAIMS,
-        "claims_parameter_supported": false,
+        "subject_types_supported": SubjectType::ALL.map(SubjectType::as_str),
+        "id_token_signing_alg_values_supported": signs,
+        "id_token_encryption_alg_values_supported": management,
+        "id_token_encryption_enc_values_supported": encryption,
+        "userinfo_signing_alg_values_supported": signs,
+        "userinfo_encryption_alg_values_supported": management,
+        "userinfo_encryption_enc_values_supported": encryption,
+        "authorization_signing_alg_values_supported": signs,
+        "claims_supported": claims,
+        "claims_parameter_supported": true,
         "request_parameter_supported": true,
         "request_uri_parameter_supported": true,
         "require_request_uri_registration": true,
@@ -125,7 +136,6 @@ pub fn document(
         "require_signed_request_object": requests.require_signed,
         "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
         "require_pushed_authorization_requests": requests.require_pushed,
-        "authorization_signing_alg_values_supported": signs.iter().map(|alg| alg.name()).collect::<Vec<_>>(),
         "token_endpoint_auth_methods_supported": methods(true),
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods(false),
@@ -148,4 +158,27 @@ pub fn document(
         members.insert("registration_endpoint".into(), endpoint.into());
     }
     document
+}
+
+/// The document with itself in it once more, signed (RFC 8414 §2.1, `signed_metadata`), for whoever got it by a way that could have changed
+/// it.
+///
+/// # Errors
+/// [`SignError`].
+pub async fn signed(mut document: Value, signer: &dyn Signer) -> Result<Value, SignError> {
+    #[derive(Serialize)]
+    struct Statement<'a> {
+        iss: &'a Value,
+        #[serde(flatten)]
+        members: &'a Value,
+    }
+    let statement = Statement {
+        iss: document.get("issuer").unwrap_or(&Value::Null),
+        members: &document,
+    };
+    let signed = sign_jwt(JwtKind::ServerMetadata, &statement, signer).await?;
+    if let Some(members) = document.as_object_mut() {
+        members.insert("signed_metadata".into(), signed.into());
+    }
+    Ok(document)
 }

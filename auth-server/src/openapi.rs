@@ -4,6 +4,7 @@ mod registration;
 
 use serde_json::{Value, json};
 
+use crate::claims::Claim;
 use crate::clients::AuthMethod;
 use crate::config::{Config, RegistrationMode};
 use crate::routes;
@@ -65,7 +66,9 @@ fn always(config: &Config) -> Value {
             "operationId": operation,
             "security": [{"bearer": []}],
             "responses": {
-                "200": {"description": "Claims of the person", "content": json_body("Userinfo")},
+                "200": {"description": "Claims of the person, in a JWT if the client registered that they are signed or encrypted",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Userinfo"}},
+                        "application/jwt": {"schema": text}}},
                 "400": {"description": "The token stands in two places, or cannot be read (RFC 6750 section 3.1)"},
                 "401": {"description": "No token, or one that is not accepted"},
                 "403": {"description": "The grant of the token does not hold openid, or the token was narrowed to less"},
@@ -132,14 +135,26 @@ fn always(config: &Config) -> Value {
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text}},
                 "Pushed": {"type": "object", "required": ["request_uri", "expires_in"],
                     "properties": {"request_uri": text, "expires_in": {"type": "integer"}}},
-                "Userinfo": {"type": "object", "required": ["sub"],
-                    "properties": {"sub": text, "name": text, "updated_at": {"type": "integer"}, "email": text,
-                        "email_verified": {"type": "boolean"}}},
+                "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},
                 "Introspection": {"type": "object", "required": ["active"],
                     "properties": {"active": {"type": "boolean"}}},
             },
         },
     })
+}
+
+/// OpenID Connect Core §5.1.
+fn claims_of_people() -> Value {
+    let kind = |claim: &Claim| match claim.as_str() {
+        "updated_at" => "integer",
+        "email_verified" | "phone_number_verified" => "boolean",
+        "address" => "object",
+        _ => "string",
+    };
+    let claims = Claim::ALL.iter();
+    let claims = claims.map(|claim| (claim.as_str().to_owned(), json!({"type": kind(claim)})));
+    let sub = ("sub".to_owned(), json!({"type": "string"}));
+    Value::Object(std::iter::once(sub).chain(claims).collect())
 }
 
 /// Where browsers are sent: the authorization endpoint, and signing out.

@@ -109,18 +109,21 @@ impl<T: Send + Sync + 'static> Published<T> {
         is_same: impl FnOnce(&T) -> bool,
         make: impl FnOnce() -> (T, Document),
     ) -> Document {
-        if let Some(current) = self
-            .current
-            .load()
-            .as_ref()
-            .filter(|current| is_same(&current.0))
-        {
-            self.lookups.count(true);
-            return current.1.clone();
-        }
-        self.lookups.count(false);
-        let published = Arc::new(make());
-        self.current.store(Some(Arc::clone(&published)));
-        published.1.clone()
+        self.find(is_same).unwrap_or_else(|| self.put(make()))
+    }
+
+    /// The document, if what it was made of `is_same`.
+    pub fn find(&self, is_same: impl FnOnce(&T) -> bool) -> Option<Document> {
+        let current = self.current.load();
+        let current = current.as_ref().filter(|current| is_same(&current.0));
+        self.lookups.count(current.is_some());
+        current.map(|current| current.1.clone())
+    }
+
+    /// Takes this document for the one that was there, and gives it back.
+    pub fn put(&self, made: (T, Document)) -> Document {
+        let document = made.1.clone();
+        self.current.store(Some(Arc::new(made)));
+        document
     }
 }

@@ -16,6 +16,7 @@ use shared_server::db::{DbError, Store};
 use crate::authorize::request::OwnScope;
 use crate::store::resource_servers::ResourceServerRow;
 use crate::store::{changes, resource_servers};
+use crate::subjects::SubjectType;
 
 /// The kind of a change to a resource server, in the table of changes.
 pub const CHANGE: &str = "resource_server";
@@ -38,6 +39,8 @@ pub struct ResourceServer {
     /// How long its access tokens live.
     #[serde(rename = "lifetime_seconds", serialize_with = "seconds")]
     pub lifetime: Duration,
+    /// What people are called to it: the same as to others, or something that it alone knows them by.
+    pub subject_type: SubjectType,
     /// The client that may introspect its tokens.
     pub introspection_client_id: Option<ClientId>,
     /// Its scopes, each with what people are told about it.
@@ -58,6 +61,7 @@ impl ResourceServer {
             name: "Authorization server".into(),
             alg,
             lifetime: DEFAULT_LIFETIME,
+            subject_type: SubjectType::Public,
             introspection_client_id: None,
             scopes: Vec::new(),
         }
@@ -185,6 +189,7 @@ impl ResourceServers {
                 .map(ToString::to_string),
             created_at: now,
             updated_at: now,
+            subject_type: server.subject_type.as_str().to_owned(),
         };
         let scopes: Vec<_> = server
             .scopes
@@ -234,6 +239,7 @@ fn from_row(row: &ResourceServerRow, scopes: Vec<(ScopeToken, String)>) -> Optio
         name: row.name.clone(),
         alg: row.alg.parse().ok()?,
         lifetime: Duration::from_millis(u64::try_from(row.lifetime).ok()?),
+        subject_type: row.subject_type.parse().ok()?,
         introspection_client_id,
         scopes,
     })

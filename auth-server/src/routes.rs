@@ -239,7 +239,14 @@ pub fn for_certificates(
 /// What everybody may fetch, and caches keep: not counted.
 fn documents(issuer: &Issuer) -> Router<AppState> {
     let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
-    Router::new()
+    let routes = if issuer.path().is_empty() {
+        Router::new()
+    } else {
+        // RFC 8414 §5: the name of OpenID Connect in the place of RFC 8414 §3.1 too.
+        let inserted = format!("/.well-known/openid-configuration{}", issuer.path());
+        Router::new().route(&inserted, get(server_metadata))
+    };
+    routes
         .route(issuer.metadata_url().path(), get(server_metadata))
         .route(
             &below("/.well-known/openid-configuration"),
@@ -300,27 +307,33 @@ async fn server_metadata(
 ) -> Response {
     let servers = state.tokens.resource_servers.snapshot();
     let ring = state.tokens.keys.ring();
-    let document = state.metadata.get(
-        |(published, keys)| Arc::ptr_eq(published, &servers) && keys.is_same(&ring, now),
-        || {
-            let scopes = servers
-                .values()
-                .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
-            // An algorithm that was added is announced when its first key signs.
-            let signs = ring.signing(state.tokens.keys.algorithms(), now);
-            let value = metadata::document(
-                &state.tokens.issuer,
-                &scopes.collect(),
-                &signs,
-                &state.offered,
-            );
-            (
-                (Arc::clone(&servers), OfKeys::new(&ring, now)),
-                Document::new(&value, "application/json"),
-            )
-        },
-    );
-    document.respond(&headers)
+    let found = state
+        .metadata
+        .find(|(published, keys)| Arc::ptr_eq(published, &servers) && keys.is_same(&ring, now));
+    if let Some(document) = found {
+        return document.respond(&headers);
+    }
+    let scopes = servers
+        .values()
+        .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
+    // An algorithm that was added is announced when its first key signs.
+    let signs = ring.signing(state.tokens.keys.algorithms(), now);
+    let issuer = &state.tokens.issuer;
+    let value = metadata::document(issuer, &scopes.collect(), &signs, &state.offered);
+    let signer = signs.first().and_then(|alg| ring.signer(*alg, now));
+    let signed = match signer {
+        // Of those who ask at one moment each may sign; the last one stays.
+        Some(signer) => metadata::signed(value, &*signer).await,
+        None => Ok(value),
+    };
+    match signed {
+        Ok(value) => {
+            let of = (Arc::clone(&servers), OfKeys::new(&ring, now));
+            let document = Document::new(&value, "application/json");
+            state.metadata.put((of, document)).respond(&headers)
+        }
+        Err(error) => TokenError::from(error).into_response(),
+    }
 }
 
 async fn description(State(AppState(state)): State<AppState>, headers: HeaderMap) -> Response {

@@ -48,6 +48,7 @@ use crate::resource_servers::ResourceServer;
 use crate::revoke::Revocation;
 use crate::routes::{self, AppState, Parts};
 use crate::sign_out::SignOut;
+use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
@@ -298,6 +299,9 @@ fn app_state(
         keys: records.keys.clone(),
         own: Arc::new(own),
         resource_servers: records.resource_servers.clone(),
+        subjects: Subjects::new(&records.root_secret),
+        people: records.store.clone(),
+        client_keys: records.sites.keys.clone(),
         revocations: records.revocations.clone(),
         random: Arc::clone(&world.random),
         metrics: Arc::clone(metrics),
@@ -367,6 +371,7 @@ fn app_state(
             forms: FormTokens::new(&records.root_secret),
             clients: records.clients.clone(),
             keys: records.keys.clone(),
+            subjects: Subjects::new(&records.root_secret),
             back_channel: back_channel.clone(),
             interactions: interactions(config, &codes.ephemeral),
             localhost_port_varies: config.authorization.localhost_port_varies,
@@ -406,6 +411,7 @@ fn dialogue(
                     published: records.sites.request_objects.clone(),
                 },
                 policy: records.offered.requests.clone(),
+                subjects: Subjects::new(&records.root_secret),
                 pkce: config.authorization.pkce,
                 localhost_port_varies: config.authorization.localhost_port_varies,
             },

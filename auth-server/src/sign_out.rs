@@ -29,6 +29,7 @@ use crate::pages::{SignOutPage, SignedOutPage};
 use crate::parameters::Parameters;
 use crate::routes::{LOGGED_OUT, LOGOUT};
 use crate::sessions::{Person, SessionId, SessionToken, Sessions};
+use crate::subjects::Subjects;
 pub use error::SignOutError;
 
 /// Below the issuer's path: where what another site posted goes on.
@@ -48,6 +49,8 @@ pub struct SignOut {
     pub clients: Clients,
     /// What ID tokens of this server were signed with.
     pub keys: Keys,
+    /// What people are called.
+    pub subjects: Subjects,
     /// Tells clients.
     pub back_channel: BackChannel,
     /// Counts, and keeps, what other sites post.
@@ -87,7 +90,7 @@ impl SignOut {
             // Nothing changes here, not even a cookie: a link on any site leads to this.
             return Ok(self.go_on(request));
         };
-        if request.is_about(&person) {
+        if request.is_about(&person, &self.subjects) {
             self.end(&person.session.id, now).await?;
             return Ok(self.signed_out(request, headers));
         }

@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod audience;
 pub mod authorization_code;
 pub mod client_credentials;
+mod encryption;
 pub mod error;
 pub mod person;
 pub mod refresh_token;

@@ -7,19 +7,21 @@ use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared_protocol::bearer::{BearerError, BearerRefusal, InvalidToken, bearer_token};
+use shared_protocol::client_id::ClientId;
+use shared_protocol::jose::{Content, JwtKind, sign_jwt};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
 use shared_server::rate_limits::{RateLimiter, Standings};
 use shared_server::web::{Cause, Now, Refused};
 
-use crate::accounts::AccountId;
 use crate::authorize::request::OwnScope;
+use crate::claims::{ClaimSet, GrantedClaims, Told};
+use crate::clients::Client;
 use crate::clients::directory::Clients;
 use crate::form::{self, is_form};
 use crate::grants::Grants;
 use crate::parameters::Parameters;
-use crate::store::grants::GrantedPerson;
 use crate::token::access_token::AccessTokens;
 use crate::token::error::TokenError;
 
@@ -70,28 +72,37 @@ impl IntoResponse for UserinfoError {
     }
 }
 
-/// OpenID Connect Core §5.1, as far as it is known of a person.
+/// What is told: the claims (OpenID Connect Core §5.3.2), with who tells whom where they are signed.
 #[derive(Serialize)]
-pub struct UserinfoResponse {
-    sub: AccountId,
+struct UserinfoClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    updated_at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email_verified: Option<bool>,
+    aud: Option<&'a ClientId>,
+    sub: &'a str,
+    #[serde(flatten)]
+    told: Told<'a>,
+}
+
+/// The same, as it is sent.
+pub enum UserinfoResponse {
+    /// Open.
+    Json(Vec<u8>),
+    /// Signed, encrypted, or both: a compact JWS or JWE.
+    Jwt(Vec<u8>),
 }
 
 impl IntoResponse for UserinfoResponse {
     fn into_response(self) -> Response {
+        let (media_type, body) = match self {
+            Self::Json(body) => ("application/json", body),
+            Self::Jwt(token) => ("application/jwt", token),
+        };
         let headers = [
-            (header::CONTENT_TYPE, "application/json"),
+            (header::CONTENT_TYPE, media_type),
             (header::CACHE_CONTROL, "no-store"),
         ];
-        // Strings and numbers always have a JSON form.
-        (headers, serde_json::to_vec(&self).unwrap_or_default()).into_response()
+        (headers, body).into_response()
     }
 }
 
@@ -149,16 +160,19 @@ impl Userinfo {
         if revoked.map_err(unknown)? {
             return Err(InvalidToken::Inactive.into());
         }
-        let standing = self.accounts.admit(claims.sub.as_bytes(), now).await;
-        standings.note(standing.map_err(|limited| UserinfoError::Other(limited.into()))?);
         let client = self.clients.find(&claims.client_id).await;
         let client = client
             .map_err(|error| UserinfoError::Other(error.into()))?
             .ok_or(InvalidToken::Inactive)?;
         let found = self.grants.find_person(grant_id, now).await;
-        let person = found.map_err(unknown)?.ok_or(InvalidToken::Inactive)?;
-        let granted: ScopeSet = person.scope.parse().map_err(|_| InvalidToken::Claims)?;
-        let mut scope = granted.intersection(&client.metadata.scope);
+        let granted = found.map_err(unknown)?.ok_or(InvalidToken::Inactive)?;
+        // By the account, whatever a client or a resource server calls the person.
+        let account = granted.account_id.as_bytes();
+        let standing = self.accounts.admit(account, now).await;
+        standings.note(standing.map_err(|limited| UserinfoError::Other(limited.into()))?);
+        let allowed: ScopeSet = granted.scope.parse().map_err(|_| InvalidToken::Claims)?;
+        let registered = &client.metadata.scope;
+        let mut scope = allowed.intersection(registered);
         // A token for this server says what it is for, which a refresh may have narrowed (RFC 6749 §6). One for an API can name only
         // the API's scopes: any of our tokens whose grant holds `openid` is taken, for all that is this server's in that grant.
         if claims.aud == self.tokens.own.identifier {
@@ -167,20 +181,58 @@ impl Userinfo {
         if !OwnScope::OpenId.is_in(&scope) {
             return Err(insufficient().into());
         }
-        let sub = claims.sub.parse().map_err(|_| InvalidToken::Claims)?;
-        Ok(claims_of(sub, &person, &scope))
+        let singly = GrantedClaims::from_row(granted.requested_claims.as_ref());
+        let singly = singly.ok_or(InvalidToken::Claims)?.userinfo;
+        let singly = singly.intersection(ClaimSet::of_scope(registered));
+        let told = Told {
+            person: &granted.person,
+            claims: ClaimSet::of_scope(&scope).union(singly),
+        };
+        let account_id = granted.account_id.parse();
+        let account_id = account_id.map_err(|_| InvalidToken::Claims)?;
+        let subject = self.tokens.subjects.of(&client.metadata, &account_id);
+        let response = self.respond(&subject, told, &client, now).await;
+        response.map_err(UserinfoError::Other)
     }
-}
 
-/// OpenID Connect Core §5.4.
-fn claims_of(sub: AccountId, person: &GrantedPerson, scope: &ScopeSet) -> UserinfoResponse {
-    let profile = OwnScope::Profile.is_in(scope);
-    let email = OwnScope::Email.is_in(scope);
-    UserinfoResponse {
-        sub,
-        name: person.name.clone().filter(|_| profile),
-        updated_at: profile.then(|| person.updated_at.as_secs()),
-        email: email.then(|| person.email.clone()),
-        email_verified: email.then_some(person.email_verified),
+    /// As the client registered to be told (OpenID Connect Core §5.3.2).
+    async fn respond(
+        &self,
+        sub: &str,
+        told: Told<'_>,
+        client: &Client,
+        now: Instant,
+    ) -> Result<UserinfoResponse, TokenError> {
+        let metadata = &client.metadata;
+        let alg = metadata.userinfo_signed_response_alg;
+        let claims = UserinfoClaims {
+            iss: alg.map(|_| self.tokens.issuer.as_str()),
+            aud: alg.map(|_| &client.id),
+            sub,
+            told,
+        };
+        let (body, content) = match alg {
+            Some(alg) => {
+                let signer = self.tokens.keys.ring().signer(alg, now);
+                let signer = signer.ok_or(TokenError::NoSigningKey)?;
+                let signed = sign_jwt(JwtKind::Userinfo, &claims, &*signer).await?;
+                (signed.into_bytes(), Content::Jwt)
+            }
+            // Strings, numbers and JSON always have a JSON form.
+            None => (
+                serde_json::to_vec(&claims).unwrap_or_default(),
+                Content::Claims,
+            ),
+        };
+        let Some(encryption) = metadata.userinfo_encryption() else {
+            return Ok(match content {
+                Content::Jwt => UserinfoResponse::Jwt(body),
+                Content::Claims => UserinfoResponse::Json(body),
+            });
+        };
+        let encrypted = self
+            .tokens
+            .encrypt((&body, content), client, encryption, now);
+        Ok(UserinfoResponse::Jwt(encrypted.await?.into_bytes()))
     }
 }

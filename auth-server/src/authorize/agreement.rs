@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shared_protocol::scope::ScopeSet;
 
+use crate::claims::ClaimSet;
+
 /// Scopes of this server, and scopes by resource.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Agreement {
@@ -13,13 +15,18 @@ pub struct Agreement {
     pub own: ScopeSet,
     /// Scopes of resources, by the normal form of their identifiers.
     pub resources: BTreeMap<String, ScopeSet>,
+    /// Claims that were asked for one by one, beside those that the scopes bring.
+    #[serde(default, skip_serializing_if = "ClaimSet::is_empty")]
+    pub claims: ClaimSet,
 }
 
 impl Agreement {
     /// Whether everything of `asked` was agreed to.
     #[must_use]
     pub fn covers(&self, asked: &Self) -> bool {
+        let agreed = self.claims.union(ClaimSet::of_scope(&self.own));
         asked.own.is_subset(&self.own)
+            && asked.claims.without(agreed).is_empty()
             && asked.resources.iter().all(|(resource, scope)| {
                 self.resources
                     .get(resource)
@@ -44,12 +51,14 @@ impl Agreement {
         Self {
             own: self.own.intersection(bounds),
             resources: resources.collect(),
+            claims: self.claims.intersection(ClaimSet::of_scope(bounds)),
         }
     }
 
     /// Adds what was agreed to later.
     pub fn grow(&mut self, later: &Self) {
         self.own = union(&self.own, &later.own);
+        self.claims = self.claims.union(later.claims);
         for (resource, scope) in &later.resources {
             let agreed = self.resources.entry(resource.clone()).or_default();
             *agreed = union(agreed, scope);
@@ -72,6 +81,7 @@ mod tests {
                 .iter()
                 .map(|(resource, scope)| ((*resource).to_owned(), scope.parse().unwrap()))
                 .collect(),
+            claims: ClaimSet::default(),
         }
     }
 

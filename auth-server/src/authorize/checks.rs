@@ -10,6 +10,7 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
+use super::claims::RequestedClaims;
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::request::{
     AuthorizationRequest, Origin, OwnScope, Prompt, RequestPolicy, ResponseMode, ResponseType,
@@ -22,11 +23,12 @@ use crate::clients::Client;
 use crate::clients::callers::Callers;
 use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::config::PkcePolicy;
-use crate::id_token_hint::{self, Hint};
+use crate::id_token_hint;
 use crate::keys::Keys;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
 use crate::resource_servers::ResourceServers;
+use crate::subjects::{Expected, Subjects};
 
 /// The longest `state` that is echoed.
 const MAX_STATE: usize = 4096;
@@ -50,6 +52,8 @@ pub struct Checks {
     pub objects: RequestObjects,
     /// What else is asked of requests.
     pub policy: RequestPolicy,
+    /// What people are called.
+    pub subjects: Subjects,
     /// Whose requests must carry a challenge.
     pub pkce: PkcePolicy,
     /// Whether a native client's redirect to `localhost` may name any port.
@@ -214,10 +218,13 @@ impl Checks {
         };
         let prompt = prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
+        let claims = RequestedClaims::of(parameters)?;
+        let expected = self.expected(client, parameters, &claims)?;
         let mut targets = Targets::choose(client, parameters, &self.resource_servers)?;
         if !response_type.has_code() {
             targets = targets.without(OwnScope::OfflineAccess)?;
         }
+        targets.ask(&claims, client);
         let nonce = bounded(parameters, "nonce", MAX_NONCE)?;
         if response_type.has_id_token() {
             // OpenID Connect Core §3.1.2.1, §3.2.2.1.
@@ -237,7 +244,8 @@ impl Checks {
             nonce,
             prompt,
             max_age,
-            expected: self.expected(client, parameters)?,
+            claims,
+            expected,
             // A hint that could be no address is none.
             login_hint: bounded(parameters, "login_hint", MAX_LOGIN_HINT).unwrap_or_default(),
         })
@@ -257,22 +265,32 @@ impl Checks {
         Ok(())
     }
 
-    /// Whom an `id_token_hint` names.
+    /// Whom an `id_token_hint` names, and a value that is asked for as `sub` (OpenID Connect Core §3.1.2.2, §5.5.1).
     fn expected(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         parameters: &Parameters,
-    ) -> Result<Option<Hint>, RedirectCause> {
-        let Some(token) = parameters.optional("id_token_hint") else {
-            return Ok(None);
-        };
-        let ring = self.keys.ring();
-        let checks = id_token_hint::Checks {
-            issuer: &self.issuer,
-            client_id: Some(&client.id),
-            keys: ring.verifying(),
-        };
-        Ok(Some(checks.verify(token)?))
+        claims: &RequestedClaims,
+    ) -> Result<Option<Expected>, RedirectCause> {
+        let text = |name: &serde_json::Value| name.as_str().map(str::to_owned);
+        let by_value = claims.subjects();
+        let mut among: Vec<Vec<String>> = by_value
+            .map(|names| names.iter().filter_map(text).collect())
+            .collect();
+        if let Some(token) = parameters.optional("id_token_hint") {
+            let ring = self.keys.ring();
+            let checks = id_token_hint::Checks {
+                issuer: &self.issuer,
+                client_id: Some(&client.id),
+                keys: ring.verifying(),
+            };
+            among.push(vec![checks.verify(token)?.into_subject()]);
+        }
+        Ok((!among.is_empty()).then(|| Expected {
+            subjects: self.subjects.clone(),
+            client: Arc::clone(client),
+            among,
+        }))
     }
 
     /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1. A method that is left out means `plain`.

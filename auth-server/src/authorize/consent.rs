@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use shared_protocol::scope::ScopeSet;
 
 use super::agreement::Agreement;
 use super::decision::Consented;
@@ -143,21 +142,25 @@ fn page(
             dialogue.link(sign_in::PATH, id),
             sign_in::ANOTHER
         ),
-        scopes: own_scopes(&request.asked.own),
+        scopes: own_scopes(&request.asked),
         resources: resources(&request.asked, &dialogue.authorize.checks.resource_servers),
         offline: OwnScope::OfflineAccess.is_in(&request.scope),
     }
 }
 
-fn own_scopes(asked: &ScopeSet) -> Vec<ScopeLine> {
-    let own = asked.iter().filter_map(OwnScope::of);
-    own.filter_map(|scope| {
-        scope.description().map(|description| ScopeLine {
-            name: scope.as_str().to_owned(),
+/// What the client wants to know of the person: by scope, and then claim by claim.
+fn own_scopes(asked: &Agreement) -> Vec<ScopeLine> {
+    let own = asked.own.iter().filter_map(OwnScope::of);
+    let scopes = own.filter_map(|scope| Some((scope.as_str(), scope.description()?)));
+    let claims = asked.claims.iter();
+    let claims = claims.map(|claim| (claim.as_str(), claim.description()));
+    let lines = scopes.chain(claims);
+    lines
+        .map(|(name, description)| ScopeLine {
+            name: name.to_owned(),
             description: description.to_owned(),
         })
-    })
-    .collect()
+        .collect()
 }
 
 fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> {

@@ -75,8 +75,7 @@ fn somebody_else_came(request: &AuthorizationRequest, circumstances: &Circumstan
 
 fn is_expected(request: &AuthorizationRequest, session: &Session) -> bool {
     let expected = request.expected.as_ref();
-    let metadata = &request.client.metadata;
-    expected.is_none_or(|hint| hint.names(metadata, &session.account_id))
+    expected.is_none_or(|expected| expected.is(&session.account_id))
 }
 
 /// Whether whom the client expects has signed in, and recently enough. Having done so since the interaction began meets every wish, in whichever

@@ -124,6 +124,9 @@ pub enum RedirectCause {
     /// RFC 8707 §2.
     #[error("a resource is malformed or unknown")]
     UnknownResource,
+    /// OpenID Connect Core §8: a token for it would tell the client what it must not know.
+    #[error("the resource knows people by public subjects, and the client by pairwise ones")]
+    PublicSubjects,
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
@@ -230,7 +233,7 @@ impl RedirectCause {
             Self::UnsupportedResponseType => AuthorizeErrorCode::UnsupportedResponseType,
             Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
             Self::InvalidScope => AuthorizeErrorCode::InvalidScope,
-            Self::UnknownResource => AuthorizeErrorCode::InvalidTarget,
+            Self::UnknownResource | Self::PublicSubjects => AuthorizeErrorCode::InvalidTarget,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
             Self::Denied => AuthorizeErrorCode::AccessDenied,

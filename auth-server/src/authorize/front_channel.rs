@@ -73,11 +73,12 @@ impl FrontChannel {
         };
         let id_token = if request.response_type.has_id_token() {
             let order = IdTokenOrder {
-                metadata,
+                client: &request.client,
                 terms,
                 nonce: request.nonce.as_deref(),
                 access_token: token.as_ref().map(|token| token.access_token.as_str()),
                 code: code.as_deref(),
+                person: None,
             };
             let id_token = self.tokens.issue_id_token(&order, now).await;
             Some(id_token.map_err(Box::new)?)
@@ -103,7 +104,11 @@ impl FrontChannel {
         let expires_in = audience.server.lifetime.as_secs();
         let order = Order {
             client_id: &request.client.id,
-            subject: terms.account_id.as_str(),
+            subject: self.tokens.subject(
+                &audience.server,
+                &request.client.metadata,
+                &terms.account_id,
+            ),
             audience,
             on_behalf: Some(OnBehalf {
                 grant_id,

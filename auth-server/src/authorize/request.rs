@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
+use super::claims::RequestedClaims;
 use super::pushed::PushedUri;
 use super::response::ReturnPath;
 pub use super::response_type::ResponseType;
 use crate::clients::Client;
-use crate::id_token_hint::Hint;
 use crate::pkce::CodeChallenge;
+use crate::subjects::Expected;
 
 /// How an answer travels to the client (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, Form Post Response Mode, JWT Secured
 /// Authorization Response Mode §2.3).
@@ -182,21 +183,11 @@ impl OwnScope {
     pub const fn description(self) -> Option<&'static str> {
         match self {
             Self::OpenId => Some("Know that it is you"),
-            Self::Profile => Some("See your name"),
+            Self::Profile => Some("See your profile, such as your name, picture and birth date"),
             Self::Email => Some("See your email address"),
             Self::Address => Some("See your postal address"),
             Self::Phone => Some("See your phone number"),
             Self::OfflineAccess => None,
-        }
-    }
-
-    /// Whether it brings anything: nothing is kept of a person's postal address or telephone, so that these two are known and not
-    /// announced.
-    #[must_use]
-    pub const fn is_served(self) -> bool {
-        match self {
-            Self::OpenId | Self::Profile | Self::Email | Self::OfflineAccess => true,
-            Self::Address | Self::Phone => false,
         }
     }
 
@@ -251,8 +242,10 @@ pub struct AuthorizationRequest {
     pub prompt: BTreeSet<Prompt>,
     /// How long ago the person may have signed in.
     pub max_age: Option<Duration>,
+    /// The claims that are asked for one by one.
+    pub claims: RequestedClaims,
     /// Whose answer alone the client wants.
-    pub expected: Option<Hint>,
+    pub expected: Option<Expected>,
     /// Who is expected, to be shown in the form.
     pub login_hint: Option<String>,
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
+use super::claims::RequestedClaims;
 use super::error::RedirectCause;
 use super::request::OwnScope;
+use crate::claims::ClaimSet;
 use crate::clients::{Client, GrantType};
 use crate::parameters::Parameters;
 use crate::resource_servers::{ResourceServer, ResourceServers};
+use crate::subjects::SubjectType;
 
 /// The most resources that one request may name.
 const MAX_RESOURCES: usize = 20;
@@ -47,6 +50,7 @@ impl Targets {
                 asked.resources.insert(normal, scope);
             }
         }
+        check_subjects(client, &asked, resource_servers)?;
         // A scope that belongs to nothing that was named is left out; the token response tells (RFC 6749 §3.3).
         let scope = asked.scope();
         if scope.is_empty() {
@@ -67,6 +71,32 @@ impl Targets {
             asked: Agreement { own, ..self.asked },
         })
     }
+
+    /// Adds the claims that are asked for one by one, and that the scopes do not bring anyway.
+    pub(super) fn ask(&mut self, claims: &RequestedClaims, client: &Client) {
+        let asked = &mut self.asked;
+        let granted = claims.granted(&client.metadata.scope, &asked.own);
+        asked.claims = granted.all().without(ClaimSet::of_scope(&asked.own));
+    }
+}
+
+/// Who knows people by names that nobody else does must not learn in an access token what everybody calls them.
+fn check_subjects(
+    client: &Client,
+    asked: &Agreement,
+    resource_servers: &ResourceServers,
+) -> Result<(), RedirectCause> {
+    if client.metadata.subject_type() == SubjectType::Public || asked.resources.is_empty() {
+        return Ok(());
+    }
+    let snapshot = resource_servers.snapshot();
+    let mut targets = snapshot
+        .values()
+        .filter(|server| asked.resources.contains_key(server.identifier.normal()));
+    if targets.any(|server| server.subject_type == SubjectType::Public) {
+        return Err(RedirectCause::PublicSubjects);
+    }
+    Ok(())
 }
 
 /// The resources that were named, each once.

@@ -12,7 +12,6 @@ use shared_protocol::time::Instant;
 use super::{BackChannel, Failure};
 use crate::accounts::AccountId;
 use crate::clients::Client;
-use crate::id_token_hint::subject;
 use crate::sessions::SessionId;
 use crate::store::logout_notices::NoticeRow;
 
@@ -55,7 +54,7 @@ impl BackChannel {
         let account: Option<AccountId> = notice.account_id.parse().ok();
         let claims = LogoutClaims {
             iss: self.issuer.as_str(),
-            sub: account.map(|id| subject(&client.metadata, &id)),
+            sub: account.map(|id| self.subjects.of(&client.metadata, &id)),
             aud: &client.id,
             iat: now.as_secs(),
             exp: (now + LIFETIME).as_secs(),

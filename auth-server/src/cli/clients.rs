@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::{Algorithm, JwsAlgorithm};
+use shared_protocol::jose::{Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 use shared_server::config::Period;
@@ -22,6 +22,7 @@ use crate::clients::url::ClientUrl;
 use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use crate::records::Records;
 use crate::server::World;
+use crate::subjects::SubjectType;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
@@ -81,7 +82,7 @@ pub(crate) struct CreateClient {
     /// It runs on people's devices (RFC 8252)
     #[arg(long)]
     native: bool,
-    /// A file with its public keys as a JWK Set, for `private_key_jwt`, `self_signed_tls_client_auth` and signed requests
+    /// A file with its public keys as a JWK Set, for `private_key_jwt`, `self_signed_tls_client_auth`, signed requests, and to encrypt to
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// Where it publishes its public keys
@@ -123,6 +124,18 @@ pub(crate) struct CreateClient {
     /// The algorithm of its ID tokens, RS256 if not given
     #[arg(long)]
     id_token_alg: Option<Algorithm>,
+    /// Encrypt its ID tokens, with A256GCM and a key of its own that this algorithm is for
+    #[arg(long, value_name = "ALG")]
+    id_token_encryption: Option<KeyManagement>,
+    /// Sign what userinfo tells it, by this algorithm
+    #[arg(long, value_name = "ALG")]
+    userinfo_alg: Option<Algorithm>,
+    /// Encrypt what userinfo tells it, as for ID tokens
+    #[arg(long, value_name = "ALG")]
+    userinfo_encryption: Option<KeyManagement>,
+    /// What people are called to it: `public`, as to everybody, or `pairwise`, what clients of its sector alone know them by
+    #[arg(long)]
+    subject_type: Option<SubjectType>,
     /// Its authorization requests must carry a code challenge, whatever the server's policy
     #[arg(long)]
     require_pkce: bool,
@@ -252,6 +265,16 @@ impl CreateClient {
             tls_client_auth_san_ip: self.san_ip,
             tls_client_auth_san_email: self.san_email,
             id_token_signed_response_alg: self.id_token_alg,
+            id_token_encrypted_response_alg: self.id_token_encryption,
+            id_token_encrypted_response_enc: self
+                .id_token_encryption
+                .map(|_| ContentEncryption::A256Gcm),
+            userinfo_signed_response_alg: self.userinfo_alg,
+            userinfo_encrypted_response_alg: self.userinfo_encryption,
+            userinfo_encrypted_response_enc: self
+                .userinfo_encryption
+                .map(|_| ContentEncryption::A256Gcm),
+            subject_type: self.subject_type,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,
             jwks_uri: self.jwks_uri,

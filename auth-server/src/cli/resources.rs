@@ -13,6 +13,7 @@ use super::output::Output;
 use crate::records::Records;
 use crate::resource_servers::{MAX_LIFETIME, ResourceServer};
 use crate::server::World;
+use crate::subjects::SubjectType;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ResourceCommand {
@@ -43,6 +44,9 @@ pub(crate) struct CreateResource {
     /// How long its tokens live
     #[arg(long, default_value = "5m")]
     lifetime: Period,
+    /// What people are called to it: `public`, as to everybody, or `pairwise`, what resource servers at its host alone know them by
+    #[arg(long, default_value = "public")]
+    subject_type: SubjectType,
     /// The client that may introspect its tokens
     #[arg(long, value_name = "CLIENT_ID")]
     introspection_client: Option<ClientId>,
@@ -127,6 +131,7 @@ impl CreateResource {
             name: self.name,
             alg: self.alg,
             lifetime,
+            subject_type: self.subject_type,
             introspection_client_id: self.introspection_client,
             scopes: self.scopes,
         };

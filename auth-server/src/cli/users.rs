@@ -1,5 +1,7 @@
 //! `auth-server user …`
 
+mod profile;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use shared_protocol::random;
 use zeroize::Zeroizing;
 
+use self::profile::Assignment;
 use super::output::Output;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::{Account, AccountId, NewAccount};
@@ -31,6 +34,7 @@ Examples:
   auth-server user create jo@example.com --name \"Jo Doe\" --generate-password
   auth-server user create jo@example.com --password-file /run/secrets/jo
   pass show jo | auth-server user set-password jo@example.com
+  auth-server user set-profile jo@example.com given_name=Jo address.locality=Vienna
   auth-server user disable jo@example.com"
 )]
 pub(crate) enum UserCommand {
@@ -42,6 +46,18 @@ pub(crate) enum UserCommand {
         who: Who,
         #[command(flatten)]
         password: PasswordSource,
+    },
+    /// Say what is known of a person; whoever they allow it to is told
+    ///
+    /// Names are those of OpenID Connect Core section 5.1: name, given_name, family_name, middle_name, nickname, preferred_username,
+    /// profile, picture, website, gender, birthdate, zoneinfo, locale, phone_number, phone_number_verified, and of an address
+    /// address.formatted, address.street_address, address.locality, address.region, address.postal_code, address.country.
+    SetProfile {
+        /// The address or the id of the account
+        who: Who,
+        /// What is known, as NAME=VALUE; nothing behind = takes away what was known
+        #[arg(required = true)]
+        claims: Vec<Assignment>,
     },
     /// List accounts
     List,
@@ -129,6 +145,17 @@ impl UserCommand {
                     json!({"id": account.id, "email": account.email}),
                     output,
                 )
+            }
+            Self::SetProfile { who, claims } => {
+                let account = find(records, &who).await?;
+                let (name, profile) = profile::changed(&account, &claims)?;
+                let known = (name.as_deref(), &profile);
+                accounts
+                    .set_profile(&account.id, known, world.clock.now())
+                    .await?;
+                let done = format!("changed the profile of {}", account.email);
+                let value = json!({"id": account.id, "email": account.email, "name": name, "profile": profile});
+                output.done(&done, &value)
             }
             Self::List => list(records, output).await,
             Self::Disable { who } => {
@@ -280,6 +307,7 @@ fn described(account: &Account) -> Value {
         "email": account.email,
         "email_verified": account.email_verified,
         "name": account.name,
+        "profile": account.profile,
         "has_password": account.has_password,
         "disabled": account.disabled,
         "signed_in_at": account.signed_in_at.map(|at| at.to_string()),

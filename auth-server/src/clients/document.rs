@@ -200,6 +200,12 @@ impl Reader {
             }
             Some(_) | None => {}
         }
+        let userinfo = metadata.userinfo_signed_response_alg;
+        if let Some(alg) = userinfo.filter(|alg| !self.algorithms.contains(alg)) {
+            return Err(format!(
+                "its userinfo_signed_response_alg is {alg}, with which this server does not sign"
+            ));
+        }
         Ok(metadata)
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_protocol::jose::{Claims, JwkSet, JwtError, PublicJwk, UnverifiedJwt};
+use shared_protocol::jose::{
+    Claims, EncryptionKey, JwkSet, JwtError, KeyManagement, PublicJwk, UnverifiedJwt,
+};
 use shared_protocol::outbound::Fetcher;
 use shared_protocol::time::Instant;
 
@@ -26,6 +28,25 @@ pub enum ClientKeysError {
     /// They could not be had.
     #[error("the keys at the client's jwks_uri: {0}")]
     Document(#[from] DocumentError),
+}
+
+/// Why nothing can be encrypted to a client.
+#[derive(Debug, thiserror::Error)]
+pub enum NothingToEncryptTo {
+    /// Its keys could not be had.
+    #[error("the keys at the client's jwks_uri: {}", .0.told())]
+    Document(#[from] DocumentError),
+    /// It has none that fits.
+    #[error("no key of the client is for {0}; publish one whose use is enc")]
+    NoKey(KeyManagement),
+}
+
+impl NothingToEncryptTo {
+    /// Whether the client can do nothing about it but try again.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Document(error) if error.is_ours())
+    }
 }
 
 /// The keys of clients, wherever they are.
@@ -73,6 +94,25 @@ impl ClientKeys {
             Some(url) => self.0.after(url, seen, now).await,
             None => seen,
         }
+    }
+
+    /// The key of a client to encrypt to by `alg`. One that is not there may have come just now.
+    ///
+    /// # Errors
+    /// [`NothingToEncryptTo`].
+    pub async fn to_encrypt(
+        &self,
+        client: &Client,
+        alg: KeyManagement,
+        now: Instant,
+    ) -> Result<EncryptionKey, NothingToEncryptTo> {
+        let keys = self.of(client, now).await?;
+        if let Some(key) = keys.encryption_key(alg) {
+            return Ok(key.clone());
+        }
+        let newer = self.after(client, keys, now).await;
+        let key = newer.encryption_key(alg).cloned();
+        key.ok_or(NothingToEncryptTo::NoKey(alg))
     }
 
     /// The claims of a JWT, if a key of the client signed it. A `kid` that is not known, and a signature without one that no key made,

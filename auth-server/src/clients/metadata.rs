@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::jose::{Algorithm, JwsAlgorithm, UnknownAlgorithm};
+use shared_protocol::jose::{
+    Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement, UnknownAlgorithm,
+};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
@@ -17,6 +19,7 @@ use super::url::ClientUrl;
 use crate::authorize::request::{OwnScope, ResponseType};
 use crate::keys::Keyring;
 use crate::metadata::Offered;
+use crate::subjects::SubjectType;
 
 /// Bytes of a name.
 const LONGEST_TEXT: usize = 256;
@@ -142,6 +145,9 @@ pub enum ApplicationType {
     Native,
 }
 
+/// How the key of what is encrypted reaches a client, and what it is the key of.
+pub type Encryption = (KeyManagement, ContentEncryption);
+
 /// The metadata that a client may set of itself, beside its software statement and what is said in other languages. All else is the
 /// operator's to set.
 pub const REGISTRABLE: &[&str] = &[
@@ -168,7 +174,13 @@ pub const REGISTRABLE: &[&str] = &[
     "tls_client_auth_san_email",
     "software_id",
     "software_version",
+    "subject_type",
     "id_token_signed_response_alg",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "userinfo_signed_response_alg",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
     "default_max_age",
     "require_auth_time",
     "initiate_login_uri",
@@ -299,6 +311,24 @@ pub struct ClientMetadata {
     /// The signature algorithm of answers that it wants as JWTs; RS256 when absent (JARM §3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_signed_response_alg: Option<Algorithm>,
+    /// How the key reaches it that its ID tokens are encrypted with; they are not when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_alg: Option<KeyManagement>,
+    /// What they are encrypted with: never absent beside the other, for its default is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_enc: Option<ContentEncryption>,
+    /// What signs that which userinfo tells it; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<Algorithm>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_alg: Option<KeyManagement>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_enc: Option<ContentEncryption>,
+    /// What people are called to it, as it said; [`ClientMetadata::subject_type`] is what holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_type: Option<SubjectType>,
     /// Whether its requests must carry a challenge (RFC 7636) even where the server's policy would not ask for one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_pkce: bool,
@@ -353,6 +383,61 @@ impl ClientMetadata {
             .unwrap_or(Algorithm::Rs256)
     }
 
+    /// What people are called to it (OpenID Connect Core §8).
+    #[must_use]
+    pub fn subject_type(&self) -> SubjectType {
+        self.subject_type.unwrap_or_default()
+    }
+
+    /// The sector that people are called by to it (OpenID Connect Core §8.1): the host of the list of its redirect URIs, or that of all of
+    /// them. The person's own device is no sector, for then all that runs there would be of one.
+    #[must_use]
+    pub fn sector(&self) -> Option<&str> {
+        if let Some(list) = &self.sector_identifier_uri {
+            return list.url().host_str();
+        }
+        let mut hosts = self.redirect_uris.iter().map(RedirectUri::own_host);
+        let first = hosts.next()??;
+        hosts.all(|host| host == Some(first)).then_some(first)
+    }
+
+    /// How its ID tokens are encrypted.
+    #[must_use]
+    pub fn id_token_encryption(&self) -> Option<Encryption> {
+        self.id_token_encrypted_response_alg
+            .zip(self.id_token_encrypted_response_enc)
+    }
+
+    /// How that is encrypted which userinfo tells it.
+    #[must_use]
+    pub fn userinfo_encryption(&self) -> Option<Encryption> {
+        self.userinfo_encrypted_response_alg
+            .zip(self.userinfo_encrypted_response_enc)
+    }
+
+    /// Whether what is asked to be encrypted says with what (OpenID Connect Registration §2).
+    pub(super) fn check_encryption(&self) -> Result<(), InvalidClientMetadata> {
+        for (name, alg, enc) in [
+            (
+                "id_token_encrypted_response",
+                self.id_token_encrypted_response_alg,
+                self.id_token_encrypted_response_enc,
+            ),
+            (
+                "userinfo_encrypted_response",
+                self.userinfo_encrypted_response_alg,
+                self.userinfo_encrypted_response_enc,
+            ),
+        ] {
+            match (alg, enc) {
+                (Some(_), None) => return Err(InvalidClientMetadata::DefaultEncryption(name)),
+                (None, Some(_)) => return Err(InvalidClientMetadata::EncryptionWithoutAlg(name)),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What answers are signed with that it wants as JWTs (JARM §3, `authorization_signed_response_alg`).
     #[must_use]
     pub fn authorization_response_algorithm(&self) -> Algorithm {
@@ -402,7 +487,7 @@ impl ClientMetadata {
     ///
     /// # Errors
     /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::ResponseType`], [`InvalidClientMetadata::UnsignedObjects`],
-    /// [`InvalidClientMetadata::NotSigned`].
+    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`].
     pub fn check_served(
         &self,
         (offered, ring): (&Offered, &Keyring),
@@ -432,6 +517,10 @@ impl ClientMetadata {
         let alg = self.id_token_algorithm();
         if is_used && ring.signer(alg, now).is_none() {
             return Err(InvalidClientMetadata::NotSigned(alg));
+        }
+        let userinfo = self.userinfo_signed_response_alg;
+        if let Some(alg) = userinfo.filter(|alg| ring.signer(*alg, now).is_none()) {
+            return Err(InvalidClientMetadata::UserinfoNotSigned(alg));
         }
         Ok(())
     }

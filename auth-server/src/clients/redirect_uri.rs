@@ -46,6 +46,12 @@ impl RedirectUri {
         self.is_loopback() || !matches!(self.url.scheme(), "https" | "http")
     }
 
+    /// The host that it leads to, unless that is the person's own device, which is everybody's.
+    #[must_use]
+    pub fn own_host(&self) -> Option<&str> {
+        self.url.host_str().filter(|_| !self.is_on_device())
+    }
+
     /// The origin of the page that it leads to. An app on a device that listens to loopback is no page: its redirect names no port,
     /// for that varies (RFC 8252 §7.3). One that names it may be an app in the making, and counts on that port alone.
     #[must_use]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use super::{ClientMetadata, InvalidClientMetadata, REGISTRABLE};
+use crate::language::is_language_tag;
 
 /// What may be said in several languages (RFC 7591 §2.2), and whether it is a URL.
 const LOCALIZABLE: [(&str, bool); 5] = [
@@ -25,12 +26,10 @@ const LONGEST_NAME: usize = 64;
 enum Harmless {
     Nothing,
     False,
-    Text(&'static str),
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 19] = [
-    ("subject_type", Harmless::Text("public")),
+const NOT_OFFERED: [(&str, Harmless); 13] = [
     ("dpop_bound_access_tokens", Harmless::False),
     (
         "tls_client_certificate_bound_access_tokens",
@@ -38,11 +37,6 @@ const NOT_OFFERED: [(&str, Harmless); 19] = [
     ),
     ("request_object_encryption_alg", Harmless::Nothing),
     ("request_object_encryption_enc", Harmless::Nothing),
-    ("id_token_encrypted_response_alg", Harmless::Nothing),
-    ("id_token_encrypted_response_enc", Harmless::Nothing),
-    ("userinfo_signed_response_alg", Harmless::Nothing),
-    ("userinfo_encrypted_response_alg", Harmless::Nothing),
-    ("userinfo_encrypted_response_enc", Harmless::Nothing),
     ("introspection_signed_response_alg", Harmless::Nothing),
     ("introspection_encrypted_response_alg", Harmless::Nothing),
     ("introspection_encrypted_response_enc", Harmless::Nothing),
@@ -59,7 +53,6 @@ impl Harmless {
         match self {
             Self::Nothing => value.as_array().is_some_and(Vec::is_empty),
             Self::False => *value == Value::Bool(false),
-            Self::Text(text) => value.as_str() == Some(text),
         }
     }
 }
@@ -157,18 +150,6 @@ fn localized(members: &Map<String, Value>) -> Result<Value, InvalidClientMetadat
         found.insert(name.clone(), value.clone());
     }
     Ok(Value::Object(found))
-}
-
-/// Well-formed as far as RFC 5646 §2.1 has it of every tag: subtags of one to eight letters and digits.
-fn is_language_tag(tag: &str) -> bool {
-    let mut subtags = tag.split('-');
-    let is_subtag = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    let language = subtags.next().unwrap_or_default();
-    is_subtag(language)
-        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && subtags.all(is_subtag)
 }
 
 /// Reads the whole; where that fails, each member alone, to say which it was.
@@ -298,7 +279,6 @@ mod tests {
             let value = match harmless {
                 Harmless::Nothing => json!([]),
                 Harmless::False => json!(false),
-                Harmless::Text(text) => json!(text),
             };
             assert!(of(&json!({name: value})).is_ok(), "{name}");
             assert!(of(&json!({name: null})).is_ok(), "{name}");

@@ -113,6 +113,14 @@ impl KeyType for Length {
 /// A key for message authentication (HMAC-SHA-256).
 pub struct MacKey(hmac::Key);
 
+#[cfg(test)]
+impl MacKey {
+    /// One that everybody knows.
+    pub(crate) fn of_test() -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &[7; LENGTH]))
+    }
+}
+
 impl MacKey {
     /// The tag of these parts, each after its length, so that no two lists give the same bytes.
     #[must_use]

@@ -1,11 +1,13 @@
 //! How clients register and manage themselves, as OpenAPI.
 
 use serde_json::{Map, Value, json};
+use shared_protocol::jose::{ContentEncryption, KeyManagement};
 
 use super::TOO_MANY;
 use crate::authorize::request::ResponseType;
 use crate::clients::AuthMethod;
 use crate::routes;
+use crate::subjects::SubjectType;
 
 /// Adds the routes; the one to register by only where it is there.
 pub(super) fn describe(document: &mut Value, is_offered: bool) {
@@ -143,6 +145,9 @@ fn metadata() -> Map<String, Value> {
     let page = || json!({"type": "string", "format": "uri"});
     let uris =
         || json!({"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 100});
+    let named = |names: &[&str]| json!({"type": "string", "enum": names});
+    let management = || named(&KeyManagement::ALL.map(KeyManagement::name));
+    let encryption = || named(&ContentEncryption::ALL.map(ContentEncryption::name));
     let members = [
         ("redirect_uris", uris()),
         ("post_logout_redirect_uris", uris()),
@@ -183,6 +188,15 @@ fn metadata() -> Map<String, Value> {
         ("software_version", text()),
         ("software_statement", json!({"type": "string"})),
         ("id_token_signed_response_alg", text()),
+        ("id_token_encrypted_response_alg", management()),
+        ("id_token_encrypted_response_enc", encryption()),
+        ("userinfo_signed_response_alg", text()),
+        ("userinfo_encrypted_response_alg", management()),
+        ("userinfo_encrypted_response_enc", encryption()),
+        (
+            "subject_type",
+            json!({"type": "string", "enum": SubjectType::ALL.map(SubjectType::as_str)}),
+        ),
         (
             "default_max_age",
             json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),

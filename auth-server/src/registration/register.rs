@@ -152,7 +152,7 @@ impl Registration {
                 return Err(RegistrationError::Scope(token.clone()));
             }
         } else {
-            let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
+            let own = OwnScope::ALL.into_iter();
             let own = own.filter_map(|scope| scope.as_str().parse().ok());
             metadata.scope = own.chain(self.policy.scopes.iter().cloned()).collect();
         }

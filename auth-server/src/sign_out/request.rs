@@ -11,6 +11,7 @@ use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::id_token_hint::{self, Hint};
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::sessions::Person;
+use crate::subjects::Subjects;
 
 /// Every parameter that any check looks at, and the longest that each may be. Who is meant by a `logout_hint` is for the person to see,
 /// and there is one language.
@@ -46,9 +47,10 @@ impl LogoutRequest {
     }
 
     /// Whether it is about who is signed in, and nobody need be asked.
-    pub(super) fn is_about(&self, person: &Person) -> bool {
+    pub(super) fn is_about(&self, person: &Person, subjects: &Subjects) -> bool {
         self.proven.as_ref().is_some_and(|(client, hint)| {
-            hint.is_of(&person.session.id) || hint.names(&client.metadata, &person.account.id)
+            hint.is_of(&person.session.id)
+                || hint.names(subjects, &client.metadata, &person.account.id)
         })
     }
 

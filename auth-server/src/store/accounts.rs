@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, OptionalRow as _, Result};
 use shared_server::on;
@@ -36,7 +37,39 @@ pub struct AccountRow {
     pub created_at: Instant,
     /// When what is told of the person last changed.
     pub updated_at: Instant,
+    /// What else is known of them, by the names of claims.
+    pub profile: Option<Value>,
 }
+
+/// What may be told of a person.
+#[derive(Clone, Queryable)]
+pub struct PersonRow {
+    /// Their address.
+    pub email: String,
+    /// Whether it was verified.
+    pub email_verified: bool,
+    /// What they are called.
+    pub name: Option<String>,
+    /// What else is known of them, by the names of claims.
+    pub profile: Option<Value>,
+    /// When any of this last changed.
+    pub updated_at: Instant,
+}
+
+/// The columns of [`PersonRow`].
+pub(super) const PERSON: (
+    t::email,
+    t::email_verified,
+    t::name,
+    t::profile,
+    t::updated_at,
+) = (
+    t::email,
+    t::email_verified,
+    t::name,
+    t::profile,
+    t::updated_at,
+);
 
 /// Adds an account. One whose address is taken is `DbError::Duplicate`.
 pub async fn insert(conn: &mut Conn, row: &AccountRow) -> Result<()> {
@@ -56,6 +89,27 @@ pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<AccountRow>> {
 pub async fn find_by_email_normal(conn: &mut Conn, normal: &str) -> Result<Option<AccountRow>> {
     let query = t::table.filter(t::email_normal.eq(normal));
     on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// What may be told of the person of this id.
+pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<PersonRow>> {
+    let query = t::table.find(id).select(PERSON);
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// Writes what is known of a person over what was; whether they were there.
+pub async fn set_profile(
+    conn: &mut Conn,
+    id: &str,
+    (name, profile): (Option<&str>, Option<&Value>),
+    now: Instant,
+) -> Result<bool> {
+    let update = diesel::update(t::table.find(id)).set((
+        t::name.eq(name),
+        t::profile.eq(profile),
+        t::updated_at.eq(now),
+    ));
+    Ok(on!(conn, |c| update.execute(c))? == 1)
 }
 
 /// One page of accounts in the order of their ids, after `after`.

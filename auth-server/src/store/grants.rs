@@ -14,6 +14,7 @@ use shared_protocol::time::Instant;
 use shared_server::db::{Conn, OptionalRow as _, Result, prepared_once};
 use shared_server::on;
 
+use super::accounts::{PERSON, PersonRow};
 use super::schema::accounts as a;
 use super::schema::grants as t;
 use super::schema::revocations as r;
@@ -63,6 +64,8 @@ pub struct GrantRow {
     pub revoked_at: Option<Instant>,
     /// From when on no access token of it is good.
     pub access_until: Instant,
+    /// The claims that were asked for one by one and allowed.
+    pub requested_claims: Option<Value>,
 }
 
 /// A grant and what it depends on.
@@ -79,14 +82,12 @@ pub struct GrantState {
 pub struct GrantedPerson {
     /// The scopes of this server that were allowed.
     pub scope: String,
-    /// Their address.
-    pub email: String,
-    /// Whether it was verified.
-    pub email_verified: bool,
-    /// What they are called.
-    pub name: Option<String>,
-    /// When what is kept of them last changed.
-    pub updated_at: Instant,
+    /// The claims that were asked for one by one and allowed.
+    pub requested_claims: Option<Value>,
+    /// Whose it is.
+    pub account_id: String,
+    /// What may be told of them.
+    pub person: PersonRow,
     /// Whether the grant goes on.
     pub standing: Standing,
 }
@@ -201,6 +202,7 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.expires_at.into_sql::<BigInt>(),
             row.revoked_at.into_sql::<Nullable<BigInt>>(),
             row.access_until.into_sql::<BigInt>(),
+            row.requested_claims.as_ref().into_sql::<Nullable<Json>>(),
         ));
     let added = on!(
         conn,
@@ -260,10 +262,9 @@ pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPers
         .filter(t::id.eq(id))
         .select((
             t::scope,
-            a::email,
-            a::email_verified,
-            a::name,
-            a::updated_at,
+            t::requested_claims,
+            t::account_id,
+            PERSON,
             standing!(),
         ));
     on!(conn, |c| query.get_result(c)).optional()

@@ -29,6 +29,8 @@ pub struct ResourceServerRow {
     pub created_at: Instant,
     /// When it was last changed.
     pub updated_at: Instant,
+    /// What people are called to it.
+    pub subject_type: String,
 }
 
 /// All resource servers: an operator registers them, and every node holds them in memory.
@@ -60,6 +62,7 @@ pub async fn put(
             t::lifetime.eq(row.lifetime),
             t::introspection_client_id.eq(&row.introspection_client_id),
             t::updated_at.eq(row.updated_at),
+            t::subject_type.eq(&row.subject_type),
         ));
     on!(conn, |c| insert.execute(c))?;
     let clear = diesel::delete(s::table.filter(s::resource.eq(&row.normal)));

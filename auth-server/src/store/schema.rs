@@ -62,6 +62,7 @@ diesel::table! {
         introspection_client_id -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        subject_type -> Text,
     }
 }
 
@@ -118,6 +119,7 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        profile -> Nullable<Json>,
     }
 }
 
@@ -152,6 +154,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         client_digest -> Nullable<Binary>,
+        claims -> Nullable<Json>,
     }
 }
 
@@ -176,6 +179,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         access_until -> BigInt,
+        requested_claims -> Nullable<Json>,
     }
 }
 

@@ -75,6 +75,7 @@ pub async fn find_with_consent(
                 consents::scope,
                 consents::resources,
                 consents::client_digest,
+                consents::claims,
             )
                 .nullable(),
         ));

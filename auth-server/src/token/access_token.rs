@@ -12,15 +12,17 @@ use shared_protocol::random::{self, Random};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
-use shared_server::db::DbError;
+use shared_server::db::{DbError, Store};
 
 use super::audience::Audience;
 use super::error::TokenError;
+use crate::clients::jwks_uri::ClientKeys;
 use crate::grants::GrantId;
 use crate::keys::Keys;
 use crate::resource_servers::{ResourceServer, ResourceServers};
 use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::Amr;
+use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 
 /// The claims of RFC 9068 §2.2, in seconds where they are times (RFC 7519 §2).
@@ -58,8 +60,8 @@ pub struct AccessTokenClaims {
 pub struct Order<'a> {
     /// Who it is issued to.
     pub client_id: &'a ClientId,
-    /// On whose behalf.
-    pub subject: &'a str,
+    /// On whose behalf, as the audience calls them.
+    pub subject: String,
     /// For whom, and what for.
     pub audience: Audience,
     /// The person behind it, if there is one.
@@ -87,6 +89,12 @@ pub struct AccessTokens {
     pub own: Arc<ResourceServer>,
     /// Who they are for.
     pub resource_servers: ResourceServers,
+    /// What people are called there.
+    pub subjects: Subjects,
+    /// What is known of them, for ID tokens.
+    pub people: Store,
+    /// What is encrypted to clients.
+    pub client_keys: ClientKeys,
     /// Which of them were revoked.
     pub revocations: Revocations,
     /// Makes their identifiers.
@@ -120,7 +128,7 @@ impl AccessTokens {
         let signer = self.signer(server, now)?;
         let claims = AccessTokenClaims {
             iss: self.issuer.to_string(),
-            sub: order.subject.to_owned(),
+            sub: order.subject,
             aud: server.identifier.clone(),
             client_id: order.client_id.clone(),
             iat: now.as_secs(),

@@ -7,10 +7,12 @@ use shared_protocol::scope::ScopeSet;
 
 use super::error::TokenError;
 use super::{Target, access_token::AccessTokens};
+use crate::accounts::AccountId;
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::clients::ClientMetadata;
 use crate::resource_servers::ResourceServer;
+use crate::subjects::SubjectType;
 
 /// A resource server, and what may be done there.
 #[derive(Clone)]
@@ -84,8 +86,44 @@ impl AccessTokens {
     /// that has any scope of it, else this server. Only scopes that the person saw at a resource count there (threat 9).
     ///
     /// # Errors
-    /// [`TokenError::UnknownResource`].
+    /// [`TokenError::UnknownResource`], [`TokenError::PublicSubjects`].
     pub fn audience_of_grant(
+        &self,
+        allowed: &Agreement,
+        named: Option<&ResourceId>,
+        metadata: &ClientMetadata,
+    ) -> Result<Audience, TokenError> {
+        let audience = self.audience_of(allowed, named, metadata)?;
+        // Who knows people by names that nobody else does must not read in a token what everybody calls them.
+        let tells = !self.is_own(&audience.server)
+            && audience.server.subject_type == SubjectType::Public
+            && metadata.subject_type() == SubjectType::Pairwise;
+        if tells {
+            return Err(TokenError::PublicSubjects);
+        }
+        Ok(audience)
+    }
+
+    /// What a person is called in an access token: at this server, as the client that shows it calls them.
+    #[must_use]
+    pub fn subject(
+        &self,
+        server: &ResourceServer,
+        metadata: &ClientMetadata,
+        account_id: &AccountId,
+    ) -> String {
+        if self.is_own(server) {
+            self.subjects.of(metadata, account_id)
+        } else {
+            self.subjects.at(server, account_id)
+        }
+    }
+
+    fn is_own(&self, server: &ResourceServer) -> bool {
+        server.identifier == self.own.identifier
+    }
+
+    fn audience_of(
         &self,
         allowed: &Agreement,
         named: Option<&ResourceId>,

@@ -13,6 +13,7 @@ use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
 use crate::codes::{self, Authorization, Kept, Taken};
 use crate::grants::{Redeemed, Redemption};
+use crate::store::accounts::PersonRow;
 
 /// A request of this grant.
 pub struct CodeRequest {
@@ -41,7 +42,7 @@ pub async fn grant(
     if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
         return Err(TokenError::UnauthorizedClient(GrantType::AuthorizationCode));
     }
-    grantor.check_id_token_key(client, now)?;
+    grantor.check_id_token_keys(client, now).await?;
     let kept = take(request, grantor, now).await?;
     let redeemed = match redeem(client, request, &kept, grantor, now).await {
         Ok(redeemed) => redeemed,
@@ -55,6 +56,7 @@ pub async fn grant(
         terms: &authorization.terms,
         allowed: &redeemed.allowed,
         nonce: authorization.nonce.as_deref(),
+        person: redeemed.person,
         refresh_token: salt.map(|salt| grantor.refresh_tokens.derive(id, &salt, 0)),
     };
     grantor.issue(client, granted, redeemed.audience, now).await
@@ -64,6 +66,7 @@ pub async fn grant(
 struct RedeemedCode {
     allowed: Agreement,
     audience: Audience,
+    person: Option<PersonRow>,
     family_salt: Option<[u8; 16]>,
 }
 
@@ -98,10 +101,12 @@ async fn redeem(
         .admit(terms.account_id.as_str().as_bytes(), now)
         .await?;
     client.standings().note(standing);
+    let person = grantor.person(client, terms, &allowed).await?;
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(RedeemedCode {
             allowed,
             audience,
+            person,
             family_salt,
         }),
         Redeemed::Before => Err(TokenError::CodeReplayed),

@@ -35,7 +35,7 @@ pub async fn grant(
     let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
     let order = Order {
         client_id: client.id(),
-        subject: client.id().as_str(),
+        subject: client.id().to_string(),
         audience,
         on_behalf: None,
     };

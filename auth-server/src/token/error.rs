@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use shared_protocol::jose::SignError;
+use shared_protocol::jose::{EncryptError, SignError};
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
@@ -14,6 +14,7 @@ use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
+use crate::clients::jwks_uri::NothingToEncryptTo;
 use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
@@ -53,6 +54,11 @@ pub enum TokenError {
     /// RFC 8707 §2: a resource that is malformed or unknown.
     #[error("the resource is malformed or unknown")]
     UnknownResource,
+    /// OpenID Connect Core §8: it would tell the client what it must not know.
+    #[error(
+        "the resource knows people by public subjects, and the client by pairwise ones; name another resource"
+    )]
+    PublicSubjects,
     /// RFC 8707 §2.2: a token is for one resource.
     #[error("name one resource; a token is for one audience")]
     SeveralResources,
@@ -131,6 +137,12 @@ pub enum TokenError {
     /// RFC 9126 §2.1.
     #[error("a request that is pushed has no request_uri")]
     PushedRequestUri,
+    /// Nothing to encrypt to.
+    #[error(transparent)]
+    Encryption(#[from] NothingToEncryptTo),
+    /// Nothing could be encrypted.
+    #[error(transparent)]
+    Encrypt(#[from] EncryptError),
     /// The key is out of reach.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -208,6 +220,10 @@ impl TokenError {
             | Self::SeveralMethods
             | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
+            // What it registered cannot be done for it, and it can mend that.
+            Self::Encryption(error) if !error.is_ours() => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
+            }
             Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
             Self::UnsupportedGrantType => {
@@ -219,7 +235,7 @@ impl TokenError {
             Self::InvalidScope | Self::NoScope | Self::AmbiguousScope => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope)
             }
-            Self::UnknownResource | Self::SeveralResources => {
+            Self::UnknownResource | Self::PublicSubjects | Self::SeveralResources => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
             }
             Self::NotIssuedToClient
@@ -248,6 +264,8 @@ impl TokenError {
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Document(_)
+            | Self::Encryption(_)
+            | Self::Encrypt(_)
             | Self::Sign(_)
             | Self::NoSigningKey => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -15,6 +15,7 @@ use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{Family, Grant, GrantId, GrantsError, Refresh, Settled, Terms};
 use crate::refresh_tokens::PresentedToken;
+use crate::store::accounts::PersonRow;
 
 /// A request of this grant.
 pub struct RefreshRequest {
@@ -38,7 +39,7 @@ pub async fn grant(
     if !metadata.grant_types.contains(&GrantType::RefreshToken) {
         return Err(TokenError::UnauthorizedClient(GrantType::RefreshToken));
     }
-    grantor.check_id_token_key(client, now)?;
+    grantor.check_id_token_keys(client, now).await?;
     let presented =
         PresentedToken::parse(&request.refresh_token).ok_or(TokenError::RefreshUnknown)?;
     let use_of = Use {
@@ -54,7 +55,8 @@ pub async fn grant(
     use_of.check_client(&grant.terms)?;
     grantor.judge(&presented, &grant, &family, now).await?;
     grantor.admit(&use_of, &grant.terms, now).await?;
-    let order = use_of.order(&grant.terms, grantor, now)?;
+    let mut order = use_of.order(&grant.terms, grantor, now)?;
+    order.person = grantor.person(client, &grant.terms, &order.allowed).await?;
     let successor = if client.is_confidential() {
         let refresh = &order.refresh;
         grantor.current(&presented, &family, refresh, now).await?;
@@ -80,6 +82,8 @@ struct RefreshOrder {
     allowed: Agreement,
     audience: Audience,
     refresh: Refresh,
+    /// Read once nothing else speaks against the use.
+    person: Option<PersonRow>,
 }
 
 impl Use<'_> {
@@ -115,6 +119,7 @@ impl Use<'_> {
             allowed,
             audience,
             refresh,
+            person: None,
         })
     }
 }
@@ -167,13 +172,16 @@ impl Grantor {
         if use_of.client.is_confidential() || use_of.check_client(&settled.terms).is_err() {
             return Ok(None);
         }
-        let (Ok(order), Some(next)) = (
+        let (Ok(mut order), Some(next)) = (
             use_of.order(&settled.terms, self, now),
             presented.generation.checked_add(1),
         ) else {
             return Ok(None);
         };
         self.admit(use_of, &settled.terms, now).await?;
+        order.person = self
+            .person(use_of.client, &settled.terms, &order.allowed)
+            .await?;
         let (id, grants) = (&presented.grant_id, &self.grants);
         if !grants
             .rotate(id, presented.generation, &order.refresh, now)
@@ -209,6 +217,7 @@ impl Grantor {
             allowed: &order.allowed,
             // OpenID Connect Core §12.2: the new ID token has none.
             nonce: None,
+            person: order.person,
             refresh_token,
         };
         self.issue(use_of.client, granted, order.audience, now)

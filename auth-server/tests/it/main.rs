@@ -12,6 +12,8 @@ mod browser;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod client_authentication;
 #[cfg(test)]
 mod client_commands;
@@ -25,6 +27,8 @@ mod conformance;
 mod consent;
 #[cfg(test)]
 mod cors;
+#[cfg(test)]
+mod envelopes;
 #[cfg(test)]
 mod example_config;
 #[cfg(test)]
@@ -55,6 +59,8 @@ mod operations;
 mod outbound;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod pairwise;
 #[cfg(test)]
 mod person;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use auth_server::config::Config;
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::{AuthServer, World};
+use auth_server::subjects::SubjectType;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret as _;
@@ -194,6 +195,7 @@ impl TestServer {
             name: "An API".into(),
             alg,
             lifetime: Duration::from_mins(5),
+            subject_type: SubjectType::Public,
             introspection_client_id: introspector.map(|client| client.id.parse().unwrap()),
             scopes: scopes
                 .iter()

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use auth_server::accounts::NewAccount;
+use auth_server::accounts::profile::Profile;
 use auth_server::clients::secret::ClientSecret;
 use auth_server::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::World;
+use auth_server::subjects::SubjectType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use shared_protocol::client_id::ClientId;
@@ -171,7 +173,9 @@ impl Seed<'_> {
                     email_verified: true,
                     password: Some(person.password.clone()),
                 };
-                accounts.create(new, now, random).await?;
+                let id = accounts.create(new, now, random).await?;
+                let known = (Some(PERSON_NAME), &profile()?);
+                accounts.set_profile(&id, known, now).await?;
                 if before.is_some_and(|before| before.email == person.email) {
                     tracing::warn!(
                         "the database did not have the person of demo.json; they have an account again"
@@ -258,6 +262,7 @@ impl Seed<'_> {
                 .first()
                 .ok_or_else(|| anyhow::anyhow!("keys.algorithms is empty"))?,
             lifetime: TOKEN_LIFETIME,
+            subject_type: SubjectType::Public,
             introspection_client_id: Some(demo.service.client_id.clone()),
             scopes: scopes
                 .iter()
@@ -294,6 +299,18 @@ fn is_same<T: Serialize>(one: &T, other: &T) -> bool {
         (serde_json::to_value(one), serde_json::to_value(other)),
         (Ok(one), Ok(other)) if one == other
     )
+}
+
+/// What is known of the person: something for every claim.
+fn profile() -> anyhow::Result<Profile> {
+    Ok(serde_json::from_value(serde_json::json!({
+        "given_name": "Demo", "family_name": "Person", "middle_name": "Q.", "nickname": "Dee", "preferred_username": "demo",
+        "profile": "https://people.example/demo", "picture": "https://people.example/demo.png",
+        "website": "https://demo.example", "gender": "other", "birthdate": "0000-10-31", "zoneinfo": "Europe/Vienna",
+        "locale": "en-AT", "phone_number": "+43123456789", "phone_number_verified": false,
+        "address": {"formatted": "Demo Person\nExample Street 1\n1010 Vienna\nAustria", "street_address": "Example Street 1",
+            "locality": "Vienna", "region": "Vienna", "postal_code": "1010", "country": "Austria"},
+    }))?)
 }
 
 /// The scopes of the demo's resource servers.

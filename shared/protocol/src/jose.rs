@@ -2,6 +2,7 @@
 //! and the only way to claims is [`UnverifiedJwt::verify`].
 
 mod json;
+mod jwe;
 mod jwk;
 mod jwt;
 mod mac;
@@ -12,6 +13,10 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use json::{InvalidJson, object};
+pub use jwe::{
+    Content, ContentEncryption, EncryptError, EncryptionKey, KeyManagement,
+    UnknownContentEncryption, UnknownKeyManagement, encrypt,
+};
 pub use jwk::{InvalidJwk, JwkSet, KeyId, PublicJwk, Thumbprint};
 pub use jwt::{
     Audience, Claims, EitherJwt, JwtError, JwtKind, UnverifiedJwt, sign_jwt, unsecured_claims,

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use shared_protocol::scope::ScopeSet;
 
 use super::*;
+use crate::authorize::claims::RequestedClaims;
 use crate::authorize::request::{Origin, ResponseMode, ResponseType};
 use crate::authorize::response::ReturnPath;
 use crate::clients::Client;
-use crate::id_token_hint::Hint;
 use crate::sessions::Amr;
+use crate::subjects::{Expected, Subjects};
 
 const WEB: &str = "https://app.example/cb";
 const LOOPBACK: &str = "http://127.0.0.1/cb";
@@ -58,6 +59,7 @@ fn request(redirect_uri: &str, changes: &Value) -> AuthorizationRequest {
         nonce: None,
         prompt: [].into(),
         max_age: None,
+        claims: RequestedClaims::default(),
         expected: None,
         login_hint: None,
     }
@@ -198,7 +200,12 @@ fn oidc_3_1_2_1_who_is_not_expected_is_not_signed_in() {
         request.prompt = prompt.iter().copied().collect();
         let same = session.as_ref().filter(|_| is_expected);
         let other = self::session(NOON).account_id;
-        request.expected = Some(Hint::of(same.map_or(&other, |session| &session.account_id)));
+        let named = same.map_or(other, |session| session.account_id.clone());
+        request.expected = Some(Expected {
+            subjects: Subjects::of_test(),
+            client: Arc::clone(&request.client),
+            among: vec![vec![named.to_string()]],
+        });
         let remembered = agreement("openid");
         let circumstances = Circumstances {
             session: session.as_ref(),

@@ -8,6 +8,7 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::jwe::{EncryptionKey, KeyManagement};
 use super::{Algorithm, json};
 
 /// Keys in a set past this many are a mistake or an attack.
@@ -70,13 +71,16 @@ pub enum InvalidJwk {
     /// `use` or `key_ops` says that it does not verify signatures.
     #[error("the key is not for signatures")]
     NotForSignatures,
+    /// `use`, `key_ops` or `alg` says that nothing is encrypted to it.
+    #[error("the key is not for encryption")]
+    NotForEncryption,
     /// A set with too many keys, or without `keys`.
     #[error("not a JSON Web Key Set of at most 100 keys")]
     Set,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Parameters {
+pub(super) enum Parameters {
     Ec { x: String, y: String },
     Okp { x: String },
     Rsa { n: String, e: String },
@@ -159,41 +163,18 @@ impl PublicJwk {
     /// # Errors
     /// [`InvalidJwk`] says which rule it breaks.
     pub fn from_object(jwk: &Map<String, Value>) -> Result<Self, InvalidJwk> {
-        if PRIVATE_MEMBERS
-            .iter()
-            .any(|member| jwk.contains_key(*member))
+        let members = Members::of(jwk)?;
+        if !matches!(members.text("use")?, None | Some("sig"))
+            || !allows_verifying(jwk.get("key_ops"))?
         {
-            return Err(InvalidJwk::Private);
-        }
-        let text = |name: &str| match jwk.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(InvalidJwk::Malformed),
-        };
-        let required = |name: &str| text(name)?.ok_or(InvalidJwk::Malformed);
-        if !matches!(text("use")?, None | Some("sig")) || !allows_verifying(jwk.get("key_ops"))? {
             return Err(InvalidJwk::NotForSignatures);
         }
-        let parameters = match (required("kty")?, text("crv")?) {
-            ("EC", Some("P-256")) => Parameters::Ec {
-                x: required("x")?.into(),
-                y: required("y")?.into(),
-            },
-            ("OKP", Some("Ed25519")) => Parameters::Okp {
-                x: required("x")?.into(),
-            },
-            ("RSA", None) => Parameters::Rsa {
-                n: required("n")?.into(),
-                e: required("e")?.into(),
-            },
-            _ => return Err(InvalidJwk::Unsupported),
-        };
-        let alg = text("alg")?
+        let parameters = members.parameters()?;
+        let alg = members
+            .text("alg")?
             .map(|alg| alg.parse().map_err(|_| InvalidJwk::Unsupported))
             .transpose()?;
-        let kid = text("kid")?
-            .map(|kid| KeyId::new(kid).ok_or(InvalidJwk::Malformed))
-            .transpose()?;
+        let kid = members.kid()?;
         Ok(Self {
             kid,
             ..Self::new(parameters, alg)?
@@ -271,6 +252,54 @@ impl PublicJwk {
     }
 }
 
+/// The members of a JWK that holds no secret.
+pub(super) struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    pub(super) fn of(jwk: &'a Map<String, Value>) -> Result<Self, InvalidJwk> {
+        if PRIVATE_MEMBERS
+            .iter()
+            .any(|member| jwk.contains_key(*member))
+        {
+            return Err(InvalidJwk::Private);
+        }
+        Ok(Self(jwk))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, InvalidJwk> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(InvalidJwk::Malformed),
+        }
+    }
+
+    pub(super) fn kid(&self) -> Result<Option<KeyId>, InvalidJwk> {
+        self.text("kid")?
+            .map(|kid| KeyId::new(kid).ok_or(InvalidJwk::Malformed))
+            .transpose()
+    }
+
+    /// Whether they make a sound key is for [`Parameters`] to say.
+    pub(super) fn parameters(&self) -> Result<Parameters, InvalidJwk> {
+        let required = |name: &str| self.text(name)?.ok_or(InvalidJwk::Malformed);
+        Ok(match (required("kty")?, self.text("crv")?) {
+            ("EC", Some("P-256")) => Parameters::Ec {
+                x: required("x")?.into(),
+                y: required("y")?.into(),
+            },
+            ("OKP", Some("Ed25519")) => Parameters::Okp {
+                x: required("x")?.into(),
+            },
+            ("RSA", None) => Parameters::Rsa {
+                n: required("n")?.into(),
+                e: required("e")?.into(),
+            },
+            _ => return Err(InvalidJwk::Unsupported),
+        })
+    }
+}
+
 /// RFC 7517 §4.3.
 fn allows_verifying(key_ops: Option<&Value>) -> Result<bool, InvalidJwk> {
     match key_ops {
@@ -284,63 +313,84 @@ fn allows_verifying(key_ops: Option<&Value>) -> Result<bool, InvalidJwk> {
 
 impl Parameters {
     fn decoding_key(&self) -> Result<DecodingKey, InvalidJwk> {
-        let decode = |text: &str| {
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| InvalidJwk::Malformed)
-        };
         match self {
-            Self::Ec { x, y } => {
-                let (x, y) = (decode(x)?, decode(y)?);
-                let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
-                if x.len() != 32 || p256::PublicKey::from_sec1_bytes(&point).is_err() {
-                    return Err(InvalidJwk::Weak);
-                }
-                Ok(DecodingKey::from_ec_der(&point))
-            }
+            Self::Ec { .. } => Ok(DecodingKey::from_ec_der(&self.point()?)),
             Self::Okp { x } => match decode(x)? {
                 x if x.len() == 32 => Ok(DecodingKey::from_ed_der(&x)),
                 _ => Err(InvalidJwk::Weak),
             },
-            Self::Rsa { n, e } => {
-                let (n, e) = (decode(n)?, decode(e)?);
-                let (Some(&n_first), Some(&n_last), Some(&e_first), Some(&e_last)) =
-                    (n.first(), n.last(), e.first(), e.last())
-                else {
-                    return Err(InvalidJwk::Malformed);
-                };
-                // RFC 7518 §6.3.1: no leading zero octets. An even number is no RSA modulus or exponent, 1 signs nothing.
-                let sound = RSA_MODULUS_BYTES.contains(&n.len())
-                    && n_first >= 0x80
-                    && n_last % 2 == 1
-                    && e.len() <= 4
-                    && e_first != 0
-                    && e_last % 2 == 1
-                    && e != [1];
-                if sound {
-                    Ok(DecodingKey::from_rsa_raw_components(&n, &e))
-                } else {
-                    Err(InvalidJwk::Weak)
-                }
+            Self::Rsa { .. } => {
+                let (n, e) = self.modulus_and_exponent()?;
+                Ok(DecodingKey::from_rsa_raw_components(&n, &e))
             }
         }
     }
+
+    /// The point of an EC key, uncompressed, if it is on the curve.
+    pub(super) fn point(&self) -> Result<Vec<u8>, InvalidJwk> {
+        let Self::Ec { x, y } = self else {
+            return Err(InvalidJwk::Unsupported);
+        };
+        let (x, y) = (decode(x)?, decode(y)?);
+        let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
+        if x.len() != 32 || p256::PublicKey::from_sec1_bytes(&point).is_err() {
+            return Err(InvalidJwk::Weak);
+        }
+        Ok(point)
+    }
+
+    /// The numbers of an RSA key, if they are sound.
+    pub(super) fn modulus_and_exponent(&self) -> Result<(Vec<u8>, Vec<u8>), InvalidJwk> {
+        let Self::Rsa { n, e } = self else {
+            return Err(InvalidJwk::Unsupported);
+        };
+        let (n, e) = (decode(n)?, decode(e)?);
+        let (Some(&n_first), Some(&n_last), Some(&e_first), Some(&e_last)) =
+            (n.first(), n.last(), e.first(), e.last())
+        else {
+            return Err(InvalidJwk::Malformed);
+        };
+        // RFC 7518 §6.3.1: no leading zero octets. An even number is no RSA modulus or exponent, 1 signs nothing.
+        let sound = RSA_MODULUS_BYTES.contains(&n.len())
+            && n_first >= 0x80
+            && n_last % 2 == 1
+            && e.len() <= 4
+            && e_first != 0
+            && e_last % 2 == 1
+            && e != [1];
+        if sound {
+            Ok((n, e))
+        } else {
+            Err(InvalidJwk::Weak)
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, InvalidJwk> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| InvalidJwk::Malformed)
 }
 
 /// A set of public keys (RFC 7517 §5).
 #[derive(Clone, Debug, Default)]
 pub struct JwkSet {
     keys: Vec<PublicJwk>,
+    encryption: Vec<EncryptionKey>,
 }
 
 impl JwkSet {
     /// The set of these keys.
     #[must_use]
     pub fn new(keys: Vec<PublicJwk>) -> Self {
-        Self { keys }
+        Self {
+            keys,
+            encryption: Vec::new(),
+        }
     }
 
-    /// Reads a set from its JSON text. Keys of other types, curves, algorithms or uses are passed over (RFC 7517 §5).
+    /// Reads a set from its JSON text. Keys of other types, curves, algorithms or uses are passed over (RFC 7517 §5); one that says
+    /// nothing of its use is for signatures and for encryption.
     ///
     /// # Errors
     /// [`InvalidJwk::Set`] or [`InvalidJwk::Malformed`] when it is no such set, [`InvalidJwk::Private`] when it holds a secret.
@@ -360,8 +410,11 @@ impl JwkSet {
             return Err(InvalidJwk::Set);
         }
         let mut keys = Vec::with_capacity(members.len());
+        let mut encryption = Vec::new();
         for member in members {
-            match PublicJwk::from_object(member.as_object().ok_or(InvalidJwk::Set)?) {
+            let object = member.as_object().ok_or(InvalidJwk::Set)?;
+            encryption.extend(EncryptionKey::from_object(object));
+            match PublicJwk::from_object(object) {
                 Ok(key) => keys.push(key),
                 // RFC 7517 §9.2: a published secret is a breach that nobody should build on.
                 Err(InvalidJwk::Private) if member.get("kty") != Some(&Value::from("oct")) => {
@@ -370,7 +423,7 @@ impl JwkSet {
                 Err(_) => {}
             }
         }
-        Ok(Self { keys })
+        Ok(Self { keys, encryption })
     }
 
     /// The keys that can verify a token with this `kid` and `alg`: those of the same `kid`, or, for a token without one, all
@@ -391,7 +444,13 @@ impl JwkSet {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
-    /// The keys, in order.
+    /// The key to encrypt to by `alg`, if there is one: never one that is for signatures.
+    #[must_use]
+    pub fn encryption_key(&self, alg: KeyManagement) -> Option<&EncryptionKey> {
+        EncryptionKey::choose(&self.encryption, alg)
+    }
+
+    /// The keys that verify signatures, in order.
     #[must_use]
     pub fn keys(&self) -> &[PublicJwk] {
         &self.keys

@@ -35,6 +35,10 @@ pub enum JwtKind {
     RequestObject,
     /// An answer of the authorization endpoint (JARM §2.1): without `typ`, so that it passes for no other kind.
     AuthorizationResponse,
+    /// What userinfo says of a person, signed (OpenID Connect Core §5.3.2): `typ` is `JWT`, for there is no name of its own.
+    Userinfo,
+    /// What a server says of itself, signed (RFC 8414 §2.1), likewise.
+    ServerMetadata,
 }
 
 impl JwtKind {
@@ -46,7 +50,9 @@ impl JwtKind {
             Self::ClientAssertion => Some("client-authentication+jwt"),
             Self::RequestObject => Some("oauth-authz-req+jwt"),
             Self::LogoutToken => Some("logout+jwt"),
-            Self::IdToken | Self::SoftwareStatement => Some("JWT"),
+            Self::IdToken | Self::SoftwareStatement | Self::Userinfo | Self::ServerMetadata => {
+                Some("JWT")
+            }
             Self::AuthorizationResponse => None,
         }
     }
@@ -58,6 +64,8 @@ impl JwtKind {
             Self::AccessToken
             | Self::IdToken
             | Self::LogoutToken
+            | Self::Userinfo
+            | Self::ServerMetadata
             | Self::AuthorizationResponse => false,
         }
     }

@@ -1,0 +1,395 @@
+//! Pairwise subjects (OpenID Connect Core §8).
+
+use auth_server::clients::{AuthMethod, Client, ClientMetadata};
+use auth_server::resource_servers::ResourceServer;
+use auth_server::subjects::SubjectType;
+use serde_json::{Value, json};
+use shared_protocol::time::Clock as _;
+use shared_testing::on_each_store;
+use shared_testing::stores::Stores;
+
+use crate::browser::{Browser, EMAIL, code, parameter};
+use crate::person::{REDIRECT, Scene, app, ask, claims, code_form, refresh_form, userinfo};
+use crate::registration::{REGISTER, app as registered_app, server as registering, with};
+use crate::server::{API, OTHER_API, TestClient, TestServer};
+
+on_each_store!(auth_server::store::MIGRATIONS;
+    oidc_core_8_1_each_sector_has_a_name_of_its_own_for_a_person,
+    oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_client,
+    oidc_core_8_an_access_token_names_people_as_its_resource_server_does,
+    oidc_core_8_a_token_that_would_tell_the_public_subject_is_refused,
+    oidc_core_3_1_2_1_a_hint_and_a_value_are_what_the_client_calls_the_person,
+    oidc_registration_5_a_pairwise_client_has_one_sector,
+    oidc_registration_5_a_client_that_becomes_pairwise_sees_other_names,
+);
+
+/// An app that knows people by names of its own, sent back to this place.
+fn pairwise(redirect: &str) -> ClientMetadata {
+    let mut metadata = app(AuthMethod::ClientSecretBasic);
+    metadata.subject_type = Some(SubjectType::Pairwise);
+    metadata.redirect_uris = vec![redirect.parse().unwrap()];
+    metadata
+}
+
+/// Has a resource server know people so.
+async fn put(server: &TestServer, identifier: &str, scope: &str, subject_type: SubjectType) {
+    let found = server
+        .records
+        .resource_servers
+        .find(&identifier.parse().unwrap());
+    let changed = ResourceServer {
+        identifier: identifier.parse().unwrap(),
+        subject_type,
+        scopes: vec![(scope.parse().unwrap(), format!("May {scope}"))],
+        ..(*found.unwrap()).clone()
+    };
+    let servers = &server.records.resource_servers;
+    servers.put(&changed, server.clock.now()).await.unwrap();
+}
+
+/// What a client is told of a person by each way that there is: ID token, userinfo, and introspection of the refresh token.
+async fn subjects(scene: &Scene, client: &TestClient) -> [Value; 3] {
+    let mut authorization = scene.authorization(client, "openid offline_access");
+    let id = client.id.parse().unwrap();
+    let registered = scene.server.records.clients.find(&id).await.unwrap();
+    let redirect = &registered.unwrap().metadata.redirect_uris[0];
+    authorization.redirect_uri = redirect.to_string();
+    let code = scene.issue(authorization).await;
+    let mut form = code_form(&code);
+    let redirect = redirect.to_string();
+    form[2].1 = &redirect;
+    let answer = ask(&scene.server, client, &form).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = scene.userinfo(answer.text("access_token")).await;
+    let token = [("token", answer.text("refresh_token"))];
+    let state = scene
+        .server
+        .post_as(client, "/oauth/introspect", &token)
+        .await;
+    let access = claims(answer.text("access_token"));
+    assert_eq!(access["sub"], told.body["sub"], "a token for this server");
+    [
+        claims(answer.text("id_token"))["sub"].clone(),
+        told.body["sub"].clone(),
+        state.body["sub"].clone(),
+    ]
+}
+
+async fn oidc_core_8_1_each_sector_has_a_name_of_its_own_for_a_person(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let register = async |metadata| scene.server.register(metadata).await;
+    let one = register(pairwise("https://app.example/cb")).await;
+    let sister = register(pairwise("https://app.example/other")).await;
+    let stranger = register(pairwise("https://stranger.example/cb")).await;
+    let public = register(app(AuthMethod::ClientSecretBasic)).await;
+    let mut names = Vec::new();
+    for client in [&one, &sister, &stranger, &public] {
+        let [name, at_userinfo, introspected] = subjects(&scene, client).await;
+        assert_eq!((&name, &name), (&at_userinfo, &introspected));
+        assert_eq!(name, subjects(&scene, client).await[0], "each time");
+        names.push(name);
+    }
+    assert_eq!(names[0], names[1], "one sector");
+    assert_ne!(names[0], names[2]);
+    assert_eq!(names[3], scene.account_id.as_str());
+    assert!(names[0].as_str().unwrap().len() == 43 && names[2] != names[3]);
+    // On another node too: the key is one of all.
+    let other = scene.another_node(stores).await;
+    let scene = Scene {
+        server: other,
+        ..scene
+    };
+    assert_eq!(subjects(&scene, &one).await[0], names[0]);
+}
+
+/// Looks through all that a pairwise client gets to see.
+async fn oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_client(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    let id = server.person(EMAIL).await;
+    put(&server, API, "read", SubjectType::Pairwise).await;
+    let client = server.register(pairwise(REDIRECT)).await;
+    let browser = Browser::new(&server);
+    let asked =
+        r#"{"id_token": {"sub": null, "name": null}, "userinfo": {"sub": {"essential": true}}}"#;
+    let changes = [
+        ("claims", asked),
+        ("scope", "openid profile email read offline_access"),
+    ];
+    let arrived = browser
+        .arrive(server.authorize_url(&client, &changes))
+        .await;
+    let location = arrived.location();
+    let mut seen = vec![location.to_string()];
+    let answer = ask(&server, &client, &code_form(&code(&location))).await;
+    let refreshed = ask(
+        &server,
+        &client,
+        &refresh_form(answer.text("refresh_token")),
+    )
+    .await;
+    let mut form = refresh_form(answer.text("refresh_token")).to_vec();
+    form.push(("resource", server.issuer.as_str()));
+    let own = ask(&server, &client, &form).await;
+    for answer in [&answer, &refreshed, &own] {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        seen.push(answer.body.to_string());
+        seen.push(claims(answer.text("id_token")).to_string());
+        seen.push(claims(answer.text("access_token")).to_string());
+        let told = userinfo(&server, answer.text("access_token")).await;
+        assert_eq!(told.status, 200);
+        seen.push(told.body.to_string());
+        for token in [
+            Some(answer.text("access_token")),
+            answer.body["refresh_token"].as_str(),
+        ] {
+            let Some(token) = token else { continue };
+            let form = [("token", token)];
+            let state = server.post_as(&client, "/oauth/introspect", &form).await;
+            assert_eq!(state.body["active"], true);
+            seen.push(state.body.to_string());
+        }
+    }
+    // What went wrong tells no more.
+    let hint = answer.text("id_token");
+    for (name, value) in [
+        ("prompt", "none"),
+        ("id_token_hint", hint),
+        (
+            "claims",
+            &format!(r#"{{"id_token": {{"sub": {{"value": "{id}"}}}}}}"#),
+        ),
+        ("claims", "x"),
+    ] {
+        let changes = [(name, value), ("scope", "openid"), ("prompt", "none")];
+        let changes = if name == "prompt" {
+            &changes[1..]
+        } else {
+            &changes
+        };
+        let page = browser.open(server.authorize_url(&client, changes)).await;
+        seen.push(
+            page.location()
+                .to_string()
+                .replace(id.as_str(), "")
+                .to_string(),
+        );
+        assert!(!page.location().as_str().contains(id.as_str()));
+    }
+    for text in &seen {
+        assert!(!text.contains("usr_"), "{text}");
+    }
+    server.stop().await;
+}
+
+async fn oidc_core_8_an_access_token_names_people_as_its_resource_server_does(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    put(&scene.server, API, "read", SubjectType::Pairwise).await;
+    let client = scene.server.register(pairwise(REDIRECT)).await;
+    let public = scene
+        .server
+        .register(app(AuthMethod::ClientSecretBasic))
+        .await;
+    let mut at_api = Vec::new();
+    for client in [&client, &public] {
+        let tokens = scene.tokens(client, "openid read").await;
+        let access = tokens["access_token"].as_str().unwrap();
+        let sub = claims(access)["sub"].clone();
+        assert_ne!(sub, claims(tokens["id_token"].as_str().unwrap())["sub"]);
+        assert_ne!(sub, scene.account_id.as_str());
+        let form = [("token", access)];
+        let state = scene
+            .server
+            .post_as(&scene.api, "/oauth/introspect", &form)
+            .await;
+        assert_eq!(state.body["sub"], sub, "as the token says");
+        // Whoever shows it at userinfo is told what the client calls the person.
+        let told = scene.userinfo(access).await;
+        assert_eq!(
+            told.body["sub"],
+            claims(tokens["id_token"].as_str().unwrap())["sub"]
+        );
+        at_api.push(sub);
+    }
+    assert_eq!(at_api[0], at_api[1], "one person there, whichever client");
+    let tokens = scene.tokens(&public, "reports").await;
+    let sub = claims(tokens["access_token"].as_str().unwrap())["sub"].clone();
+    assert_eq!(sub, scene.account_id.as_str(), "a public one");
+}
+
+async fn oidc_core_8_a_token_that_would_tell_the_public_subject_is_refused(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    server.person(EMAIL).await;
+    put(&server, OTHER_API, "reports", SubjectType::Pairwise).await;
+    let client = server.register(pairwise(REDIRECT)).await;
+    let browser = Browser::new(&server);
+    for (what, changes, error) in [
+        (
+            "by scope",
+            &[("scope", "openid read")][..],
+            Some("invalid_target"),
+        ),
+        (
+            "by name",
+            &[("scope", "openid"), ("resource", API)],
+            Some("invalid_target"),
+        ),
+        (
+            "beside another",
+            &[("scope", "openid reports read")],
+            Some("invalid_target"),
+        ),
+        ("another", &[("scope", "openid reports")], None),
+        ("none", &[("scope", "openid")], None),
+    ] {
+        let arrived = browser.arrive(server.authorize_url(&client, changes)).await;
+        let told = parameter(&arrived.location(), "error");
+        assert_eq!(told.as_deref(), error, "{what}");
+    }
+    // Once it was allowed: the resource server changed since.
+    let changes = [("scope", "openid reports offline_access")];
+    let location = browser
+        .sign_in_and_consent(server.authorize_url(&client, &changes))
+        .await;
+    let tokens = ask(&server, &client, &code_form(&code(&location))).await;
+    let refresh = refresh_form(tokens.text("refresh_token"));
+    let before = browser
+        .sign_in_and_consent(server.authorize_url(&client, &changes))
+        .await;
+    put(&server, OTHER_API, "reports", SubjectType::Public).await;
+    let refused = ask(&server, &client, &refresh).await;
+    assert_eq!(refused.error(), (400, "invalid_target"));
+    let refused = ask(&server, &client, &code_form(&code(&before))).await;
+    assert_eq!(refused.error(), (400, "invalid_target"));
+    let own = [refresh.as_slice(), &[("resource", server.issuer.as_str())]].concat();
+    assert_eq!(
+        ask(&server, &client, &own).await.status,
+        200,
+        "for this server"
+    );
+    server.stop().await;
+}
+
+async fn oidc_core_3_1_2_1_a_hint_and_a_value_are_what_the_client_calls_the_person(
+    stores: &Stores,
+) {
+    let server = TestServer::start(stores).await;
+    let id = server.person(EMAIL).await;
+    let client = server.register(pairwise(REDIRECT)).await;
+    let public = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let browser = Browser::new(&server);
+    let openid = ("scope", "openid");
+    let id_token = async |client| {
+        let url = server.authorize_url(client, &[openid]);
+        let location = browser.sign_in_and_consent(url).await;
+        let answer = ask(&server, client, &code_form(&code(&location))).await;
+        answer.text("id_token").to_owned()
+    };
+    let (own, others) = (id_token(&client).await, id_token(&public).await);
+    let sub = claims(&own)["sub"].clone();
+    let by_value = |sub: &Value| json!({"id_token": {"sub": {"value": sub}}}).to_string();
+    for (what, change, error) in [
+        ("its own hint", ("id_token_hint", own.clone()), None),
+        (
+            "another client's hint",
+            ("id_token_hint", others),
+            Some("invalid_request"),
+        ),
+        ("its own value", ("claims", by_value(&sub)), None),
+        (
+            "the id of the account",
+            ("claims", by_value(&json!(id))),
+            Some("login_required"),
+        ),
+    ] {
+        let changes = [openid, ("prompt", "none"), (change.0, &change.1)];
+        let page = browser.open(server.authorize_url(&client, &changes)).await;
+        let told = parameter(&page.location(), "error");
+        assert_eq!(told.as_deref(), error, "{what}");
+    }
+    server.stop().await;
+}
+
+async fn oidc_registration_5_a_pairwise_client_has_one_sector(stores: &Stores) {
+    let server = registering(stores, |_| {}).await;
+    let app = with(&registered_app(), &json!({"subject_type": "pairwise"}));
+    for (what, changes, accepted) in [
+        ("one host", json!({}), true),
+        (
+            "one host, twice",
+            json!({"redirect_uris": [REDIRECT, "https://app.example:8443/b"]}),
+            true,
+        ),
+        (
+            "two hosts",
+            json!({"redirect_uris": [REDIRECT, "https://b.example/cb"]}),
+            false,
+        ),
+        (
+            "the device",
+            json!({"redirect_uris": ["http://127.0.0.1/cb"]}),
+            false,
+        ),
+        (
+            "the device, by a scheme",
+            json!({"redirect_uris": ["com.example.app:/cb"]}),
+            false,
+        ),
+        (
+            "two hosts, public",
+            json!({"redirect_uris": [REDIRECT, "https://b.example/cb"], "subject_type": "public"}),
+            true,
+        ),
+        (
+            "something else",
+            json!({"subject_type": "ephemeral"}),
+            false,
+        ),
+        ("no text", json!({"subject_type": ["pairwise"]}), false),
+    ] {
+        let answer = server
+            .post_json(REGISTER, &with(&app, &changes), None)
+            .await;
+        if accepted {
+            assert_eq!(answer.status, 201, "{what}: {}", answer.body);
+            let expected = changes.get("subject_type").unwrap_or(&app["subject_type"]);
+            assert_eq!(&answer.body["subject_type"], expected, "{what}");
+        } else {
+            assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{what}");
+        }
+    }
+    let metadata = server.get("/.well-known/openid-configuration").await.body;
+    assert_eq!(
+        metadata["subject_types_supported"],
+        json!(["public", "pairwise"])
+    );
+    server.stop().await;
+}
+
+async fn oidc_registration_5_a_client_that_becomes_pairwise_sees_other_names(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let client = scene
+        .server
+        .register(app(AuthMethod::ClientSecretBasic))
+        .await;
+    let tokens = scene.tokens(&client, "openid offline_access").await;
+    let before = claims(tokens["id_token"].as_str().unwrap())["sub"].clone();
+    assert_eq!(before, scene.account_id.as_str());
+    let id = client.id.parse().unwrap();
+    let changed = Client::new(id, pairwise(REDIRECT), Vec::new()).unwrap();
+    let now = scene.server.clock.now();
+    scene
+        .server
+        .records
+        .clients
+        .put(&changed, None, now)
+        .await
+        .unwrap();
+    let told = scene
+        .userinfo(tokens["access_token"].as_str().unwrap())
+        .await;
+    assert_ne!(told.body["sub"], before, "by the grant, not by the token");
+    let answer = scene
+        .refresh(&client, tokens["refresh_token"].as_str().unwrap())
+        .await;
+    assert_eq!(claims(answer.text("id_token"))["sub"], told.body["sub"]);
+}
