@@ -234,8 +234,7 @@ fn metadata() -> Vec<Row> {
         ("an empty list", Basic, Metadata(|m| set(m, "ui_locales_supported", json!([]))),
             &["rfc8414-3.2-no-empty-lists", "oidcdiscovery-4.2-no-empty-lists"]),
         ("no subject types", Basic, OpenId(|m| drop(m.remove("subject_types_supported"))), &["oidcdiscovery-3-required"]),
-        ("no RS256", Basic, Metadata(|m| set(m, "id_token_signing_alg_values_supported", json!(["ES256"]))),
-            &["oidcdiscovery-3-rs256", "rfc9068-2.1-rs256"]),
+        ("no RS256", Basic, Rule(R::NoRsa), &["oidcdiscovery-3-rs256", "rfc9068-2.1-rs256"]),
         ("no openid", Basic, Metadata(|m| set(m, "scopes_supported", json!(["read"]))), &["oidcdiscovery-3-scopes"]),
         ("the configuration as text", Basic, On(OPENID, |w| w.set("content-type", "text/plain")), &["oidcdiscovery-4.2-json"]),
         ("the flag as text", Basic, Metadata(|m| set(m, "authorization_response_iss_parameter_supported", json!("true"))), &["rfc9207-3-flag"]),
@@ -366,7 +365,7 @@ fn id_tokens() -> Vec<Row> {
     vec![
         ("an ID token at the API", Basic, Rule(R::ApiAnyType), &["rfc8725-3.12-id-token"]),
         ("an ID token at userinfo", Basic, Rule(R::AnyKindAtUserinfo), &["rfc8725-3.12-id-token"]),
-        ("an access token of another person", Basic, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-resource-owner"]),
+        ("an access token of another person", Key, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-resource-owner"]),
         ("no iat", Basic, IdToken(|_, c| drop(c.remove("iat"))), &["oidccore-2-claims"]),
         ("a long sub", Basic, IdToken(|_, c| set(c, "sub", json!("a".repeat(256)))), &["oidccore-2-subject", "oidccore-5.3.2-subject"]),
         ("one nonce for all", Basic, IdToken(|_, c| set(c, "nonce", json!("n"))), &["oidccore-2-nonce"]),

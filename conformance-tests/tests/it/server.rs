@@ -125,6 +125,7 @@ pub(crate) enum Rule {
     NoIss,
     NoResources,
     NoRotation,
+    NoRsa,
     NoSecretInBody,
     NoTokenInBody,
     NoneIsRefused,
@@ -420,7 +421,7 @@ impl Server {
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
             "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"],
             "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access", "read"],
-            "subject_types_supported": ["public", "pairwise"],
+            "subject_types_supported": if self.who == Who::Key { vec!["public"] } else { vec!["public", "pairwise"] },
             "claims_supported": ["sub", "name", "email"],
             "claims_parameter_supported": true,
             "acr_values_supported": ["password"],
@@ -441,6 +442,10 @@ impl Server {
             "dpop_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": true,
         }));
+        if self.breaks(Rule::NoRsa) {
+            let member = "id_token_signing_alg_values_supported";
+            metadata.insert(member.into(), json!(["ES256"]));
+        }
         if self.breaks(Rule::PushIsRequired) {
             metadata.insert("require_pushed_authorization_requests".into(), true.into());
         }
@@ -475,7 +480,10 @@ impl Server {
     }
 
     fn jwks(&self) -> Wire {
-        let mut keys = vec![jwt::public_key(), jwt::rsa_public_key()];
+        let mut keys = vec![jwt::public_key()];
+        if !self.breaks(Rule::NoRsa) {
+            keys.push(jwt::rsa_public_key());
+        }
         if let Fault::Keys(edit) = self.fault {
             edit(&mut keys);
         }

@@ -140,6 +140,7 @@ impl Server {
             }
             Err(Unresolved::Page) => return page(400, "this request cannot be read"),
         };
+        let client = parameters.get("client_id").unwrap_or_default().to_owned();
         let lax = self.breaks(Rule::LastDuplicateWins);
         if parameters.repeats(|name| name == "redirect_uri") && !lax {
             return page(400, "redirect_uri stands twice");
@@ -194,7 +195,10 @@ impl Server {
             return Url::parse(redirect).is_ok();
         }
         if let Some(known) = self.has_redirect(client, redirect) {
-            return known;
+            let loopback = self.has_redirect(client, CALLBACK) == Some(true);
+            if known || !loopback {
+                return known;
+            }
         }
         let port = |rest: &str| {
             let number = rest

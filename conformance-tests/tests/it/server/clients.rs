@@ -51,8 +51,9 @@ impl Server {
             let (client_id, secret) = pair.split_once(':').unwrap_or_default();
             let undecoded = self.breaks(Rule::RawBasic) && client_id.contains('%');
             let right = decode(client_id) == "svc" && decode(secret) == SECRET && !undecoded;
-            if self.is_secret(client_id, "client_secret_basic", Some(secret)) {
-                return Ok(Client::Confidential(client_id.to_owned()));
+            let (named, given) = (decode(client_id), decode(secret));
+            if self.is_secret(&named, "client_secret_basic", Some(&given)) && !undecoded {
+                return Ok(Client::Confidential(named));
             }
             return if right {
                 Ok(Client::Confidential("svc".into()))

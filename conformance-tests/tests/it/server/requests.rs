@@ -127,7 +127,9 @@ impl Server {
         let mut all = self.pushed.lock().unwrap();
         let mut found = all.get_mut(uri);
         if found.is_none() && self.breaks(Rule::UnknownPushIsAny) {
-            found = all.values_mut().find(|pushed| pushed.client == client);
+            found = all
+                .values_mut()
+                .find(|pushed| pushed.client == client && !pushed.spent);
         }
         let found = found.filter(|_| !self.breaks(Rule::PushIsForgotten));
         let found = found.ok_or(Unresolved::Page)?;
