@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded};
 use cookies::Jar;
 pub use form::{Button, Form, Input};
 pub use html::link;
-pub use journey::{Carrier, Redirected};
+pub use journey::{Carrier, Redirected, SignedOut};
 
 /// As much of a page as is read, in bytes.
 const PAGE: usize = 1 << 20;

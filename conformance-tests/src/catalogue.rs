@@ -1,13 +1,18 @@
 //! The requirements, standard by standard.
 
+mod back_channel_logout;
 mod discovery;
 mod form_post;
+mod jarm;
 mod jose;
 mod oidc_core;
+mod oidc_registration;
 mod rfc6749;
 mod rfc6750;
 mod rfc7009;
 mod rfc7523;
+mod rfc7591;
+mod rfc7592;
 mod rfc7636;
 mod rfc7662;
 mod rfc8252;
@@ -15,13 +20,19 @@ mod rfc8414;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;
+mod rfc9101;
+mod rfc9126;
 mod rfc9207;
+mod rfc9396;
+mod rfc9470;
 mod rfc9700;
 mod rfc9728;
+mod rp_logout;
 
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::check::Check;
 use crate::metadata::Metadata;
@@ -36,6 +47,8 @@ pub const STANDARDS: &[&Standard] = &[
     &jose::RFC7518,
     &jose::RFC7519,
     &rfc7523::STANDARD,
+    &rfc7591::STANDARD,
+    &rfc7592::STANDARD,
     &rfc7636::STANDARD,
     &jose::RFC7638,
     &rfc7662::STANDARD,
@@ -44,12 +57,20 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc8707::STANDARD,
     &rfc8725::STANDARD,
     &rfc9068::STANDARD,
+    &rfc9101::STANDARD,
+    &rfc9126::STANDARD,
     &rfc9207::STANDARD,
+    &rfc9396::STANDARD,
+    &rfc9470::STANDARD,
     &rfc9700::STANDARD,
     &rfc9728::STANDARD,
     &oidc_core::STANDARD,
     &discovery::STANDARD,
+    &oidc_registration::STANDARD,
     &form_post::STANDARD,
+    &jarm::STANDARD,
+    &rp_logout::STANDARD,
+    &back_channel_logout::STANDARD,
 ];
 
 /// A standard and what it asks of a server.
@@ -76,8 +97,19 @@ pub struct Requirement {
     pub statement: &'static str,
     /// What a server must announce for the requirement to apply to it.
     pub requires: &'static [Feature],
-    /// The experiments that show whether it holds. None: the requirement is reported as unchecked.
-    pub checks: &'static [Check],
+    /// What shows whether it holds.
+    pub evidence: Evidence,
+}
+
+/// What shows whether a requirement holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Evidence {
+    /// These experiments.
+    Checks(&'static [Check]),
+    /// Other requirements of the catalogue, by their ids: what they come to.
+    Requirements(&'static [&'static str]),
+    /// Nothing, for this reason: the requirement is reported as unchecked.
+    Nothing(&'static str),
 }
 
 /// How strongly a standard asks (RFC 2119).
@@ -106,6 +138,8 @@ pub enum Feature {
     Member(&'static str),
     /// This grant type is supported.
     Grant(&'static str),
+    /// The member is `true`.
+    Flag(&'static str),
     /// The list of that member has this element.
     Listed(&'static str, &'static str),
     /// This method of client authentication is supported at the token endpoint.
@@ -117,6 +151,8 @@ impl Feature {
     pub(crate) fn absent(&self, metadata: &Metadata) -> Option<String> {
         match self {
             Self::Member(name) => (!metadata.has(name)).then(|| format!("metadata has no {name}")),
+            Self::Flag(name) => (metadata.0.get(*name) != Some(&Value::Bool(true)))
+                .then(|| format!("{name} is not true")),
             Self::Grant(name) => (!metadata.grants().contains(name))
                 .then(|| format!("grant_types_supported does not list {name}")),
             Self::Listed(member, element) => (!metadata.list(member).contains(element))
@@ -143,6 +179,16 @@ pub fn find(name: &str) -> Option<&'static Standard> {
         .find(|standard| plain(standard.id) == plain(name))
 }
 
+/// The requirement of that id, and the standard that asks it.
+#[must_use]
+pub fn requirement(id: &str) -> Option<(&'static Standard, &'static Requirement)> {
+    STANDARDS.iter().copied().find_map(|standard| {
+        let mut requirements = standard.requirements.iter();
+        let found = requirements.find(|requirement| requirement.id == id)?;
+        Some((standard, found))
+    })
+}
+
 /// A requirement of level MUST.
 const fn must(
     id: &'static str,
@@ -156,7 +202,7 @@ const fn must(
         level: Level::Must,
         statement,
         requires: &[],
-        checks,
+        evidence: Evidence::Checks(checks),
     }
 }
 
@@ -177,6 +223,14 @@ impl Requirement {
     /// The same, for servers that announce all of `requires`.
     const fn when(self, requires: &'static [Feature]) -> Self {
         Self { requires, ..self }
+    }
+
+    /// The same without a check, for this reason.
+    const fn unchecked(self, reason: &'static str) -> Self {
+        Self {
+            evidence: Evidence::Nothing(reason),
+            ..self
+        }
     }
 }
 
@@ -206,7 +260,7 @@ mod tests {
                     id,
                     section,
                     statement,
-                    checks,
+                    evidence,
                     ..
                 } = requirement;
                 assert!(ids.insert(id), "{id} stands twice");
@@ -224,8 +278,15 @@ mod tests {
                     statement.ends_with('.') && !statement.contains('\n'),
                     "{id}: {statement}"
                 );
-                let names: HashSet<_> = checks.iter().map(|check| check.name).collect();
-                assert_eq!(names.len(), checks.len(), "{id} runs a check twice");
+                match evidence {
+                    Evidence::Checks(checks) => {
+                        let names: HashSet<_> = checks.iter().map(|check| check.name).collect();
+                        assert_eq!(names.len(), checks.len(), "{id} runs a check twice");
+                        assert!(!checks.is_empty(), "{id} has neither checks nor a reason");
+                    }
+                    Evidence::Nothing(reason) => assert!(!reason.is_empty(), "{id}"),
+                    Evidence::Requirements(_) => panic!("{id} rests on other requirements"),
+                }
             }
         }
     }

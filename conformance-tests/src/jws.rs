@@ -9,7 +9,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, jwk::Jwk};
 use p256::pkcs8::EncodePrivateKey as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::target::AssertionKey;
 
@@ -117,6 +118,29 @@ pub(crate) fn jwk(key: &Value) -> Option<Jwk> {
 
 fn decoding_key(key: &Value) -> Option<DecodingKey> {
     DecodingKey::from_jwk(&jwk(key)?).ok()
+}
+
+/// A key for ES256 that nobody else has who does not know `seed`.
+pub(crate) fn derived_key(seed: &str, kid: &str) -> Option<AssertionKey> {
+    let secret = p256::SecretKey::from_slice(&Sha256::digest(seed)).ok()?;
+    let der = secret.to_pkcs8_der().ok()?;
+    Some(AssertionKey {
+        algorithm: Algorithm::ES256,
+        kid: Some(kid.to_owned()),
+        key: EncodingKey::from_ec_der(der.as_bytes()),
+    })
+}
+
+/// The JWK set (RFC 7517 §5) with the public part of `key`.
+pub(crate) fn public_keys(key: &AssertionKey) -> Option<Value> {
+    let mut public =
+        serde_json::to_value(Jwk::from_encoding_key(&key.key, key.algorithm).ok()?).ok()?;
+    let members = public.as_object_mut()?;
+    members.insert("use".into(), "sig".into());
+    if let Some(kid) = &key.kid {
+        members.insert("kid".into(), kid.as_str().into());
+    }
+    Some(json!({ "keys": [public] }))
 }
 
 /// An assertion signed with the client's own key.
@@ -230,8 +254,6 @@ impl<'de> Deserialize<'de> for Repeated {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// RFC 7515 Appendix A.3: a JWS under ES256 and its key.

@@ -1,7 +1,8 @@
 //! Executable requirements of the OAuth and OpenID Connect standards, for any authorization server.
 //!
 //! A [`Standard`] of the [`catalogue`] lists [`Requirement`]s; each has [`Check`]s that speak HTTP to the server under
-//! test, a [`Subject`], and end in an [`Outcome`]. [`run`] turns them into a [`Report`]:
+//! test, a [`Subject`], and end in an [`Outcome`]. [`run`] turns them into a [`Report`], and [`run_plans`] does the same for the
+//! certification [`plan`]s that are named sets of them:
 //!
 //! ```no_run
 //! # async fn example(target: conformance_tests::Target) -> Result<(), conformance_tests::Unreachable> {
@@ -18,6 +19,7 @@
 
 pub mod browser;
 pub mod catalogue;
+pub mod plan;
 
 mod answer;
 mod challenge;
@@ -32,11 +34,12 @@ mod run;
 mod subject;
 mod target;
 
-pub use catalogue::{Feature, Level, Requirement, Standard};
+pub use catalogue::{Evidence, Feature, Level, Requirement, Standard};
 pub use check::{Check, Outcome, Verdict};
 pub use clock::Clock;
 pub use exchange::Exchange;
+pub use plan::Plan;
 pub use report::{CheckResult, Report, RequirementResult, Score, StandardResult, Summary};
-pub use run::run;
+pub use run::{run, run_plans};
 pub use subject::{Limits, Subject, Unreachable};
 pub use target::{App, AssertionKey, Authentication, Credentials, InvalidDemo, InvalidKey, Target};

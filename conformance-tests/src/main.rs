@@ -1,5 +1,6 @@
 //! Checks an authorization server by its URL against the catalogue of requirements.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,15 +9,16 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use conformance_tests::browser::Person;
 use conformance_tests::{
-    App, AssertionKey, Authentication, Clock, Credentials, Limits, Outcome, Report,
-    RequirementResult, Standard, Subject, Target, catalogue, run,
+    App, AssertionKey, Authentication, Clock, Credentials, Evidence, Limits, Outcome, Plan, Report,
+    Requirement, RequirementResult, Standard, Subject, Target, catalogue, plan, run, run_plans,
 };
 use secrecy::SecretString;
 use url::Url;
 
 /// Checks an authorization server against the requirements of the OAuth and OpenID Connect standards.
 ///
-/// Without a client, only what the server publishes is checked; what needs tokens is reported as unchecked.
+/// What the checks need and the arguments do not name is registered, where the server lets strangers register clients (RFC 7591).
+/// Where it does not, what needs a client is reported as unchecked.
 ///
 /// Exit status: 0 when nothing failed, 1 when something failed, 2 when the arguments are wrong or the server cannot be
 /// reached.
@@ -24,16 +26,27 @@ use url::Url;
 #[command(
     version,
     after_help = "Example:\n  conformance-tests --issuer https://as.example --client-id tester \\\n    \
-                                 --client-secret-file secret.txt --resource https://api.example --rfc 6749 --rfc 7009"
+                                 --client-secret-file secret.txt --resource https://api.example --rfc 6749 --rfc 7009\n  \
+                                 conformance-tests --issuer https://as.example --person-login me@as.example \\\n    \
+                                 --person-password-file password.txt --plan basic --plan dynamic"
 )]
 struct Arguments {
     /// Issuer identifier of the server, exactly as it states it.
-    #[arg(long, required_unless_present = "demo")]
+    #[arg(long, required_unless_present_any = ["demo", "list"])]
     issuer: Option<String>,
 
     /// Only this standard (`RFC 6749`, `rfc6749` and `6749` all work); may be repeated.
     #[arg(long = "rfc", value_name = "STANDARD", value_parser = standard)]
     standards: Vec<&'static Standard>,
+
+    /// Only this certification plan of the OpenID Foundation's conformance suite, as the checks here know it: `basic`, `config`,
+    /// `dynamic`, `form-post`, `rp-initiated-logout` or `back-channel-logout`; may be repeated.
+    #[arg(long = "plan", value_name = "PLAN", value_parser = plan, conflicts_with = "standards")]
+    plans: Vec<&'static Plan>,
+
+    /// Print what the catalogue, or the chosen part of it, holds, and what shows it; no server is asked.
+    #[arg(long)]
+    list: bool,
 
     /// Form of the report on standard output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -108,6 +121,14 @@ struct Arguments {
     /// A redirection URI of that client; nothing needs to listen there.
     #[arg(long, value_name = "URI", requires = "app_client_id")]
     app_redirect_uri: Option<String>,
+
+    /// File with an initial access token, where the server registers clients for those who have one (RFC 7591 §1.2).
+    #[arg(long, value_name = "PATH")]
+    registration_token_file: Option<PathBuf>,
+
+    /// File with one JSON object that the app may ask for in `authorization_details` (RFC 9396).
+    #[arg(long, value_name = "PATH")]
+    authorization_details_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -135,9 +156,21 @@ fn standard(name: &str) -> Result<&'static Standard, String> {
     })
 }
 
+fn plan(name: &str) -> Result<&'static Plan, String> {
+    plan::find(name).ok_or_else(|| {
+        let known: Vec<_> = plan::PLANS.iter().map(|plan| plan.id).collect();
+        format!("no such plan; there are {}", known.join(", "))
+    })
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match check(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        let _ = write!(std::io::stdout(), "{}", listing(&arguments));
+        return ExitCode::SUCCESS;
+    }
+    match check(arguments).await {
         Ok(report) if report.summary.failed == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(cause) => {
@@ -148,14 +181,16 @@ async fn main() -> ExitCode {
 }
 
 async fn check(arguments: Arguments) -> anyhow::Result<Report> {
-    let (format, chosen) = (arguments.format, arguments.standards.clone());
+    let format = arguments.format;
+    let (standards, plans) = (arguments.standards.clone(), arguments.plans.clone());
     let subject = Subject::connect(target(arguments)?, Clock::system(), Limits::default()).await?;
-    let standards = if chosen.is_empty() {
-        catalogue::STANDARDS
+    let report = if !plans.is_empty() {
+        run_plans(&subject, &plans, progress).await
+    } else if standards.is_empty() {
+        run(&subject, catalogue::STANDARDS, progress).await
     } else {
-        &chosen
+        run(&subject, &standards, progress).await
     };
-    let report = run(&subject, standards, progress).await;
     let text = match format {
         Format::Text => report.text(),
         Format::Json => report.json(),
@@ -165,6 +200,45 @@ async fn check(arguments: Arguments) -> anyhow::Result<Report> {
     // Whoever reads may have closed the pipe; the exit status still says how it went.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     Ok(report)
+}
+
+/// A line for each requirement or module: its name, what it asks, and what shows it.
+fn listing(arguments: &Arguments) -> String {
+    let mut out = String::new();
+    let mut line = |standard: &str, requirement: &Requirement| {
+        let Requirement {
+            id,
+            section,
+            level,
+            statement,
+            evidence,
+            ..
+        } = requirement;
+        let shown = match evidence {
+            Evidence::Checks(checks) => format!("{} checks", checks.len()),
+            Evidence::Requirements(ids) => ids.join(", "),
+            Evidence::Nothing(reason) => format!("unchecked: {reason}"),
+        };
+        let _ = writeln!(
+            out,
+            "{id}\n    {standard} §{section} {level}: {statement}\n    {shown}"
+        );
+    };
+    for plan in &arguments.plans {
+        for module in plan.modules {
+            line(module.standard, &module.requirement);
+        }
+    }
+    let standards = match (arguments.standards.as_slice(), arguments.plans.as_slice()) {
+        ([], []) => catalogue::STANDARDS,
+        (chosen, _) => chosen,
+    };
+    for standard in standards {
+        for requirement in standard.requirements {
+            line(standard.id, requirement);
+        }
+    }
+    out
 }
 
 fn progress(result: &RequirementResult) {
@@ -187,15 +261,7 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
     let demo = demo.transpose()?;
     let credentials = credentials(&arguments)?;
     let person = person(&arguments)?;
-    let mut target = demo.unwrap_or_else(|| Target {
-        issuer: String::new(),
-        credentials: None,
-        public_client: None,
-        resources: Vec::new(),
-        api: None,
-        person: None,
-        app: None,
-    });
+    let mut target = demo.unwrap_or_else(|| Target::of(""));
     if let (Some(client_id), Some(redirect_uri)) =
         (arguments.app_client_id, arguments.app_redirect_uri)
     {
@@ -203,6 +269,13 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
             client_id,
             redirect_uri,
         });
+    }
+    if let Some(path) = &arguments.registration_token_file {
+        target.registration_token = Some(secret(path)?);
+    }
+    if let Some(path) = &arguments.authorization_details_file {
+        let details = serde_json::from_slice(&read(path)?);
+        target.authorization_details = Some(details.with_context(|| path.display().to_string())?);
     }
     target.person = person.or(target.person);
     if let Some(issuer) = arguments.issuer {
@@ -284,6 +357,15 @@ mod tests {
         for arguments in [
             &[][..],
             &["--issuer", "http://localhost", "--rfc", "1"],
+            &["--issuer", "http://localhost", "--plan", "hybrid"],
+            &[
+                "--issuer",
+                "http://localhost",
+                "--plan",
+                "basic",
+                "--rfc",
+                "6749",
+            ],
             &["--issuer", "http://localhost", "--format", "pdf"],
             &["--issuer", "http://localhost", "--client-secret-file", "f"],
             &["--issuer", "http://localhost", "--api", "no url"],

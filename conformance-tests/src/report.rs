@@ -6,7 +6,7 @@ mod text;
 
 use serde::Serialize;
 
-use crate::catalogue::{Level, Requirement, Standard};
+use crate::catalogue::{Evidence, Level, Requirement};
 use crate::check::Outcome;
 
 /// The results of one run, in the catalogue's order.
@@ -22,16 +22,16 @@ pub struct Report {
     pub summary: Summary,
     /// How much of what applies was shown to hold.
     pub score: Score,
-    /// One entry for each standard.
+    /// One entry for each standard, or for each plan.
     pub standards: Vec<StandardResult>,
 }
 
-/// The results for one standard.
+/// The results for one standard, or for one plan, whose requirements are modules.
 #[derive(Clone, Debug, Serialize)]
 pub struct StandardResult {
     /// Its short name.
     pub id: &'static str,
-    /// Its title.
+    /// Its title; of a plan, the name that the conformance suite has for it.
     pub title: &'static str,
     /// Its requirements, counted.
     pub summary: Summary,
@@ -44,9 +44,9 @@ pub struct StandardResult {
 /// The result for one requirement.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequirementResult {
-    /// Its name, unique in the catalogue.
+    /// Its name, unique in the catalogue; of a module, unique in its plan.
     pub id: &'static str,
-    /// The standard's short name.
+    /// The short name of the standard that asks it.
     pub standard: &'static str,
     /// The section of the standard.
     pub section: &'static str,
@@ -56,7 +56,7 @@ pub struct RequirementResult {
     pub statement: &'static str,
     /// What its checks come to: any failure fails it, then anything unchecked leaves it unchecked.
     pub result: Outcome,
-    /// Its checks one by one.
+    /// Its checks one by one; of a module, the requirements that it rests on.
     pub checks: Vec<CheckResult>,
 }
 
@@ -143,18 +143,21 @@ impl Score {
 
 impl RequirementResult {
     pub(crate) fn new(
-        standard: &Standard,
+        standard: &'static str,
         requirement: &Requirement,
         absent: Option<String>,
         checks: Vec<CheckResult>,
     ) -> Self {
-        let result = match absent {
-            Some(reason) => Outcome::NotApplicable { reason },
-            None => conclude(&checks),
+        let result = match (absent, requirement.evidence) {
+            (Some(reason), _) => Outcome::NotApplicable { reason },
+            (None, Evidence::Nothing(reason)) => Outcome::Unchecked {
+                reason: reason.into(),
+            },
+            (None, Evidence::Checks(_) | Evidence::Requirements(_)) => conclude(&checks),
         };
         Self {
             id: requirement.id,
-            standard: standard.id,
+            standard,
             section: requirement.section,
             level: requirement.level,
             statement: requirement.statement,
@@ -179,15 +182,19 @@ fn conclude(checks: &[CheckResult]) -> Outcome {
         }
     }
     worst.cloned().unwrap_or_else(|| Outcome::Unchecked {
-        reason: "there is no check for it".into(),
+        reason: "nothing shows it".into(),
     })
 }
 
 impl StandardResult {
-    pub(crate) fn new(standard: &Standard, requirements: Vec<RequirementResult>) -> Self {
+    pub(crate) fn new(
+        id: &'static str,
+        title: &'static str,
+        requirements: Vec<RequirementResult>,
+    ) -> Self {
         Self {
-            id: standard.id,
-            title: standard.title,
+            id,
+            title,
             summary: Summary::count(&requirements),
             score: Score::of(&requirements.iter().collect::<Vec<_>>()),
             requirements,
@@ -236,7 +243,7 @@ impl Report {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// `JUnit`'s XML: a suite for each standard, a case for each requirement. Unchecked and not applicable are `skipped`.
+    /// `JUnit`'s XML: a suite for each standard or plan, a case for each requirement or module. Unchecked and not applicable are `skipped`.
     #[must_use]
     pub fn junit(&self) -> String {
         junit::render(self)

@@ -5,8 +5,10 @@ mod flow;
 mod given;
 mod grant;
 mod probe;
+mod registration;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
 pub(crate) use flow::{Authorization, s256};
 pub(crate) use grant::Grant;
+use registration::Clients;
+pub(crate) use registration::{Registered, merged};
 
 /// Bounds of a run.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +57,13 @@ impl Default for Limits {
 
 /// A server under test whose metadata has been read.
 pub struct Subject {
-    target: Target,
+    target: Arc<Target>,
     clock: Clock,
     limits: Limits,
     http: reqwest::Client,
-    redactor: Redactor,
+    /// How authorization requests that do not say so themselves are to be answered.
+    mode: Option<&'static str>,
+    redactor: Arc<Redactor>,
     metadata: Metadata,
     oauth: Option<Answer>,
     openid: Option<Answer>,
@@ -66,9 +72,10 @@ pub struct Subject {
     /// Where the person is signed in. One way at a time, so that the first one signs in for all.
     browser: Mutex<Browser>,
     /// The person could not sign in. Nobody tries again: it would only get them locked out.
-    turned_away: AtomicBool,
+    turned_away: Arc<AtomicBool>,
     grant: OnceCell<Result<Grant, Stop>>,
-    assertions: AtomicU64,
+    assertions: Arc<AtomicU64>,
+    clients: Arc<Clients>,
 }
 
 /// A server that cannot be tested, because no metadata came from it.
@@ -133,19 +140,21 @@ impl Subject {
 
         let mut subject = Self {
             browser: Mutex::new(Browser::over(http.clone())),
-            turned_away: AtomicBool::new(false),
+            turned_away: Arc::default(),
             grant: OnceCell::new(),
-            target,
+            clients: Arc::new(Clients::new(&clock)),
+            target: Arc::new(target),
             clock,
             limits,
             http,
-            redactor: Redactor::default(),
+            mode: None,
+            redactor: Arc::default(),
             metadata: Metadata::default(),
             oauth: None,
             openid: None,
             jwks: OnceCell::new(),
             token: OnceCell::new(),
-            assertions: AtomicU64::new(0),
+            assertions: Arc::default(),
         };
         if let Some(Credentials {
             authentication:
@@ -157,6 +166,9 @@ impl Subject {
         }
         if let Some(person) = &subject.target.person {
             subject.redactor.learn(person.password.expose_secret());
+        }
+        if let Some(token) = &subject.target.registration_token {
+            subject.redactor.learn(token.expose_secret());
         }
         let oauth = subject.request(Method::GET, oauth_url).send().await;
         let openid = subject.request(Method::GET, openid_url).send().await;
@@ -181,7 +193,34 @@ impl Subject {
         subject.metadata = Metadata(members);
         subject.oauth = oauth.ok();
         subject.openid = openid.ok();
+        let registered = subject.register_missing().await;
+        if let Some(target) = Arc::get_mut(&mut subject.target) {
+            registered.complete(target);
+        }
         Ok(subject)
+    }
+
+    /// The same server, to be asked for authorization responses in that mode where a check does not ask for another. Nobody is
+    /// signed in.
+    pub(crate) fn in_mode(&self, mode: Option<&'static str>) -> Self {
+        Self {
+            target: self.target.clone(),
+            clock: self.clock.clone(),
+            limits: self.limits,
+            http: self.http.clone(),
+            mode,
+            redactor: self.redactor.clone(),
+            metadata: self.metadata.clone(),
+            oauth: self.oauth.clone(),
+            openid: self.openid.clone(),
+            jwks: OnceCell::new(),
+            token: OnceCell::new(),
+            browser: Mutex::new(self.new_browser()),
+            turned_away: self.turned_away.clone(),
+            grant: OnceCell::new(),
+            assertions: self.assertions.clone(),
+            clients: self.clients.clone(),
+        }
     }
 
     /// The issuer under test, as the target names it.
@@ -196,7 +235,7 @@ impl Subject {
         &self.limits
     }
 
-    pub(crate) const fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
@@ -204,7 +243,7 @@ impl Subject {
         &self.metadata
     }
 
-    pub(crate) const fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 

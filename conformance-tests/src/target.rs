@@ -5,6 +5,7 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::browser::Person;
@@ -14,7 +15,8 @@ use crate::browser::Person;
 pub struct Target {
     /// The issuer identifier, as the server states it (RFC 8414 §2).
     pub issuer: String,
-    /// A confidential client with the `client_credentials` grant. Without one, what needs tokens stays unchecked.
+    /// A confidential client with the `client_credentials` grant. Without one, and where none can be registered, what needs tokens
+    /// stays unchecked.
     pub credentials: Option<Credentials>,
     /// The `client_id` of a public client.
     pub public_client: Option<String>,
@@ -24,8 +26,12 @@ pub struct Target {
     pub api: Option<Url>,
     /// Somebody who can sign in by a plain form. Without one, what needs a person stays unchecked.
     pub person: Option<Person>,
-    /// The client that the person uses.
+    /// The client that the person uses. Where there is none and the issuer lets strangers register, one is registered.
     pub app: Option<App>,
+    /// The initial access token with which clients are registered (RFC 7591 §1.2), where strangers may not.
+    pub registration_token: Option<SecretString>,
+    /// What the app may ask for in `authorization_details` (RFC 9396 §2): one object of a type that the issuer knows.
+    pub authorization_details: Option<Value>,
 }
 
 /// A public client with the `authorization_code` and `refresh_token` grants.
@@ -79,6 +85,24 @@ pub struct AssertionKey {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<String>,
     pub(crate) key: EncodingKey,
+}
+
+impl Target {
+    /// That issuer, and nothing to work with.
+    #[must_use]
+    pub fn of(issuer: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            credentials: None,
+            public_client: None,
+            resources: Vec::new(),
+            api: None,
+            person: None,
+            app: None,
+            registration_token: None,
+            authorization_details: None,
+        }
+    }
 }
 
 impl AssertionKey {
@@ -140,6 +164,7 @@ struct Demo {
     service: Option<Service>,
     app: Option<DemoApp>,
     person: Option<DemoPerson>,
+    authorization_details: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +220,8 @@ impl Target {
                 client_id: app.client_id,
                 redirect_uri: app.redirect_uri,
             }),
+            registration_token: None,
+            authorization_details: demo.authorization_details,
         })
     }
 }

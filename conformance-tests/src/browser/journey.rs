@@ -10,6 +10,9 @@ use super::{Browser, BrowserError, Form, Page, Person};
 const STEPS: usize = 20;
 
 const APPROVE: &[&str] = &["approve", "allow", "accept", "authorize", "grant", "yes"];
+const LEAVE: &[&str] = &[
+    "out", "logout", "signout", "confirm", "yes", "continue", "end",
+];
 const DENY: &[&str] = &["deny", "cancel", "refuse", "decline", "reject", "no"];
 
 /// Where the server sent the browser in the end, with what it has to say to the app.
@@ -36,6 +39,15 @@ impl Redirected {
         let mut named = self.parameters.iter().filter(|(given, _)| given == name);
         named.next().map(|(_, value)| value.as_str())
     }
+}
+
+/// Where a sign-out ended (OpenID Connect RP-Initiated Logout §2).
+#[derive(Clone, Debug)]
+pub struct SignedOut {
+    /// Where the server sent the browser; absent when it ended at a page of the server.
+    pub sent_to: Option<Url>,
+    /// The last page of the server.
+    pub page: Page,
 }
 
 /// How an authorization response travels (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
@@ -97,6 +109,16 @@ impl Browser {
         self.travel(first, url, person, DENY).await
     }
 
+    /// The same of a person who presses nothing when asked for consent: that page is where it ends.
+    pub(crate) async fn until_consent(
+        &self,
+        url: &Url,
+        person: &Person,
+    ) -> Result<Redirected, BrowserError> {
+        let first = self.get(url).await?;
+        self.travel(first, url, person, &[]).await
+    }
+
     /// Opens `url` and follows redirects within its origin, to a page or to a redirect that leads away.
     ///
     /// # Errors
@@ -109,6 +131,66 @@ impl Browser {
                 Some(next) => page = self.get(&next).await?,
                 None => return Ok(page),
             }
+        }
+        Err(BrowserError::TooManySteps(page.url))
+    }
+
+    /// Opens the sign-out request `url` and confirms it where that is asked for, until the browser is sent away from the server or
+    /// nothing is asked any more.
+    ///
+    /// # Errors
+    /// When there is no answer, or no end.
+    pub async fn sign_out(&self, url: &Url) -> Result<SignedOut, BrowserError> {
+        let first = self.get(url).await?;
+        self.leave(first, url).await
+    }
+
+    /// The same with these parameters in the body of a POST to `endpoint`, sent by a page of the server's own origin.
+    ///
+    /// # Errors
+    /// When there is no answer, or no end.
+    pub async fn sign_out_by_post(
+        &self,
+        endpoint: &Url,
+        parameters: &[(&str, &str)],
+    ) -> Result<SignedOut, BrowserError> {
+        let form = Form {
+            id: String::new(),
+            action: endpoint.clone(),
+            post: true,
+            inputs: Vec::new(),
+            buttons: Vec::new(),
+            page: endpoint.clone(),
+        };
+        let first = self.submit(&form, parameters).await?;
+        self.leave(first, endpoint).await
+    }
+
+    async fn leave(&self, mut page: Page, request: &Url) -> Result<SignedOut, BrowserError> {
+        let way = Way::new(request);
+        for _ in 0..STEPS {
+            if let Some(next) = page.location() {
+                if way.leaves(&next) {
+                    return Ok(SignedOut {
+                        sent_to: Some(next),
+                        page,
+                    });
+                }
+                page = self.get(&next).await?;
+                continue;
+            }
+            let forms = page.forms();
+            let asked = forms.iter().find_map(|form| {
+                let own = form.post && !way.leaves(&form.action) && form.sign_in().is_none();
+                Some((form, form.button(LEAVE)?)).filter(|_| own)
+            });
+            let Some((form, button)) = asked.filter(|_| page.status < 400) else {
+                return Ok(SignedOut {
+                    sent_to: None,
+                    page,
+                });
+            };
+            page = self.submit(form, &[(&button.name, &button.value)]).await?;
         }
         Err(BrowserError::TooManySteps(page.url))
     }

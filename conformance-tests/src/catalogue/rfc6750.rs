@@ -87,7 +87,8 @@ const REQUIREMENTS: &[Requirement] = &[
         "3.1",
         "A token without the needed privileges is answered 403 insufficient_scope.",
         &[],
-    ),
+    )
+    .unchecked("needs a token that lacks a scope which the protected resource asks for"),
     must(
         "rfc6750-5.3-tls",
         "5.3",

@@ -6,7 +6,7 @@ use super::{Feature, Requirement, Standard, must, should};
 use crate::answer::Answer;
 use crate::check::{Stop, Verdict, check};
 use crate::jws::Jws;
-use crate::subject::Subject;
+use crate::subject::{Grant, Subject};
 
 const TOKENS: &[Feature] = &[Feature::Grant("client_credentials")];
 
@@ -58,6 +58,13 @@ const REQUIREMENTS: &[Requirement] = &[
             check!(token_is_for_what_was_authorized),
             check!(unknown_resource_at_authorize),
         ],
+    )
+    .when(CODE),
+    must(
+        "rfc8707-2.2-of-the-grant",
+        "2.2",
+        "A grant for two resources gives a token for each, by code and by refresh, and none for a third.",
+        &[check!(each_of_two_resources), check!(resource_beyond_the_grant)],
     )
     .when(CODE),
     must(
@@ -179,4 +186,65 @@ async fn unknown_resource_at_authorize(subject: &Subject) -> Verdict {
         .with("resource", "https://stranger.example/no-such-resource");
     let arrival = request.refused(&["invalid_target"]).await?;
     arrival.keeps_state()
+}
+
+/// A grant of the app for both resources, with the code redeemed for `first`.
+async fn grant_for_two(subject: &Subject, both: [&str; 2], first: &str) -> Result<Grant, Stop> {
+    let [one, other] = both;
+    let request = subject.offline_authorization()?;
+    let request = request.also("resource", one).also("resource", other);
+    let arrival = request.arrive().await?;
+    if arrival.parameter("error") == Some("invalid_target") {
+        return Err(Stop::unchecked("the app may not ask for the resources"));
+    }
+    let code = arrival.code()?;
+    let request = code.redemption(subject)?.form(&[("resource", first)]);
+    let answer = request.send().await?;
+    Grant::read(subject, answer, &code.client_id)
+}
+
+fn is_for(grant: &Grant, resource: &str) -> Verdict {
+    let token = Jws::parse(&grant.access_token)
+        .ok_or_else(|| Stop::not_applicable("the access token is not a JWT"))?;
+    let audience = token.claims.get("aud").cloned().unwrap_or_default();
+    let ours = |value: &Value| value.as_str() == Some(resource);
+    let alone = audience
+        .as_array()
+        .is_some_and(|list| list.len() == 1 && list.iter().all(ours));
+    grant.answer.require(
+        ours(&audience) || alone,
+        format!("asked for {resource}, aud is {audience}"),
+    )
+}
+
+fn two(subject: &Subject) -> Result<[&str; 2], Stop> {
+    match resources(subject)? {
+        [one, other, ..] => Ok([one, other]),
+        _ => Err(Stop::unchecked("fewer than two resources were given")),
+    }
+}
+
+async fn each_of_two_resources(subject: &Subject) -> Verdict {
+    let both = two(subject)?;
+    let [one, other] = both;
+    let first = grant_for_two(subject, both, one).await?;
+    is_for(&first, one)?;
+    let request = first.refresh(subject)?.form(&[("resource", other)]);
+    let answer = request.send().await?;
+    let second = Grant::read(subject, answer, &first.client_id)?;
+    is_for(&second, other)
+}
+
+/// The person agreed to one of the two.
+async fn resource_beyond_the_grant(subject: &Subject) -> Verdict {
+    let [one, other] = two(subject)?;
+    let request = subject.offline_authorization()?.with("resource", one);
+    let arrival = request.arrive().await?;
+    if arrival.parameter("error") == Some("invalid_target") {
+        return Err(Stop::unchecked("the app may not ask for the resource"));
+    }
+    let code = arrival.code()?;
+    let request = code.redemption(subject)?.form(&[("resource", other)]);
+    let answer = request.send().await?;
+    answer.refused(&[400], &["invalid_target"])
 }

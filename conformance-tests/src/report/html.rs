@@ -52,7 +52,7 @@ pub(super) fn render(report: &Report) -> String {
             escape(standard.title)
         );
         for result in &standard.requirements {
-            row(&mut out, result);
+            row(&mut out, at, result);
         }
         out.push_str("</tbody>\n</table>\n");
     }
@@ -60,7 +60,8 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-fn row(out: &mut String, result: &RequirementResult) {
+/// A module may stand in several plans: the row is named by the table too.
+fn row(out: &mut String, at: usize, result: &RequirementResult) {
     let (class, word, reason, exchange) = match &result.result {
         Outcome::Passed => ("passed", "passed", "", None),
         Outcome::Failed { reason, exchange } => {
@@ -71,10 +72,11 @@ fn row(out: &mut String, result: &RequirementResult) {
         }
         Outcome::Unchecked { reason } => ("unchecked", "unchecked", reason.as_str(), None),
     };
+    let id = escape(result.id);
     let _ = write!(
         out,
-        "<tr id=\"{}\"><td>§{}</td><td>{}</td><td class=\"{class}\">{word}</td><td>{}",
-        escape(result.id),
+        "<tr id=\"s{at}-{id}\"><td>{} §{}</td><td>{}</td><td class=\"{class}\">{word}</td><td><code>{id}</code> {}",
+        escape(result.standard),
         escape(result.section),
         result.level,
         escape(result.statement),

@@ -31,12 +31,13 @@ pub(super) fn render(report: &Report) -> String {
 
 fn case(out: &mut String, result: &RequirementResult) {
     let RequirementResult {
+        standard,
         section,
         level,
         statement,
         ..
     } = result;
-    let name = escape(&format!("§{section} {level}: {statement}"));
+    let name = escape(&format!("{standard} §{section} {level}: {statement}"));
     let _ = write!(
         out,
         "    <testcase classname=\"{}\" name=\"{name}\"",

@@ -3,11 +3,8 @@ use serde_json::Value;
 use super::*;
 use crate::exchange::Exchange;
 
-static STANDARD: Standard = Standard {
-    id: "RFC 0 <&>",
-    title: "Title \"quoted\"",
-    requirements: &[],
-};
+const STANDARD: &str = "RFC 0 <&>";
+const REASON: &str = "needs a <moon>";
 
 fn check(outcome: Outcome) -> CheckResult {
     CheckResult {
@@ -40,16 +37,20 @@ fn unchecked() -> Outcome {
 }
 
 fn result(level: Level, outcomes: Vec<Outcome>) -> RequirementResult {
+    judged(level, Evidence::Checks(&[]), outcomes)
+}
+
+fn judged(level: Level, evidence: Evidence, outcomes: Vec<Outcome>) -> RequirementResult {
     let requirement = Requirement {
         id: "rfc0-1-x",
         section: "1",
         level,
         statement: "Say so.",
         requires: &[],
-        checks: &[],
+        evidence,
     };
     RequirementResult::new(
-        &STANDARD,
+        STANDARD,
         &requirement,
         None,
         outcomes.into_iter().map(check).collect(),
@@ -61,7 +62,7 @@ fn report() -> Report {
         result(Level::Must, vec![Outcome::Passed]),
         result(Level::Must, vec![failed()]),
         result(Level::Must, vec![not_applicable()]),
-        result(Level::Should, vec![]),
+        judged(Level::Should, Evidence::Nothing(REASON), vec![]),
         result(Level::Should, vec![Outcome::Passed]),
         result(Level::Should, vec![Outcome::Passed]),
     ];
@@ -69,7 +70,11 @@ fn report() -> Report {
         "http://as.example",
         100,
         103,
-        vec![StandardResult::new(&STANDARD, requirements)],
+        vec![StandardResult::new(
+            STANDARD,
+            "Title \"quoted\"",
+            requirements,
+        )],
     )
 }
 
@@ -80,7 +85,7 @@ fn the_worst_check_decides() {
             "none",
             vec![],
             Outcome::Unchecked {
-                reason: "there is no check for it".into(),
+                reason: "nothing shows it".into(),
             },
         ),
         ("passed", vec![Outcome::Passed], Outcome::Passed),
@@ -151,7 +156,10 @@ fn text_counts_and_shows_evidence_without_control_characters() {
         ),
         "{text}"
     );
-    assert!(text.contains("unchecked RFC 0 <&> §1 SHOULD"), "{text}");
+    assert!(
+        text.contains("unchecked RFC 0 <&> §1 SHOULD: Say so.\n    rfc0-1-x: needs a <moon>"),
+        "{text}"
+    );
     assert!(!text.contains('\u{1b}'), "{text}");
 }
 
@@ -167,6 +175,10 @@ fn json_holds_results_levels_and_evidence() {
         json["standards"][0]["requirements"][1]["checks"][0]["exchange"]["request"],
         "GET <x>"
     );
+    assert_eq!(
+        json["standards"][0]["requirements"][3]["result"],
+        serde_json::json!({"outcome": "unchecked", "reason": REASON})
+    );
     assert_eq!(json["summary"]["unchecked"], 1);
     assert_eq!(json["score"]["must"], 0.5);
 }
@@ -180,7 +192,7 @@ fn junit_counts_and_escapes() {
         "{junit}"
     );
     assert!(
-        junit.contains(r#"<skipped message="unchecked: there is no check for it"/>"#),
+        junit.contains(r#"<skipped message="unchecked: needs a &lt;moon&gt;"/>"#),
         "{junit}"
     );
     // A control character has no place in XML at all, escaped or not.
@@ -207,4 +219,5 @@ fn html_escapes_what_strangers_sent() {
         html.contains("class=\"failed\"") && html.contains("class=\"unchecked\""),
         "{html}"
     );
+    assert!(html.contains("needs a &lt;moon&gt;"), "{html}");
 }

@@ -54,7 +54,8 @@ impl Arrival {
         self.redirected.parameter(name)
     }
 
-    fn asked(&self, name: &str) -> Option<String> {
+    /// What the request had for `name`.
+    pub(crate) fn asked(&self, name: &str) -> Option<String> {
         let mut named = self.asked.iter().filter(|(given, _)| given == name);
         named.next_back().map(|(_, value)| value.clone())
     }
@@ -86,13 +87,18 @@ impl Arrival {
             let error = self.parameter("error").unwrap_or("nothing");
             return Err(self.answer.fail(format!("expected a code, got {error}")));
         };
-        Ok(Code {
+        Ok(self.code_of(value))
+    }
+
+    /// The code of that value, which came as an answer to the request.
+    pub(crate) fn code_of(&self, value: &str) -> Code {
+        Code {
             value: value.to_owned(),
             client_id: self.asked("client_id").unwrap_or_default(),
             redirect_uri: self.asked("redirect_uri").unwrap_or_default(),
             nonce: self.asked("nonce"),
-            verifier: self.verifier,
-        })
+            verifier: self.verifier.clone(),
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::MutexGuard;
 use url::Url;
 
-use super::Subject;
 use super::arrival::{Arrival, Code, Ending};
+use super::{Registered, Subject};
 use crate::answer::Answer;
-use crate::browser::{Browser, BrowserError, Form, Page, Redirected};
+use crate::browser::{Browser, BrowserError, Carrier, Form, Page, Redirected};
 use crate::check::{Stop, Verdict};
 use crate::exchange::Exchange;
 
@@ -21,6 +21,8 @@ use crate::exchange::Exchange;
 pub(crate) struct Authorization<'s> {
     subject: &'s Subject,
     parameters: Vec<(String, String)>,
+    /// What travels through the browser in their place, when they travel otherwise.
+    front: Vec<(String, String)>,
     verifier: String,
     refusing: bool,
 }
@@ -36,22 +38,33 @@ impl Subject {
         self.endpoint("authorization_endpoint")?;
         self.person()?;
         let app = self.app()?;
+        self.flow(&app.client_id, &app.redirect_uri)
+    }
+
+    fn flow(&self, client_id: &str, redirect_uri: &str) -> Result<Authorization<'_>, Stop> {
+        self.endpoint("authorization_endpoint")?;
+        self.person()?;
         // Unpredictable enough here: nobody attacks the requests of a test.
         let verifier = s256(&self.unique());
         self.redactor.learn(&verifier);
         let request = Authorization {
             subject: self,
             parameters: Vec::new(),
+            front: Vec::new(),
             refusing: false,
             verifier: verifier.clone(),
         };
         let request = request
             .with("response_type", "code")
-            .with("client_id", &app.client_id)
-            .with("redirect_uri", &app.redirect_uri)
+            .with("client_id", client_id)
+            .with("redirect_uri", redirect_uri)
             .with("state", &self.unique())
             .with("code_challenge", &s256(&verifier))
             .with("code_challenge_method", "S256");
+        let request = match self.mode {
+            Some(mode) => request.with("response_mode", mode),
+            None => request,
+        };
         Ok(if self.knows_scope("openid") {
             request
                 .with("scope", "openid")
@@ -59,6 +72,11 @@ impl Subject {
         } else {
             request
         })
+    }
+
+    /// An authorization request of a registered client.
+    pub(crate) fn authorization_of(&self, client: &Registered) -> Result<Authorization<'_>, Stop> {
+        self.flow(&client.client_id, &client.redirect_uri)
     }
 
     /// The same for a grant that outlives the session (OpenID Connect Core §11).
@@ -188,8 +206,28 @@ impl Authorization<'_> {
 
     pub(crate) fn url(&self) -> Result<Url, Stop> {
         let mut url = self.subject.endpoint("authorization_endpoint")?;
-        url.query_pairs_mut().extend_pairs(&self.parameters);
+        let sent = if self.front.is_empty() {
+            &self.parameters
+        } else {
+            &self.front
+        };
+        url.query_pairs_mut().extend_pairs(sent);
         Ok(url)
+    }
+
+    /// The parameters, in order.
+    pub(crate) fn parameters(&self) -> &[(String, String)] {
+        &self.parameters
+    }
+
+    /// The same request, of which only these parameters travel through the browser.
+    pub(crate) fn travelling_as(self, front: &[(&str, &str)]) -> Self {
+        let owned = front.iter();
+        let front = owned.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            front: front.collect(),
+            ..self
+        }
     }
 
     pub(crate) fn redirect_uri(&self) -> String {
@@ -200,6 +238,17 @@ impl Authorization<'_> {
     pub(crate) async fn end(self) -> Result<Ending, Stop> {
         let browser = self.subject.signed_in_browser().await?;
         self.end_in(&browser).await
+    }
+
+    /// The page on which the person is asked for consent.
+    pub(crate) async fn consent_page(self) -> Result<Answer, Stop> {
+        let (url, person) = (self.url()?, self.subject.person()?);
+        let browser = self.subject.signed_in_browser().await?;
+        match browser.until_consent(&url, person).await {
+            Err(BrowserError::DeadEnd(page)) if page.status < 400 => Ok(self.subject.seen(&page)),
+            Err(cause) => Err(self.subject.lost(&cause)),
+            Ok(_) => Err(Stop::unchecked("the person was not asked for consent")),
+        }
     }
 
     /// The same in that browser.
@@ -234,6 +283,14 @@ impl Authorization<'_> {
                     }
                 }
                 let answer = subject.seen(&redirected.page);
+                let mode = self.asked("response_mode");
+                answer.require(
+                    mode.is_none()
+                        || mode != subject.mode
+                        || mode != Some("form_post")
+                        || redirected.carrier == Carrier::FormPost,
+                    "the response did not come as a form",
+                )?;
                 Ok(Ending::App(Box::new(Arrival {
                     redirected,
                     answer,
@@ -263,6 +320,14 @@ impl Authorization<'_> {
         Ok(arrival)
     }
 
+    /// The request must be refused, with one of these codes at the app or at a page of the server.
+    pub(crate) async fn refused_anywhere(self, codes: &[&str]) -> Verdict {
+        match self.end().await? {
+            Ending::App(arrival) => arrival.refused(codes),
+            Ending::Page(answer) => refusing_page(&answer),
+        }
+    }
+
     /// The request must not yield a code: it ends at an error page, or with an error at the app.
     pub(crate) async fn yields_no_code(self) -> Verdict {
         match self.end().await? {
@@ -270,13 +335,7 @@ impl Authorization<'_> {
                 arrival.redirected.parameter("code").is_none(),
                 "a code was issued",
             ),
-            Ending::Page(answer) => answer.require(
-                (400..500).contains(&answer.status),
-                format!(
-                    "expected a refusal, got a page with status {}",
-                    answer.status
-                ),
-            ),
+            Ending::Page(answer) => refusing_page(&answer),
         }
     }
 
@@ -288,4 +347,14 @@ impl Authorization<'_> {
             ..request
         }
     }
+}
+
+fn refusing_page(answer: &Answer) -> Verdict {
+    answer.require(
+        (400..500).contains(&answer.status),
+        format!(
+            "expected a refusal, got a page with status {}",
+            answer.status
+        ),
+    )
 }

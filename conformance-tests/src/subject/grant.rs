@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Subject;
 use super::arrival::Code;
+use super::{Registered, Subject};
 use crate::answer::Answer;
 use crate::check::Stop;
 use crate::jws::Jws;
@@ -23,7 +23,7 @@ pub(crate) struct Grant {
 
 impl Grant {
     /// Reads a token response that must be a success (RFC 6749 §5.1).
-    fn read(subject: &Subject, answer: Answer, client_id: &str) -> Result<Self, Stop> {
+    pub(crate) fn read(subject: &Subject, answer: Answer, client_id: &str) -> Result<Self, Stop> {
         answer.status(&[200])?;
         let json = answer.json()?;
         let member = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -89,6 +89,16 @@ impl Subject {
     pub(crate) async fn redeem(&self, code: &Code) -> Result<Grant, Stop> {
         let answer = code.redemption(self)?.send().await?;
         let grant = Grant::read(self, answer, &code.client_id)?;
+        Ok(Grant {
+            nonce: code.nonce.clone(),
+            ..grant
+        })
+    }
+
+    /// The same of a registered client.
+    pub(crate) async fn redeem_as(&self, client: &Registered, code: &Code) -> Result<Grant, Stop> {
+        let request = client.authenticated(code.redemption(self)?)?;
+        let grant = Grant::read(self, request.send().await?, &code.client_id)?;
         Ok(Grant {
             nonce: code.nonce.clone(),
             ..grant

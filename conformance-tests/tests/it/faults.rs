@@ -26,6 +26,13 @@ pub(crate) fn faults() -> Vec<Row> {
         refresh_tokens(),
         sign_in(),
         id_tokens(),
+        registrations(),
+        pushed_requests(),
+        request_objects(),
+        signed_responses(),
+        details(),
+        claims(),
+        sign_out(),
     ]
     .concat()
 }
@@ -227,8 +234,7 @@ fn metadata() -> Vec<Row> {
         ("an empty list", Basic, Metadata(|m| set(m, "ui_locales_supported", json!([]))),
             &["rfc8414-3.2-no-empty-lists", "oidcdiscovery-4.2-no-empty-lists"]),
         ("no subject types", Basic, OpenId(|m| drop(m.remove("subject_types_supported"))), &["oidcdiscovery-3-required"]),
-        ("no RS256", Basic, Metadata(|m| set(m, "id_token_signing_alg_values_supported", json!(["ES256"]))),
-            &["oidcdiscovery-3-rs256", "rfc9068-2.1-rs256"]),
+        ("no RS256", Basic, Rule(R::NoRsa), &["oidcdiscovery-3-rs256", "rfc9068-2.1-rs256"]),
         ("no openid", Basic, Metadata(|m| set(m, "scopes_supported", json!(["read"]))), &["oidcdiscovery-3-scopes"]),
         ("the configuration as text", Basic, On(OPENID, |w| w.set("content-type", "text/plain")), &["oidcdiscovery-4.2-json"]),
         ("the flag as text", Basic, Metadata(|m| set(m, "authorization_response_iss_parameter_supported", json!("true"))), &["rfc9207-3-flag"]),
@@ -359,7 +365,7 @@ fn id_tokens() -> Vec<Row> {
     vec![
         ("an ID token at the API", Basic, Rule(R::ApiAnyType), &["rfc8725-3.12-id-token"]),
         ("an ID token at userinfo", Basic, Rule(R::AnyKindAtUserinfo), &["rfc8725-3.12-id-token"]),
-        ("an access token of another person", Basic, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-resource-owner"]),
+        ("an access token of another person", Key, Token(|_, c| set(c, "sub", json!("other"))), &["rfc9068-2.2-resource-owner"]),
         ("no iat", Basic, IdToken(|_, c| drop(c.remove("iat"))), &["oidccore-2-claims"]),
         ("a long sub", Basic, IdToken(|_, c| set(c, "sub", json!("a".repeat(256)))), &["oidccore-2-subject", "oidccore-5.3.2-subject"]),
         ("one nonce for all", Basic, IdToken(|_, c| set(c, "nonce", json!("n"))), &["oidccore-2-nonce"]),
@@ -369,5 +375,158 @@ fn id_tokens() -> Vec<Row> {
         ("another at_hash", Basic, IdToken(|_, c| set(c, "at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))), &["oidccore-3.1.3.6-at-hash"]),
         ("another aud", Basic, IdToken(|_, c| set(c, "aud", json!(["other"]))), &["oidccore-3.1.3.7-issuer-and-audience"]),
         ("another azp", Basic, IdToken(|_, c| set(c, "azp", json!("other"))), &["oidccore-3.1.3.7-issuer-and-audience"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn registrations() -> Vec<Row> {
+    vec![
+        ("registration in the open", Basic, Metadata(|m| set(m, "registration_endpoint", json!(UNREACHABLE))), &["rfc7591-3-tls"]),
+        ("no grant types are told", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("grant_types")))),
+            &["rfc7591-2-defaults", "rfc7591-3.2.1-metadata"]),
+        ("unknown metadata is kept", Basic, Rule(R::UnknownMetadataIsKept), &["rfc7591-2-unknown-ignored"]),
+        ("both kinds of keys", Basic, Rule(R::BothKeysAreTaken), &["rfc7591-2-jwks-or-jwks-uri"]),
+        ("types that do not fit", Basic, Rule(R::TypesNeedNotFit), &["rfc7591-2.1-consistent"]),
+        ("a registration is OK", Basic, On("/register", |w| w.restatus(201, 200)),
+            &["rfc7591-3.2.1-created", "oidcregistration-3.2-response"]),
+        ("a registration may be stored", Basic, On("/register", |w| w.remove("cache-control")), &["rfc7591-3.2.1-created"]),
+        ("no end of the secret", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("client_secret_expires_at")))),
+            &["rfc7591-3.2.1-secret"]),
+        ("any redirect is registered", Basic, Rule(R::AnyRedirectIsRegistered),
+            &["rfc7591-3.2.2-invalid-redirect-uri", "rfc7591-5-no-script-redirects", "oidcregistration-2-application-type"]),
+        ("metadata is bad by another name", Basic, On("/register", |w| w.replace("invalid_client_metadata", "bad_metadata")),
+            &["rfc7591-3.2.2-invalid-client-metadata"]),
+        ("redirects are optional", Basic, Rule(R::RedirectsAreOptional), &["rfc7591-5-redirects"]),
+        ("a registration reads otherwise", Basic, On("/register/*", |w| w.edit(200, |m| drop(m.remove("client_name")))),
+            &["rfc7592-2.1-read"]),
+        ("any registration token", Basic, Rule(R::AnyRegistrationToken), &["rfc7592-2.1-token"]),
+        ("updates merge", Basic, Rule(R::UpdateMerges), &["rfc7592-2.2-replaces"]),
+        ("updates change identity", Basic, Rule(R::UpdateChangesId), &["rfc7592-2.2-own-id"]),
+        ("the deleted live on", Basic, Rule(R::DeletedLivesOn), &["rfc7592-2.3-delete"]),
+        ("no registration token", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("registration_access_token")))),
+            &["rfc7592-3-management"]),
+        ("one algorithm for all", Basic, Rule(R::OneAlgorithm), &["oidcregistration-2-id-token-alg"]),
+        ("userinfo is never signed", Basic, Rule(R::UserinfoIsPlain), &["oidcregistration-2-userinfo-alg"]),
+        ("terms are not told", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("tos_uri")))), &["oidcregistration-2-uris"]),
+        ("the policy is not linked", Basic, On("/resume", |w| w.replace("https://client.example/policy", "#")),
+            &["oidcregistration-2-uris-shown"]),
+        ("default_max_age is ignored", Basic, Rule(R::DefaultMaxAgeIsIgnored), &["oidcregistration-2-default-max-age"]),
+        ("sectors are not checked", Basic, Rule(R::SectorsAreNotChecked), &["oidcregistration-5-sector-bad"]),
+        ("a posted secret is refused", Basic, Rule(R::PostedSecretIsRefused), &["oidccore-9-client-secret-post"]),
+        ("one subject for all", Basic, Rule(R::OneSubject), &["oidccore-8.1-sectors"]),
+        ("a subject for each client", Basic, Rule(R::SubjectByClient), &["oidccore-8.1-one-sector"]),
+        ("userinfo tells the public subject", Basic, Rule(R::UserinfoIsPublic), &["oidccore-8.1-userinfo"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn pushed_requests() -> Vec<Row> {
+    vec![
+        ("pushes in the open", Basic, Metadata(|m| set(m, "pushed_authorization_request_endpoint", json!(UNREACHABLE))), &["rfc9126-2-tls"]),
+        ("anybody pushes", Basic, Rule(R::AuthenticationIsOptional), &["rfc9126-2.1-client-authentication"]),
+        ("a reference is pushed", Basic, Rule(R::PushedReference), &["rfc9126-2.1-no-request-uri"]),
+        ("pushes are not validated", Basic, Rule(R::PushIsNotValidated), &["rfc9126-2.1-validated", "rfc9126-2.3-errors", "rfc9396-5-pushed"]),
+        ("expires_in as text", Basic, On("/par", |w| w.edit(201, |m| set(m, "expires_in", json!("60")))), &["rfc9126-2.2-response"]),
+        ("one request_uri for all", Basic, Rule(R::SamePush), &["rfc9126-2.2-unique"]),
+        ("a push for any client", Basic, Rule(R::PushForAnyClient), &["rfc9126-2.2-bound"]),
+        ("refused pushes as HTML", Basic, On("/par", |w| if w.status == 400 { w.set("content-type", "text/html") }), &["rfc9126-2.3-errors"]),
+        ("GET at the push endpoint", Basic, On("/par", |w| w.restatus(405, 200)), &["rfc9126-2.3-errors"]),
+        ("pushed objects are ignored", Basic, Rule(R::PushedObjectIsIgnored), &["rfc9126-3-request-object"]),
+        ("pushes are forgotten", Basic, Rule(R::PushIsForgotten), &["rfc9126-4-authorization", "rfc9126-6-required-of-client"]),
+        ("a push works twice", Basic, Rule(R::PushWorksTwice), &["rfc9126-4-once"]),
+        ("loading spends", Basic, Rule(R::LoadSpends), &["rfc9126-4-reload"]),
+        ("an unknown push is any", Basic, Rule(R::UnknownPushIsAny), &["rfc9126-4-unknown"]),
+        ("pushing is announced as required", Basic, Metadata(|m| set(m, "require_pushed_authorization_requests", json!(true))),
+            &["rfc9126-5-required"]),
+        ("a client may ask otherwise", Basic, Rule(R::ClientMayAskOtherwise), &["rfc9126-6-required-of-client", "rfc9101-10.5-required"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn request_objects() -> Vec<Row> {
+    vec![
+        ("objects are refused", Basic, Rule(R::ObjectsAreRefused), &["rfc9101-4-signed"]),
+        ("objects within objects", Basic, Rule(R::NestedObjects), &["rfc9101-4-not-nested"]),
+        ("any client in an object", Basic, Rule(R::AnyClientInObject), &["rfc9101-5-client-id"]),
+        ("both at once", Basic, Rule(R::BothAtOnce), &["rfc9101-5-one-of-both"]),
+        ("any reference", Basic, Rule(R::AnyReference), &["rfc9101-5.2-unknown-reference"]),
+        ("any signature of an object", Basic, Rule(R::AnyObjectSignature), &["rfc9101-6.2-signature"]),
+        ("what stands outside counts", Basic, Rule(R::OutsideCounts), &["rfc9101-6.3-parameters"]),
+        ("any redirect in an object", Basic, Rule(R::AnyRedirect), &["rfc9101-6.3-validated"]),
+        ("an object for anyone", Basic, Rule(R::ObjectForAnyone), &["rfc9101-10.8-confused"]),
+        ("invalid_request_object by another name", Basic, On("/authorize", |w| w.replace("invalid_request_object", "bad_object")),
+            &["rfc9101-7-invalid"]),
+        ("request is not supported by another name", Post, On("/authorize", |w| w.replace("request_not_supported", "invalid_request")),
+            &["oidccore-6.1-not-supported"]),
+        ("request_uri is not supported by another name", Post, On("/authorize", |w| w.replace("request_uri_not_supported", "invalid_request")),
+            &["oidccore-6.2-not-supported"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn signed_responses() -> Vec<Row> {
+    vec![
+        ("a response for nobody", Basic, Rule(R::JarmIsForNobody), &["jarm-2.1-claims"]),
+        ("errors are not signed", Basic, Rule(R::JarmErrorsArePlain), &["jarm-2.1-errors"]),
+        ("an unsigned response", Basic, Rule(R::JarmIsUnsigned), &["jarm-2.2-signed"]),
+        ("always in the fragment", Basic, Rule(R::JarmInFragment), &["jarm-2.3.1-query", "jarm-2.3.3-form-post", "jarm-2.3.4-default"]),
+        ("always in the query", Basic, Rule(R::JarmInQuery), &["jarm-2.3.2-fragment", "jarm-2.3.3-form-post"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn details() -> Vec<Row> {
+    vec![
+        ("any details", Basic, Rule(R::AnyDetails), &["rfc9396-2-array", "rfc9396-5-unknown-type", "rfc9396-5-pushed"]),
+        ("nobody is asked about details", Basic, Rule(R::ConsentIsRemembered), &["rfc9396-3-asked"]),
+        ("details grow", Basic, Rule(R::DetailsGrow), &["rfc9396-6.1-not-more"]),
+        ("details are lost", Basic, Rule(R::DetailsAreLost),
+            &["rfc9396-7-token-response", "rfc9396-9.1-access-token", "rfc9396-9.2-introspection"]),
+        ("types as text", Basic, Metadata(|m| set(m, "authorization_details_types_supported", json!("payment"))), &["rfc9396-10-metadata"]),
+        ("a resource beyond the grant", Basic, Rule(R::AnyResource), &["rfc8707-2.2-of-the-grant"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn claims() -> Vec<Row> {
+    vec![
+        ("everybody signs in again", Basic, Rule(R::AlwaysSignsIn), &["oidccore-3.1.2.1-max-age-within"]),
+        ("nothing is silent", Basic, Rule(R::NoneIsRefused), &["oidccore-3.1.2.1-prompt-none-consented"]),
+        ("hints are refused", Basic, Rule(R::HintIsRefused), &["oidccore-3.1.2.1-id-token-hint"]),
+        ("login_hint and display are errors", Basic, Rule(R::PreferencesAreErrors),
+            &["oidccore-3.1.2.1-login-hint", "oidccore-3.1.2.1-display"]),
+        ("redirect_uri is optional", Basic, Rule(R::RedirectIsOptional), &["oidccore-3.1.2.1-redirect-uri"]),
+        ("any query in a redirect", Basic, Rule(R::AnyRedirect), &["oidccore-3.1.2.1-redirect-query"]),
+        ("acr is lost", Basic, Rule(R::AcrIsLost), &["oidccore-3.1.2.1-acr-values", "rfc9470-5-acr-values"]),
+        ("an access token without acr", Basic, Token(|_, c| drop(c.remove("acr"))), &["rfc9470-6.1-access-token", "rfc9470-6.2-introspection"]),
+        ("no token in the body", Basic, Rule(R::NoTokenInBody), &["oidccore-5.3.1-body"]),
+        ("everything is told", Basic, Rule(R::EverythingIsTold),
+            &["oidccore-5.4-profile", "oidccore-5.4-email", "oidccore-5.4-address", "oidccore-5.4-phone"]),
+        ("updated_at as text", Basic, On("/userinfo", |w| w.replace("\"updated_at\":1", "\"updated_at\":\"1\"")), &["oidccore-5.4-all"]),
+        ("claims is ignored", Basic, Rule(R::ClaimsAreIgnored), &["oidccore-5.5-malformed", "oidccore-5.5.1-told", "oidccore-5.5.1-subject"]),
+        ("no auth_time though asked for", Basic, IdToken(|_, c| drop(c.remove("auth_time"))), &["oidccore-5.5.1-essential"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn sign_out() -> Vec<Row> {
+    vec![
+        ("sign-out by GET only", Basic, Rule(R::LogoutIsGetOnly), &["rp-initiatedlogout-2-methods"]),
+        ("nobody is signed out", Basic, Rule(R::LogoutDoesNothing),
+            &["rp-initiatedlogout-2-signed-out", "rp-initiatedlogout-2-no-parameters", "rp-initiatedlogout-2-only-state",
+              "rp-initiatedlogout-2-no-redirect"]),
+        ("any hint", Basic, Rule(R::AnyHint), &["rp-initiatedlogout-2-hint-issued-here"]),
+        ("any client at sign-out", Basic, Rule(R::AnyClientAtLogout), &["rp-initiatedlogout-2-client-id"]),
+        ("sign-out in the open", Basic, Metadata(|m| set(m, "end_session_endpoint", json!(UNREACHABLE))), &["rp-initiatedlogout-2.1-metadata"]),
+        ("state is lost at sign-out", Basic, Rule(R::LogoutLosesState), &["rp-initiatedlogout-3-redirect"]),
+        ("any redirect after sign-out", Basic, Rule(R::AnyLogoutRedirect), &["rp-initiatedlogout-3-registered"]),
+        ("a redirect without a hint", Basic, Rule(R::RedirectWithoutHint), &["rp-initiatedlogout-3-no-hint"]),
+        ("redirects after sign-out are not told", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("post_logout_redirect_uris")))),
+            &["rp-initiatedlogout-3.1-registration"]),
+        ("a flag as text", Basic, Metadata(|m| set(m, "backchannel_logout_supported", json!("true"))), &["back-channellogout-2.1-metadata"]),
+        ("the logout address is not told", Basic, On("/register", |w| w.edit(201, |m| drop(m.remove("backchannel_logout_uri")))),
+            &["back-channellogout-2.2-registration"]),
+        ("no sid", Basic, IdToken(|_, c| drop(c.remove("sid"))), &["back-channellogout-2.4-sid"]),
+        ("a refresh token outlives the session", Basic, Rule(R::RefreshOutlivesSession), &["back-channellogout-2.7-refresh-tokens"]),
     ]
 }

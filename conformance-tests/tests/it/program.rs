@@ -66,3 +66,51 @@ async fn the_exit_status_says_how_it_went() {
         assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_run_and_reported_by_its_modules() {
+    let target = Server::start(Fault::None, Who::Basic).await;
+    let arguments = [
+        "--issuer",
+        &target.issuer,
+        "--plan",
+        "config",
+        "--format",
+        "json",
+    ];
+    let (code, output) = program(arguments.map(str::to_owned).to_vec()).await;
+    assert_eq!(code, Some(0), "{output}");
+    let report: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let plan = &report["standards"][0];
+    assert_eq!(plan["id"], "Config OP");
+    assert_eq!(plan["score"]["must"], 1.0);
+    let module = &plan["requirements"][0];
+    assert_eq!(module["id"], "oidcc-discovery-endpoint-verification");
+    assert_eq!(module["standard"], "OIDC Discovery");
+    assert_eq!(module["checks"][0]["name"], "oidcdiscovery-3-required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_is_listed_without_a_server() {
+    for (arguments, shown, other) in [
+        (&["--list"][..], "rfc9126-2.2-response", "oidcc-server\n"),
+        (
+            &["--list", "--rfc", "rfc9126"],
+            "a request_uri would have to be waited for until it expires",
+            "rfc9101-4-signed",
+        ),
+        (
+            &["--list", "--plan", "back-channel-logout"],
+            "oidcc-backchannel-rp-initiated-logout\n",
+            "rfc9126-2.2-response",
+        ),
+    ] {
+        let given = arguments.iter().map(|text| (*text).to_owned());
+        let (code, output) = program(given.collect()).await;
+        assert_eq!(code, Some(0), "{output}");
+        assert!(
+            output.contains(shown) && !output.contains(other),
+            "{output}"
+        );
+    }
+}

@@ -5,9 +5,12 @@ mod authorize;
 mod clients;
 mod grants;
 mod jwt;
+mod logout;
+mod registration;
+mod requests;
 mod token;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -52,16 +55,27 @@ pub(crate) enum Fault {
 pub(crate) enum Rule {
     AbsentMethodIsS256,
     AccessOutlivesRefresh,
+    AcrIsLost,
+    AlwaysSignsIn,
     AnyAssertionAudience,
     AnyAssertionExpiry,
     AnyAssertionIssuer,
     AnyAssertionNotBefore,
     AnyAssertionSubject,
     AnyAssertionType,
+    AnyClientAtLogout,
+    AnyClientInObject,
+    AnyDetails,
+    AnyHint,
     AnyKindAtUserinfo,
+    AnyLogoutRedirect,
     AnyMethod,
+    AnyObjectSignature,
     AnyRedirect,
     AnyRedirectAtToken,
+    AnyRedirectIsRegistered,
+    AnyReference,
+    AnyRegistrationToken,
     AnyResource,
     AnyResponseType,
     AnySignature,
@@ -75,50 +89,100 @@ pub(crate) enum Rule {
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
     AuthenticationIsOptional,
+    BothAtOnce,
+    BothKeysAreTaken,
+    ClaimsAreIgnored,
+    ClientMayAskOtherwise,
     CodeForAnyClient,
     CodeWorksTwice,
     ConsentIsRemembered,
+    DefaultMaxAgeIsIgnored,
+    DeletedLivesOn,
+    DetailsAreLost,
+    DetailsGrow,
     EmptyIsPresent,
+    EverythingIsTold,
     FixedPort,
     GetIsFine,
     HintIsLaw,
+    HintIsRefused,
     IgnoreCrit,
+    JarmErrorsArePlain,
+    JarmInFragment,
+    JarmInQuery,
+    JarmIsForNobody,
+    JarmIsUnsigned,
     LastDuplicateWins,
+    LoadSpends,
+    LogoutDoesNothing,
+    LogoutIsGetOnly,
+    LogoutLosesState,
     MaxAgeIsIgnored,
+    NestedObjects,
     NestedStatement,
     NoAssertions,
     NoFormPost,
     NoIss,
     NoResources,
     NoRotation,
+    NoRsa,
     NoSecretInBody,
+    NoTokenInBody,
+    NoneIsRefused,
+    ObjectForAnyone,
+    ObjectsAreRefused,
+    OneAlgorithm,
+    OneSubject,
+    OutsideCounts,
     PaddedToken,
     PkceIsOptional,
     PlainChallenge,
     PostIsRefused,
+    PostedSecretIsRefused,
     PreferencesAreErrors,
     PromptIsIgnored,
     PublicClientCredentials,
+    PushForAnyClient,
+    PushIsForgotten,
+    PushIsNotValidated,
+    PushIsRequired,
+    PushWorksTwice,
+    PushedObjectIsIgnored,
+    PushedReference,
     QueryIsRead,
     RawBasic,
+    RedirectIsOptional,
+    RedirectWithoutHint,
+    RedirectsAreOptional,
     RefreshForAnyClient,
     RefreshIsAnotherPerson,
     RefreshIsRefused,
+    RefreshOutlivesSession,
     RefuseUnknownParameters,
     RepeatedClaim,
     ReplayIsForgotten,
     RevocationDoesNothing,
     RevocationIsForAll,
+    SamePush,
     SameTokenAgain,
     ScopeGrows,
     ScopeIsRequired,
+    SectorsAreNotChecked,
     ShortVerifiers,
     SilentScope,
     SpentIsForgotten,
     StateIsLost,
+    SubjectByClient,
     TwoMethods,
+    TypesNeedNotFit,
     UnknownHintFails,
+    UnknownMetadataIsKept,
+    UnknownPushIsAny,
     UnknownTokenFails,
+    UpdateChangesId,
+    UpdateMerges,
+    UserinfoIsPlain,
+    UserinfoIsPublic,
     VerifierIsOptional,
 }
 
@@ -192,6 +256,7 @@ pub(crate) struct Asked {
     pub(crate) media_type: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -211,6 +276,9 @@ pub(crate) struct Server {
     pub(crate) revoked: Mutex<HashSet<String>>,
     pub(crate) last: Mutex<Option<String>>,
     pub(crate) people: Mutex<grants::People>,
+    pub(crate) clients: Mutex<HashMap<String, Members>>,
+    pub(crate) pushed: Mutex<HashMap<String, requests::Pushed>>,
+    pub(crate) who: Who,
 }
 
 /// Which client the tests are given.
@@ -233,6 +301,9 @@ impl Server {
             revoked: Mutex::default(),
             last: Mutex::default(),
             people: Mutex::default(),
+            clients: Mutex::default(),
+            pushed: Mutex::default(),
+            who,
         });
         let app = Router::new().fallback(handle).with_state(server);
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -272,6 +343,8 @@ impl Server {
                 client_id: "app".into(),
                 redirect_uri: authorize::CALLBACK.into(),
             }),
+            registration_token: None,
+            authorization_details: Some(json!({"type": "payment", "amount": 1})),
             issuer,
         };
         if let Fault::Target(edit) = fault {
@@ -282,6 +355,11 @@ impl Server {
 
     pub(crate) fn breaks(&self, rule: Rule) -> bool {
         matches!(self.fault, Fault::Rule(broken) if broken == rule)
+    }
+
+    /// One of the servers takes no request objects.
+    pub(crate) fn denies_objects(&self) -> bool {
+        self.who == Who::Post
     }
 
     pub(crate) fn resources(&self) -> [String; 2] {
@@ -317,8 +395,15 @@ impl Server {
             ("POST", "/revoke") => self.revoke(asked),
             ("POST", "/introspect") => self.introspect(asked),
             ("GET", "/api/me") => self.me(asked),
-            (_, "/token" | "/revoke" | "/introspect") => Wire::new(405),
-            _ => Wire::new(404),
+            ("POST", "/register") => self.register(asked),
+            ("POST", "/par") => self.push(asked),
+            ("POST", "/logout") if self.breaks(Rule::LogoutIsGetOnly) => Wire::new(405),
+            ("GET" | "POST", "/logout") => self.logout(asked),
+            (_, "/token" | "/revoke" | "/introspect" | "/par") => Wire::new(405),
+            (_, path) => match path.strip_prefix("/register/") {
+                Some(client_id) => self.manage(asked, client_id),
+                None => Wire::new(404),
+            },
         }
     }
 
@@ -334,9 +419,22 @@ impl Server {
             "jwks_uri": format!("{issuer}/jwks"),
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
-            "response_modes_supported": ["query", "form_post"],
-            "scopes_supported": ["openid", "offline_access", "read"],
-            "subject_types_supported": ["public"],
+            "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"],
+            "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access", "read"],
+            "subject_types_supported": if self.who == Who::Key { vec!["public"] } else { vec!["public", "pairwise"] },
+            "claims_supported": ["sub", "name", "email"],
+            "claims_parameter_supported": true,
+            "acr_values_supported": ["password"],
+            "authorization_details_types_supported": ["payment"],
+            "registration_endpoint": format!("{issuer}/register"),
+            "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+            "end_session_endpoint": format!("{issuer}/logout"),
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
+            "request_parameter_supported": !self.denies_objects(),
+            "request_uri_parameter_supported": !self.denies_objects(),
+            "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
+            "authorization_signing_alg_values_supported": ["ES256"],
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
@@ -344,6 +442,13 @@ impl Server {
             "dpop_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": true,
         }));
+        if self.breaks(Rule::NoRsa) {
+            let member = "id_token_signing_alg_values_supported";
+            metadata.insert(member.into(), json!(["ES256"]));
+        }
+        if self.breaks(Rule::PushIsRequired) {
+            metadata.insert("require_pushed_authorization_requests".into(), true.into());
+        }
         let mut statement = metadata.clone();
         statement.insert("iss".into(), issuer.as_str().into());
         if self.breaks(Rule::NestedStatement) {
@@ -376,6 +481,9 @@ impl Server {
 
     fn jwks(&self) -> Wire {
         let mut keys = vec![jwt::public_key()];
+        if !self.breaks(Rule::NoRsa) {
+            keys.push(jwt::rsa_public_key());
+        }
         if let Fault::Keys(edit) = self.fault {
             edit(&mut keys);
         }
@@ -412,10 +520,11 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         media_type: text("content-type").unwrap_or_default(),
         query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
         form: pairs(&body),
+        body: String::from_utf8_lossy(&body).into_owned(),
     };
     let mut wire = server.answer(&asked);
     if let Fault::Wire(path, edit) = server.fault
-        && path == asked.path
+        && (path == asked.path || (path == "/register/*" && asked.path.starts_with("/register/")))
     {
         edit(&mut wire);
     }

@@ -173,6 +173,40 @@ pub(super) async fn max_age_brings_auth_time(subject: &Subject) -> Verdict {
     )
 }
 
+pub(super) async fn max_age_within(subject: &Subject) -> Verdict {
+    let request = subject.authorization()?.with("max_age", "10000");
+    let first = subject.redeem(&request.code().await?).await?;
+    let request = subject.authorization()?.with("max_age", "10000");
+    let arrival = request.arrive().await?;
+    arrival.answer.require(
+        arrival.redirected.sign_ins == 0,
+        "somebody who has just signed in was asked to sign in again",
+    )?;
+    let next = subject.redeem(&arrival.code()?).await?;
+    // Another check may have signed the person in anew between the two.
+    let (first, next_time) = (first.id_token()?.claims, next.id_token()?.claims);
+    next.answer.require(
+        seconds(&next_time, "auth_time") >= seconds(&first, "auth_time")
+            && seconds(&next_time, "auth_time").is_some(),
+        "auth_time is missing, or before that of the first sign-in",
+    )
+}
+
+pub(super) async fn acr_is_told(subject: &Subject) -> Verdict {
+    let known = subject.metadata().list("acr_values_supported").join(" ");
+    let request = subject.authorization()?.with("acr_values", &known);
+    let arrival = request.arrive().await?;
+    if arrival.parameter("error").is_some() {
+        return arrival.refused(&["unmet_authentication_requirements"]);
+    }
+    let grant = subject.redeem(&arrival.code()?).await?;
+    let claims = grant.id_token()?.claims;
+    grant.answer.require(
+        claims.get("acr").is_some_and(Value::is_string),
+        "the ID token has no acr",
+    )
+}
+
 pub(super) async fn refresh_keeps_the_person(subject: &Subject) -> Verdict {
     let grant = subject.fresh_grant().await?;
     let first = grant.id_token()?.claims;

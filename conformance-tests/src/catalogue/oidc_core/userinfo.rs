@@ -26,6 +26,13 @@ pub(super) async fn post_works(subject: &Subject) -> Verdict {
     answer.await?.status(&[200])
 }
 
+pub(super) async fn token_in_the_body(subject: &Subject) -> Verdict {
+    let token = &subject.grant_of_person().await?.access_token;
+    let request = subject.post("userinfo_endpoint")?;
+    let request = request.form(&[("access_token", token)]);
+    request.send().await?.status(&[200])
+}
+
 /// A signed answer would have to be unpacked first; its form is the client's choice and not of this check.
 pub(super) async fn subject_is_the_same(subject: &Subject) -> Verdict {
     let answer = userinfo(subject).await?;

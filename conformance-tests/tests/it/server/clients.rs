@@ -12,8 +12,16 @@ use super::{Asked, Rule, Server, Wire};
 pub(crate) const SECRET: &str = "s3cret of+the/test%client";
 
 pub(crate) enum Client {
-    Confidential(&'static str),
-    Public,
+    Confidential(String),
+    Public(String),
+}
+
+impl Client {
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Confidential(id) | Self::Public(id) => id,
+        }
+    }
 }
 
 fn invalid_client(basic: bool) -> Wire {
@@ -43,8 +51,12 @@ impl Server {
             let (client_id, secret) = pair.split_once(':').unwrap_or_default();
             let undecoded = self.breaks(Rule::RawBasic) && client_id.contains('%');
             let right = decode(client_id) == "svc" && decode(secret) == SECRET && !undecoded;
+            let (named, given) = (decode(client_id), decode(secret));
+            if self.is_secret(&named, "client_secret_basic", Some(&given)) && !undecoded {
+                return Ok(Client::Confidential(named));
+            }
             return if right {
-                Ok(Client::Confidential("svc"))
+                Ok(Client::Confidential("svc".into()))
             } else {
                 Err(invalid_client(true))
             };
@@ -56,21 +68,39 @@ impl Server {
             let known = Parsed::of(assertion).is_some_and(|token| self.is_assertion(&token, now()));
             let right = typed && known && !self.breaks(Rule::NoAssertions);
             return if right {
-                Ok(Client::Confidential("signer"))
+                Ok(Client::Confidential("signer".into()))
             } else {
                 Err(invalid_client(false))
             };
         }
         match (asked.field("client_id"), asked.field("client_secret")) {
-            (Some("app"), None) => Ok(Client::Public),
+            (Some("app"), None) => Ok(Client::Public("app".into())),
             (Some("svc") | None, None) if self.breaks(Rule::AuthenticationIsOptional) => {
-                Ok(Client::Confidential("svc"))
+                Ok(Client::Confidential("svc".into()))
             }
             (Some("poster"), Some(SECRET)) if !self.breaks(Rule::NoSecretInBody) => {
-                Ok(Client::Confidential("poster"))
+                Ok(Client::Confidential("poster".into()))
+            }
+            (Some(client_id), None) if self.is_secret(client_id, "none", None) => {
+                Ok(Client::Public(client_id.to_owned()))
+            }
+            (Some(client_id), Some(secret))
+                if self.is_secret(client_id, "client_secret_post", Some(secret))
+                    && !self.breaks(Rule::PostedSecretIsRefused) =>
+            {
+                Ok(Client::Confidential(client_id.to_owned()))
             }
             _ => Err(invalid_client(false)),
         }
+    }
+
+    /// Whether that is a registered client's secret, and its method.
+    fn is_secret(&self, client_id: &str, method: &str, secret: Option<&str>) -> bool {
+        self.registered(client_id).is_some_and(|client| {
+            let known = client.get("client_secret");
+            client["token_endpoint_auth_method"] == json!(method)
+                && known == secret.map(|secret| json!(secret)).as_ref()
+        })
     }
 }
 

@@ -1,16 +1,17 @@
 //! Codes, refresh tokens, ID tokens and userinfo, with faults.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::authorize::Parameters;
+use super::authorize::{Parameters, are_payments};
 use super::clients::{Client, now, refusal};
 use super::jwt::{self, Parsed};
-use super::{Asked, Fault, Rule, Server, Wire, members};
+use super::registration::host;
+use super::{Asked, Fault, Members, Rule, Server, Wire, members};
 
 /// What the server knows of people.
 #[derive(Default)]
@@ -18,15 +19,39 @@ pub(crate) struct People {
     /// When each session began.
     pub(crate) sessions: HashMap<String, u64>,
     pub(crate) codes: HashMap<String, Issued>,
+    /// The registered clients that the person has agreed to.
+    pub(crate) consents: HashSet<String>,
     grants: HashMap<u64, Grant>,
+}
+
+impl People {
+    /// The end of a session (OpenID Connect Back-Channel Logout §2.7).
+    pub(crate) fn end(&mut self, session: &str, spares: bool) {
+        self.sessions.remove(session);
+        for grant in self.grants.values_mut() {
+            let offline = grant
+                .issued
+                .scope
+                .split(' ')
+                .any(|scope| scope == "offline_access");
+            if grant.issued.session.as_deref() == Some(session) && !offline && !spares {
+                grant.dead = true;
+            }
+        }
+    }
 }
 
 /// A code before it is redeemed, and its mark afterwards.
 #[derive(Clone)]
 pub(crate) struct Issued {
+    client: String,
+    session: Option<String>,
     redirect: String,
     challenge: Option<String>,
-    resource: Option<String>,
+    resources: Vec<String>,
+    details: Option<String>,
+    claims: Value,
+    acr: bool,
     scope: String,
     nonce: Option<String>,
     auth_time: u64,
@@ -35,12 +60,26 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    pub(crate) fn new(parameters: &Parameters, auth_time: u64, grant: u64) -> Self {
+    pub(crate) fn new(
+        parameters: &Parameters,
+        auth_time: u64,
+        grant: u64,
+        session: Option<String>,
+    ) -> Self {
         let owned = |name| parameters.get(name).map(str::to_owned);
+        let resources = parameters.pairs().iter();
+        let resources = resources.filter(|(name, _)| name == "resource");
+        let claims = parameters.get("claims").unwrap_or("{}");
+        let acr = parameters.get("acr_values").unwrap_or_default();
         Self {
+            client: owned("client_id").unwrap_or_default(),
+            session,
+            resources: resources.map(|(_, value)| value.clone()).collect(),
+            details: owned("authorization_details"),
+            claims: serde_json::from_str(claims).unwrap_or_default(),
+            acr: acr.split(' ').any(|acr| acr == "password"),
             redirect: owned("redirect_uri").unwrap_or_default(),
             challenge: owned("code_challenge"),
-            resource: owned("resource"),
             scope: owned("scope").unwrap_or_default(),
             nonce: owned("nonce"),
             auth_time,
@@ -52,10 +91,7 @@ impl Issued {
 
 #[derive(Clone)]
 struct Grant {
-    resource: Option<String>,
-    scope: String,
-    nonce: Option<String>,
-    auth_time: u64,
+    issued: Issued,
     generation: u64,
     dead: bool,
     /// Whether its access tokens live on.
@@ -73,8 +109,36 @@ fn refresh_token(token: &str) -> Option<(u64, u64)> {
 }
 
 impl Server {
-    fn is_app(&self, client: &Client, rule: Rule) -> bool {
-        matches!(client, Client::Public) || self.breaks(rule)
+    /// The one of the granted resources that is asked for, else the first.
+    fn target(&self, asked: &Asked, issued: &Issued) -> Result<String, Wire> {
+        let granted = &issued.resources;
+        match asked.field("resource") {
+            Some(resource) if self.breaks(Rule::AnyResource) => Ok(resource.to_owned()),
+            Some(resource) if !granted.iter().any(|granted| granted == resource) => {
+                Err(refusal(400, "invalid_target"))
+            }
+            Some(resource) => Ok(resource.to_owned()),
+            None => Ok(granted.first().unwrap_or(&self.issuer).clone()),
+        }
+    }
+
+    /// What that client is told the person is (OpenID Connect Core §8).
+    fn person(&self, client: &str) -> String {
+        let metadata = self.registered(client).unwrap_or_default();
+        let pairwise = metadata.get("subject_type") == Some(&json!("pairwise"));
+        if !pairwise || self.breaks(Rule::OneSubject) {
+            return "person".into();
+        }
+        if self.breaks(Rule::SubjectByClient) {
+            return format!("person-of-{client}");
+        }
+        let redirect = metadata["redirect_uris"][0].as_str().unwrap();
+        format!("person-at-{}", host(redirect))
+    }
+
+    fn registered_text(&self, client: &str, name: &str) -> Option<String> {
+        let metadata = self.registered(client)?;
+        metadata.get(name)?.as_str().map(str::to_owned)
     }
 
     /// RFC 6749 §4.1.3, RFC 7636 §4.6.
@@ -85,7 +149,8 @@ impl Server {
         let issued = people.codes.get_mut(code).ok_or_else(invalid_grant)?;
         let redirect = asked.field("redirect_uri") == Some(issued.redirect.as_str())
             || self.breaks(Rule::AnyRedirectAtToken);
-        if !self.is_app(client, Rule::CodeForAnyClient) || !redirect {
+        let ours = client.id() == issued.client || self.breaks(Rule::CodeForAnyClient);
+        if !ours || !redirect {
             return Err(invalid_grant());
         }
         let verifier = asked.field("code_verifier");
@@ -115,18 +180,17 @@ impl Server {
             }
             return Err(invalid_grant());
         }
+        let target = self.target(asked, issued)?;
         issued.spent = true;
         let grant = Grant {
-            resource: issued.resource.clone(),
-            scope: issued.scope.clone(),
-            nonce: issued.nonce.clone(),
-            auth_time: issued.auth_time,
+            issued: issued.clone(),
             generation: 0,
             dead: false,
             access: true,
         };
         people.grants.insert(number, grant.clone());
-        Ok(self.tokens(number, &grant, &grant.scope, "person"))
+        let person = self.person(&grant.issued.client);
+        Ok(self.tokens(number, &grant, (&grant.issued.scope, &target), &person))
     }
 
     /// RFC 6749 §6, RFC 9700 §4.14.2.
@@ -136,12 +200,18 @@ impl Server {
         let (number, generation) = refresh_token(token).ok_or_else(invalid_grant)?;
         let mut people = self.people.lock().unwrap();
         let grant = people.grants.get_mut(&number).ok_or_else(invalid_grant)?;
-        let ours = self.is_app(client, Rule::RefreshForAnyClient);
+        let ours = client.id() == grant.issued.client || self.breaks(Rule::RefreshForAnyClient);
         if grant.dead || !ours || self.breaks(Rule::RefreshIsRefused) {
             return Err(invalid_grant());
         }
-        let scope = asked.field("scope").unwrap_or(&grant.scope).to_owned();
-        let granted: Vec<_> = grant.scope.split(' ').collect();
+        let more = asked.field("authorization_details");
+        if more.is_some_and(|more| !are_payments(more)) && !self.breaks(Rule::DetailsGrow) {
+            return Err(refusal(400, "invalid_authorization_details"));
+        }
+        let target = self.target(asked, &grant.issued)?;
+        let kept = &grant.issued.scope;
+        let scope = asked.field("scope").unwrap_or(kept).to_owned();
+        let granted: Vec<_> = kept.split(' ').collect();
         let narrow = scope.split(' ').all(|scope| granted.contains(&scope));
         if !narrow && !self.breaks(Rule::ScopeGrows) {
             return Err(refusal(400, "invalid_scope"));
@@ -156,22 +226,40 @@ impl Server {
             grant.generation += 1;
         }
         let person = if self.breaks(Rule::RefreshIsAnotherPerson) {
-            "somebody-else"
+            "somebody-else".into()
         } else {
-            "person"
+            self.person(&grant.issued.client)
         };
         let grant = grant.clone();
-        Ok(self.tokens(number, &grant, &scope, person))
+        Ok(self.tokens(number, &grant, (&scope, &target), &person))
     }
 
-    fn tokens(&self, number: u64, grant: &Grant, scope: &str, person: &str) -> Wire {
-        let access = self.access_token(members(json!({
+    fn tokens(
+        &self,
+        number: u64,
+        grant: &Grant,
+        (scope, target): (&str, &str),
+        person: &str,
+    ) -> Wire {
+        let issued = &grant.issued;
+        let mut claims = members(json!({
             "sub": person,
-            "client_id": "app",
-            "aud": grant.resource.as_ref().unwrap_or(&self.issuer),
+            "client_id": issued.client,
+            "aud": target,
             "scope": scope,
             "grant_id": number,
-        })));
+            "auth_time": issued.auth_time,
+        }));
+        let details = issued.details.as_ref();
+        let details = details.filter(|_| !self.breaks(Rule::DetailsAreLost));
+        let details = details.map(|details| serde_json::from_str::<Value>(details).unwrap());
+        if let Some(details) = &details {
+            claims.insert("authorization_details".into(), details.clone());
+        }
+        if issued.acr {
+            claims.insert("acr".into(), "password".into());
+        }
+        let access = self.access_token(claims);
         let mut body = json!({
             "access_token": access,
             "token_type": "Bearer",
@@ -179,19 +267,27 @@ impl Server {
             "scope": scope,
             "refresh_token": format!("r3fresh-{number}-{}", grant.generation),
         });
-        let mut header = members(json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}));
+        if let Some(details) = details {
+            body["authorization_details"] = details;
+        }
+        let mut header = self.header_for(&issued.client, "id_token_signed_response_alg");
         let mut claims = members(json!({
             "iss": self.issuer,
             "sub": person,
-            "aud": "app",
+            "aud": issued.client,
+            "sid": "session",
             "iat": now(),
             "exp": now() + 300,
-            "auth_time": grant.auth_time,
+            "auth_time": issued.auth_time,
             "at_hash": BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(&access)[..16]),
         }));
-        if let Some(nonce) = &grant.nonce {
+        if let Some(nonce) = &issued.nonce {
             claims.insert("nonce".into(), nonce.as_str().into());
         }
+        if issued.acr && !self.breaks(Rule::AcrIsLost) {
+            claims.insert("acr".into(), "password".into());
+        }
+        claims.extend(self.asked_for(issued, "id_token"));
         if let Fault::IdToken(edit) = self.fault {
             edit(&mut header, &mut claims);
         }
@@ -201,16 +297,68 @@ impl Server {
             .with("pragma", "no-cache")
     }
 
+    /// The header of what is signed for a client, with the algorithm that it registered.
+    fn header_for(&self, client: &str, member: &str) -> Members {
+        let registered = self.registered_text(client, member);
+        let default = if client == "app" { "ES256" } else { "RS256" };
+        let algorithm = registered.as_deref().unwrap_or(default);
+        let kid = match algorithm {
+            "RS256" if !self.breaks(Rule::OneAlgorithm) => "rsa1",
+            _ => "k1",
+        };
+        let algorithm = if kid == "k1" { "ES256" } else { "RS256" };
+        members(json!({"alg": algorithm, "kid": kid, "typ": "JWT"}))
+    }
+
+    /// The claims that `claims` asks for there (OpenID Connect Core §5.5).
+    fn asked_for(&self, issued: &Issued, place: &str) -> Members {
+        let mut told = known_claims();
+        let ignored = self.breaks(Rule::ClaimsAreIgnored);
+        told.retain(|name, _| issued.claims[place].get(name).is_some() && !ignored);
+        told
+    }
+
+    /// What userinfo says of the person (OpenID Connect Core §5.3.2).
+    fn told(&self, token: &Parsed, issued: &Issued) -> Wire {
+        let mut told = known_claims();
+        let scopes: Vec<_> = issued.scope.split(' ').collect();
+        told.retain(|name, _| {
+            let scope = match name.as_str() {
+                "name" | "updated_at" => "profile",
+                "address" => "address",
+                "phone_number" => "phone",
+                _ => "email",
+            };
+            scopes.contains(&scope) || self.breaks(Rule::EverythingIsTold)
+        });
+        told.extend(self.asked_for(issued, "userinfo"));
+        told.insert("sub".into(), token.claims["sub"].clone());
+        if self.breaks(Rule::UserinfoIsPublic) {
+            told.insert("sub".into(), "person".into());
+        }
+        let member = "userinfo_signed_response_alg";
+        if self.registered_text(&issued.client, member).is_none()
+            || self.breaks(Rule::UserinfoIsPlain)
+        {
+            return Wire::json(200, &told.into());
+        }
+        told.insert("iss".into(), self.issuer.as_str().into());
+        told.insert("aud".into(), issued.client.as_str().into());
+        let header = self.header_for(&issued.client, member);
+        let mut wire = Wire::new(200).with("content-type", "application/jwt");
+        wire.body = jwt::sign(&header, &Value::Object(told).to_string());
+        wire
+    }
+
     /// Whether it was a refresh token, which then is dead if `client` may revoke it (RFC 7009 §2.1).
     pub(crate) fn revoke_refresh_token(&self, token: &str, client: &str, hint: &str) -> bool {
         let Some((number, _)) = refresh_token(token) else {
             return false;
         };
-        let own = client == "app" || self.breaks(Rule::RevocationIsForAll);
         let hidden = self.breaks(Rule::HintIsLaw) && hint != "refresh_token";
         let mut people = self.people.lock().unwrap();
         if let Some(grant) = people.grants.get_mut(&number)
-            && own
+            && (client == grant.issued.client || self.breaks(Rule::RevocationIsForAll))
             && !hidden
             && !self.breaks(Rule::RevocationDoesNothing)
         {
@@ -221,7 +369,10 @@ impl Server {
     }
 
     pub(crate) fn userinfo(&self, asked: &Asked) -> Wire {
-        let Some(authorization) = &asked.authorization else {
+        let posted = asked.field("access_token");
+        let posted = posted.filter(|_| !self.breaks(Rule::NoTokenInBody));
+        let posted = posted.map(|token| format!("Bearer {token}"));
+        let Some(authorization) = asked.authorization.as_ref().or(posted.as_ref()) else {
             return Wire::new(401).with("www-authenticate", "Bearer");
         };
         let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
@@ -239,10 +390,23 @@ impl Server {
             return Wire::new(403).with("www-authenticate", r#"Bearer error="insufficient_scope""#);
         };
         let people = self.people.lock().unwrap();
-        if people.grants.get(&number).is_some_and(|grant| grant.access) {
-            Wire::json(200, &json!({"sub": parsed.claims["sub"]}))
+        let grant = people.grants.get(&number).filter(|grant| grant.access);
+        if let Some(grant) = grant {
+            self.told(&parsed, &grant.issued)
         } else {
             Wire::new(401).with("www-authenticate", r#"Bearer error="invalid_token""#)
         }
     }
+}
+
+/// What is known of the person.
+fn known_claims() -> Members {
+    members(json!({
+        "name": "Person",
+        "updated_at": 1,
+        "email": "person@as.example",
+        "email_verified": true,
+        "address": {"locality": "Town"},
+        "phone_number": "+1 555 0100",
+    }))
 }

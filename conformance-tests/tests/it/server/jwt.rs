@@ -37,6 +37,19 @@ pub(crate) fn key_of(seed: u8) -> Value {
     key
 }
 
+fn rsa_key() -> EncodingKey {
+    EncodingKey::from_rsa_pem(include_bytes!("rsa.pem")).unwrap()
+}
+
+pub(crate) fn rsa_public_key() -> Value {
+    let jwk = Jwk::from_encoding_key(&rsa_key(), Algorithm::RS256).unwrap();
+    let mut key = serde_json::to_value(jwk).unwrap();
+    for (name, value) in [("kid", "rsa1"), ("use", "sig"), ("alg", "RS256")] {
+        key[name] = json!(value);
+    }
+    key
+}
+
 /// The server's signature under whatever the header says.
 pub(crate) fn sign(header: &Members, claims: &str) -> String {
     let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
@@ -45,7 +58,12 @@ pub(crate) fn sign(header: &Members, claims: &str) -> String {
         encode(&Value::Object(header.clone()).to_string()),
         encode(claims)
     );
-    let signature = crypto::sign(signed.as_bytes(), &encoding_key(5), Algorithm::ES256).unwrap();
+    let (key, algorithm) = if header.get("alg") == Some(&json!("RS256")) {
+        (rsa_key(), Algorithm::RS256)
+    } else {
+        (encoding_key(5), Algorithm::ES256)
+    };
+    let signature = crypto::sign(signed.as_bytes(), &key, algorithm).unwrap();
     format!("{signed}.{signature}")
 }
 
@@ -75,6 +93,18 @@ impl Parsed {
         crypto::verify(&self.signature, self.signed.as_bytes(), key, algorithm).unwrap_or(false)
     }
 
+    pub(crate) fn verifies_with_jwk(&self, key: &Value) -> bool {
+        let key = serde_json::from_value::<Jwk>(key.clone()).unwrap();
+        self.header.get("alg") == Some(&json!("ES256"))
+            && self.verifies(Algorithm::ES256, &DecodingKey::from_jwk(&key).unwrap())
+    }
+
+    fn verifies_with_rsa(&self) -> bool {
+        let key = serde_json::from_value::<Jwk>(rsa_public_key()).unwrap();
+        self.header.get("alg") == Some(&json!("RS256"))
+            && self.verifies(Algorithm::RS256, &DecodingKey::from_jwk(&key).unwrap())
+    }
+
     fn verifies_with(&self, seed: u8) -> bool {
         self.header.get("alg") == Some(&json!("ES256"))
             && self.verifies(
@@ -87,7 +117,7 @@ impl Parsed {
 impl Server {
     /// Whether the server signed it.
     pub(crate) fn is_genuine(&self, token: &Parsed) -> bool {
-        self.breaks(Rule::AnySignature) || token.verifies_with(5)
+        self.breaks(Rule::AnySignature) || token.verifies_with(5) || token.verifies_with_rsa()
     }
 
     /// What the protected resource believes besides, when it is broken.

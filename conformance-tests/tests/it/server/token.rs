@@ -9,7 +9,8 @@ use super::clients::{Client, now, refusal};
 use super::jwt::{self, Parsed};
 use super::{Asked, Fault, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
+    "authorization_details",
     "grant_type",
     "scope",
     "resource",
@@ -62,10 +63,10 @@ impl Server {
             Some("refresh_token") => return self.refresh(asked, &client),
             Some(_) => return Err(refusal(400, "unsupported_grant_type")),
         }
-        let client = match client {
-            Client::Confidential(client) => client,
-            Client::Public if self.breaks(Rule::PublicClientCredentials) => "app",
-            Client::Public => return Err(refusal(400, "unauthorized_client")),
+        let client = match &client {
+            Client::Confidential(client) => client.as_str(),
+            Client::Public(_) if self.breaks(Rule::PublicClientCredentials) => "app",
+            Client::Public(_) => return Err(refusal(400, "unauthorized_client")),
         };
         let known = self.resources();
         let mut resources = asked
@@ -142,10 +143,10 @@ impl Server {
 
     pub(crate) fn revoke(&self, asked: &Asked) -> Wire {
         let client = match self.authenticate(asked) {
-            Ok(Client::Confidential(client)) => client,
-            Ok(Client::Public) => "app",
+            Ok(client) => client,
             Err(wire) => return wire,
         };
+        let client = client.id();
         let Some(token) = asked.field("token") else {
             return refusal(400, "invalid_request");
         };
@@ -175,7 +176,7 @@ impl Server {
     pub(crate) fn introspect(&self, asked: &Asked) -> Wire {
         match self.authenticate(asked) {
             Ok(Client::Confidential(_)) => {}
-            Ok(Client::Public) => return refusal(401, "invalid_client"),
+            Ok(Client::Public(_)) => return refusal(401, "invalid_client"),
             Err(wire) => return wire,
         }
         let Some(token) = asked.field("token") else {
