@@ -4,6 +4,7 @@ pub mod email;
 pub mod known_devices;
 pub mod password;
 pub mod sign_in;
+pub mod sign_up;
 mod throttle;
 
 use secrecy::SecretString;

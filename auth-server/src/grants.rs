@@ -53,6 +53,8 @@ pub struct Terms {
     pub auth_time: Instant,
     /// How.
     pub amr: Vec<Amr>,
+    /// How sure of them that makes the client, as it asked.
+    pub acr: Option<String>,
 }
 
 /// Several grants at once.
@@ -109,8 +111,8 @@ pub enum Redeemed {
 pub struct Redemption<'a> {
     /// The name that the code gave the grant.
     pub id: &'a GrantId,
-    /// By which a second use is known.
-    pub code_digest: [u8; 32],
+    /// By which a second use of its code is known, if there was one.
+    pub code_digest: Option<[u8; 32]>,
     /// What was allowed.
     pub terms: &'a Terms,
     /// The salt of its refresh tokens, if it is to have any.
@@ -201,7 +203,7 @@ impl Grants {
                 let shut_out = grants::find_shut_out(&mut conn, &row).await?.flatten();
                 Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
             }
-            Err(DbError::Duplicate(_)) => {
+            Err(DbError::Duplicate(_)) if redemption.code_digest.is_some() => {
                 // It was committed although nobody could be told: this is the same use, and it is answered once. Whoever ended its
                 // session in the meantime has revoked it. One that was answered is of another instant.
                 let unanswered = redemption.unanswered;
@@ -211,7 +213,11 @@ impl Grants {
                     return Ok(Redeemed::Granted);
                 }
                 // RFC 6749 §4.1.2.
-                let first = self.find_by_code(&redemption.code_digest).await?;
+                let digest = redemption
+                    .code_digest
+                    .as_ref()
+                    .map_or(&[][..], |digest| digest);
+                let first = self.find_by_code(digest).await?;
                 let first = first.as_ref().unwrap_or(redemption.id);
                 self.revoke(first, now).await?;
                 Ok(Redeemed::Before)
@@ -231,7 +237,7 @@ impl Grants {
         };
         GrantRow {
             id: redemption.id.to_string(),
-            code_digest: Some(redemption.code_digest.to_vec()),
+            code_digest: redemption.code_digest.map(Vec::from),
             client_id: terms.client_id.to_string(),
             account_id: terms.account_id.to_string(),
             session_id: terms.session_id.to_string(),
@@ -240,6 +246,7 @@ impl Grants {
             resources: serde_json::json!(terms.agreed.resources),
             auth_time: terms.auth_time,
             amr: serde_json::json!(terms.amr),
+            acr: terms.acr.clone(),
             family_salt: redemption.family_salt.map(Vec::from),
             generation: 0,
             rotated_at: None,
@@ -434,6 +441,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
             },
             auth_time: row.auth_time,
             amr: serde_json::from_value(row.amr).ok()?,
+            acr: row.acr,
         },
         family,
         is_over,

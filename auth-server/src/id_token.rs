@@ -34,6 +34,8 @@ struct IdTokenClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     amr: &'a [Amr],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
     sid: &'a SessionId,
     at_hash: String,
 }
@@ -88,6 +90,7 @@ impl AccessTokens {
             auth_time: terms.auth_time.as_secs(),
             nonce: order.nonce,
             amr: &terms.amr,
+            acr: terms.acr.as_deref(),
             sid: &terms.session_id,
             at_hash: left_half(signer.algorithm(), order.access_token),
         };

@@ -18,6 +18,7 @@ mod identifiers;
 pub mod interactions;
 pub mod introspect;
 pub mod keys;
+pub mod locales;
 pub mod metadata;
 pub mod openapi;
 pub mod outage;

@@ -6,14 +6,17 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Algorithm, MacAlgorithm};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
+use crate::authorize::acr::Levels;
+use crate::authorize::display::Display;
 use crate::authorize::request::{OwnScope, Prompt, RESPONSE_TYPES, ResponseMode};
 use crate::clients::AuthMethod;
+use crate::locales::UI_LOCALES;
 use crate::pkce;
 use crate::routes;
 use crate::token::GrantName;
 
 /// What may be said of a person, in ID tokens and at userinfo.
-const CLAIMS: [&str; 15] = [
+const CLAIMS: [&str; 16] = [
     "iss",
     "sub",
     "aud",
@@ -21,6 +24,7 @@ const CLAIMS: [&str; 15] = [
     "exp",
     "iat",
     "auth_time",
+    "acr",
     "nonce",
     "amr",
     "sid",
@@ -42,6 +46,12 @@ pub struct Offered {
     pub documents: bool,
     /// Whether some may register themselves.
     pub registration: bool,
+    /// Whether people may make an account for themselves.
+    pub sign_up: bool,
+    /// Whether clients may be told passwords.
+    pub password_grant: bool,
+    /// How sure this server may be of people.
+    pub acr: Levels,
 }
 
 impl Offered {
@@ -79,6 +89,14 @@ pub fn document(
     let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
     let mut of_all: Vec<&str> = own.map(OwnScope::as_str).collect();
     of_all.extend(scopes.iter().map(ScopeToken::as_str));
+    let grants = GrantName::ALL.into_iter();
+    let grants = grants.filter(|grant| offered.password_grant || *grant != GrantName::Password);
+    let prompts = Prompt::ALL.into_iter();
+    let prompts = prompts.filter(|prompt| offered.sign_up || *prompt != Prompt::Create);
+    // Where there are no levels, none is told.
+    let levels: Vec<_> = offered.acr.values().collect();
+    let claims = CLAIMS.into_iter();
+    let claims = claims.filter(|claim| *claim != "acr" || !levels.is_empty());
     let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
@@ -90,14 +108,16 @@ pub fn document(
         "scopes_supported": of_all,
         "response_types_supported": RESPONSE_TYPES,
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-        "grant_types_supported": GrantName::ALL.map(GrantName::as_str),
+        "grant_types_supported": grants.map(GrantName::as_str).collect::<Vec<_>>(),
         "code_challenge_methods_supported": [pkce::METHOD],
         "client_id_metadata_document_supported": offered.documents,
         "authorization_response_iss_parameter_supported": true,
-        "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
+        "prompt_values_supported": prompts.map(Prompt::as_str).collect::<Vec<_>>(),
+        "display_values_supported": Display::ALL.map(Display::as_str),
+        "ui_locales_supported": UI_LOCALES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": signs.iter().map(|alg| alg.name()).collect::<Vec<_>>(),
-        "claims_supported": CLAIMS,
+        "claims_supported": claims.collect::<Vec<_>>(),
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
@@ -116,6 +136,9 @@ pub fn document(
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
         });
         members.insert("mtls_endpoint_aliases".into(), aliases);
+    }
+    if let (false, Some(members)) = (levels.is_empty(), document.as_object_mut()) {
+        members.insert("acr_values_supported".into(), json!(levels));
     }
     if let (true, Some(members)) = (offered.registration, document.as_object_mut()) {
         let endpoint = issuer.endpoint(routes::REGISTER);

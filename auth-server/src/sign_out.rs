@@ -172,6 +172,7 @@ impl IntoResponse for SignOutError {
                     "Somebody signed in or out since it was opened. You have not been signed out."
                         .into(),
                 go_on: Some(again.clone()),
+                start_again: None,
             }
             .into_response(),
             Self::Store(_) | Self::Account(_) => {

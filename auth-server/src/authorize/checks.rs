@@ -10,6 +10,8 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
+use super::acr::{Levels, RequestedAcr};
+use super::display::Display;
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::id_token_hint;
 use super::request::{AuthorizationRequest, OwnScope, Prompt, RESPONSE_TYPE, ResponseMode};
@@ -21,6 +23,7 @@ use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::clients::{Client, GrantType};
 use crate::config::PkcePolicy;
 use crate::keys::Keys;
+use crate::locales::Locales;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
 use crate::resource_servers::ResourceServers;
@@ -43,6 +46,10 @@ pub struct Checks {
     pub resource_servers: ResourceServers,
     /// What ID tokens of this server were signed with.
     pub keys: Keys,
+    /// How sure this server may be of people.
+    pub levels: Levels,
+    /// Whether people may make an account for themselves.
+    pub sign_up: bool,
     /// Whose requests must carry a challenge.
     pub pkce: PkcePolicy,
     /// Whether a native client's redirect to `localhost` may name any port.
@@ -126,9 +133,11 @@ impl Checks {
         response_type(parameters)?;
         grant_type(client)?;
         let code_challenge = self.code_challenge(client, parameters)?;
-        let prompt = prompt(parameters)?;
+        let prompt = self.prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
         let targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        let is_openid = OwnScope::OpenId.is_in(&targets.scope);
+        let acr = RequestedAcr::parse(client, parameters, is_openid, &self.levels)?;
         Ok(AuthorizationRequest {
             client: Arc::clone(client),
             back: back.clone(),
@@ -138,6 +147,9 @@ impl Checks {
             nonce: bounded(parameters, "nonce", MAX_NONCE)?,
             prompt,
             max_age,
+            acr,
+            locales: Locales::listed(parameters.optional("ui_locales").unwrap_or_default()),
+            display: Display::asked(parameters),
             expected: self.expected(client, parameters)?,
             // A hint that could be no address is none.
             login_hint: bounded(parameters, "login_hint", MAX_LOGIN_HINT).unwrap_or_default(),
@@ -160,6 +172,26 @@ impl Checks {
             keys: ring.verifying(),
         };
         checks.account(token).map(Some)
+    }
+
+    /// OpenID Connect Core §3.1.2.1: a list; `none` stands alone.
+    fn prompt(&self, parameters: &Parameters) -> Result<BTreeSet<Prompt>, RedirectCause> {
+        let values = parameters.optional("prompt").unwrap_or_default();
+        let prompt: BTreeSet<_> = values
+            .split(' ')
+            .filter(|value| !value.is_empty())
+            .map(|value| {
+                let mut known = Prompt::ALL.into_iter();
+                known
+                    .find(|prompt| prompt.as_str() == value)
+                    .filter(|prompt| self.sign_up || *prompt != Prompt::Create)
+                    .ok_or(RedirectCause::Prompt)
+            })
+            .collect::<Result<_, _>>()?;
+        if prompt.contains(&Prompt::None) && prompt.len() > 1 {
+            return Err(RedirectCause::Prompt);
+        }
+        Ok(prompt)
     }
 
     /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1. A method that is left out means `plain`.
@@ -242,25 +274,6 @@ fn grant_type(client: &Client) -> Result<(), RedirectCause> {
     } else {
         Err(RedirectCause::UnauthorizedClient)
     }
-}
-
-/// OpenID Connect Core §3.1.2.1: a list; `none` stands alone.
-fn prompt(parameters: &Parameters) -> Result<BTreeSet<Prompt>, RedirectCause> {
-    let values = parameters.optional("prompt").unwrap_or_default();
-    let prompt: BTreeSet<_> = values
-        .split(' ')
-        .filter(|value| !value.is_empty())
-        .map(|value| {
-            let mut known = Prompt::ALL.into_iter();
-            known
-                .find(|prompt| prompt.as_str() == value)
-                .ok_or(RedirectCause::Prompt)
-        })
-        .collect::<Result<_, _>>()?;
-    if prompt.contains(&Prompt::None) && prompt.len() > 1 {
-        return Err(RedirectCause::Prompt);
-    }
-    Ok(prompt)
 }
 
 /// Seconds, without sign (OpenID Connect Core §3.1.2.1), or else what the client registered (OpenID Connect Registration §2).

@@ -103,6 +103,9 @@ pub enum RedirectCause {
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3.
+    #[error("this server cannot be as sure of the person as the request requires")]
+    UnmetAuthenticationRequirements,
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to consent")]
     ConsentRequired,
@@ -123,7 +126,7 @@ pub enum RedirectCause {
     Ephemeral(#[from] EphemeralError),
 }
 
-/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2 and OpenID Connect Core §3.1.2.6.
+/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6 and RFC 9470 §5.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthorizeErrorCode {
     /// Malformed.
@@ -142,6 +145,8 @@ pub enum AuthorizeErrorCode {
     LoginRequired,
     /// Nobody agreed, and nothing may be shown.
     ConsentRequired,
+    /// Nobody can be as sure of the person as the client wants.
+    UnmetAuthenticationRequirements,
     /// `request` is not served.
     RequestNotSupported,
     /// `request_uri` is not served.
@@ -165,6 +170,7 @@ impl AuthorizeErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
@@ -195,6 +201,9 @@ impl RedirectCause {
             Self::UnknownResource => AuthorizeErrorCode::InvalidTarget,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
+            Self::UnmetAuthenticationRequirements => {
+                AuthorizeErrorCode::UnmetAuthenticationRequirements
+            }
             Self::Denied => AuthorizeErrorCode::AccessDenied,
             Self::Busy | Self::Account(_) | Self::Store(_) | Self::Ephemeral(_) => {
                 AuthorizeErrorCode::TemporarilyUnavailable

@@ -12,7 +12,7 @@ use shared_server::web::Cause;
 use super::error::{AuthorizeError, PageCause};
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
-use crate::pages::{ErrorPage, StalePage};
+use crate::pages::{ErrorPage, StalePage, StartAgain};
 use crate::parameters::InvalidParameters;
 
 /// Why a step of an interaction shows something else.
@@ -30,6 +30,9 @@ pub enum PageError {
     /// The interaction is over, unknown, or another browser's: the same answer to all, so that nothing is learnt.
     #[error("the interaction is over, unknown, or another browser's")]
     Stale,
+    /// The same of an interaction whose client may be asked to begin another.
+    #[error("the interaction is over, unknown, or another browser's; its client can begin another")]
+    Over(Box<StartAgain>),
     /// The browser brought no cookie of ours.
     #[error("the browser sent no cookie")]
     NoCookie,
@@ -62,22 +65,20 @@ impl IntoResponse for PageError {
                 "This came from another site",
                 "A form of this server was filled in elsewhere, so it was not accepted. Go back to the app and begin again.",
             ),
-            Self::Stale => StalePage {
-                message: "This sign-in has ended: it was finished already, took too long, or was begun in another browser. Go back to the app and begin again."
-                    .into(),
-                go_on: None,
-            }
-            .into_response(),
+            Self::Stale => ended(None),
+            Self::Over(ref way) => ended(Some((**way).clone())),
             Self::NoCookie => StalePage {
                 message: "This browser sent no cookie, without which nobody can sign in here: allow cookies for this site. If you began in another browser, go on there. Otherwise go back to the app and begin again."
                     .into(),
                 go_on: None,
+                start_again: None,
             }
             .into_response(),
             Self::StaleForm(ref path) => StalePage {
                 message: "This page was out of date, because something changed in another tab. Nothing was done."
                     .into(),
                 go_on: Some(path.clone()),
+                start_again: None,
             }
             .into_response(),
             Self::RateLimited(ref limited) => {
@@ -127,6 +128,17 @@ pub(super) fn refusal(cause: PageCause) -> Response {
     caused(response, cause)
 }
 
+/// The same page to all who cannot have the interaction, but for the way back to its app.
+fn ended(start_again: Option<StartAgain>) -> Response {
+    let page = StalePage {
+        message: "This sign-in has ended: it was finished already, took too long, or was begun in another browser. Go back to the app and begin again."
+            .into(),
+        go_on: None,
+        start_again,
+    };
+    page.into_response()
+}
+
 fn caused(
     mut response: Response,
     cause: impl std::error::Error + Send + Sync + 'static,
@@ -154,7 +166,7 @@ fn unavailable() -> Response {
 }
 
 /// Tells a machine how long to wait (RFC 9110 §10.2.3), in whole seconds and never too few.
-pub(super) fn retry_after(mut response: Response, wait: Duration) -> Response {
+pub(crate) fn retry_after(mut response: Response, wait: Duration) -> Response {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);

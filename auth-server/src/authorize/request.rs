@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
+use super::acr::RequestedAcr;
 use super::agreement::Agreement;
+use super::display::Display;
 use super::response::ReturnPath;
 use crate::accounts::AccountId;
 use crate::clients::Client;
+use crate::locales::Locales;
 use crate::pkce::CodeChallenge;
 
 /// The one response type that is served (RFC 9700 §2.1.2).
@@ -53,11 +56,21 @@ pub enum Prompt {
     Login,
     /// Ask again.
     Consent,
+    /// Ask which account it is to be.
+    SelectAccount,
+    /// Make an account (Initiating User Registration via OpenID Connect 1.0 §4).
+    Create,
 }
 
 impl Prompt {
-    /// Every prompt that is served.
-    pub const ALL: [Self; 3] = [Self::None, Self::Login, Self::Consent];
+    /// Every prompt that may be served.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Login,
+        Self::Consent,
+        Self::SelectAccount,
+        Self::Create,
+    ];
 
     /// One value of `prompt`.
     #[must_use]
@@ -66,6 +79,8 @@ impl Prompt {
             Self::None => "none",
             Self::Login => "login",
             Self::Consent => "consent",
+            Self::SelectAccount => "select_account",
+            Self::Create => "create",
         }
     }
 }
@@ -181,6 +196,12 @@ pub struct AuthorizationRequest {
     pub prompt: BTreeSet<Prompt>,
     /// How long ago the person may have signed in.
     pub max_age: Option<Duration>,
+    /// How sure the client wants to be of them.
+    pub acr: RequestedAcr,
+    /// The languages that the client says they read.
+    pub locales: Locales,
+    /// How pages are to be shown.
+    pub display: Display,
     /// Whose answer alone the client wants.
     pub expected: Option<AccountId>,
     /// Who is expected, to be shown in the form.

@@ -151,6 +151,7 @@ enum GrantArg {
     AuthorizationCode,
     RefreshToken,
     ClientCredentials,
+    Password,
 }
 
 impl From<GrantArg> for GrantType {
@@ -159,6 +160,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::AuthorizationCode => Self::AuthorizationCode,
             GrantArg::RefreshToken => Self::RefreshToken,
             GrantArg::ClientCredentials => Self::ClientCredentials,
+            GrantArg::Password => Self::Password,
         }
     }
 }

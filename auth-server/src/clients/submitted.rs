@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use super::{ClientMetadata, InvalidClientMetadata, REGISTRABLE};
+use crate::locales::is_language_tag;
 
 /// What may be said in several languages (RFC 7591 §2.2), and whether it is a URL.
 const LOCALIZABLE: [(&str, bool); 5] = [
@@ -164,18 +165,6 @@ fn localized(members: &Map<String, Value>) -> Result<Value, InvalidClientMetadat
         found.insert(name.clone(), value.clone());
     }
     Ok(Value::Object(found))
-}
-
-/// Well-formed as far as RFC 5646 §2.1 has it of every tag: subtags of one to eight letters and digits.
-fn is_language_tag(tag: &str) -> bool {
-    let mut subtags = tag.split('-');
-    let is_subtag = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    let language = subtags.next().unwrap_or_default();
-    is_subtag(language)
-        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && subtags.all(is_subtag)
 }
 
 /// Reads the whole; where that fails, each member alone, to say which it was.

@@ -25,9 +25,16 @@ pub struct AuthorizationConfig {
     pub interaction_lifetime: Duration,
     /// How many interactions may begin at one network address in a minute; zero for any number.
     pub interactions_per_address: u32,
+    /// Whether clients may be told passwords (RFC 6749 §4.3).
+    pub password_grant: bool,
 }
 
 impl AuthorizationConfig {
+    pub(super) fn warnings(&self) -> Option<String> {
+        // RFC 9700 §2.4.
+        self.password_grant.then(|| "authorization.password_grant is true: clients registered for it are told people's passwords, which RFC 9700 forbids; set it to false as soon as they can do without".into())
+    }
+
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.code_lifetime > MAX_CODE_LIFETIME {
@@ -69,6 +76,7 @@ impl Default for AuthorizationConfig {
             code_lifetime: MAX_CODE_LIFETIME,
             interaction_lifetime: Duration::from_mins(30),
             interactions_per_address: 600,
+            password_grant: false,
         }
     }
 }

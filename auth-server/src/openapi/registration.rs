@@ -182,6 +182,10 @@ fn metadata() -> Map<String, Value> {
             json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
         ),
         ("require_auth_time", json!({"type": "boolean"})),
+        (
+            "default_acr_values",
+            json!({"type": "array", "items": text(), "maxItems": 10}),
+        ),
     ];
     members
         .into_iter()

@@ -63,6 +63,8 @@ pub struct GrantRow {
     pub revoked_at: Option<Instant>,
     /// From when on no access token of it is good.
     pub access_until: Instant,
+    /// How sure the client could be of the person.
+    pub acr: Option<String>,
 }
 
 /// A grant and what it depends on.
@@ -201,6 +203,7 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.expires_at.into_sql::<BigInt>(),
             row.revoked_at.into_sql::<Nullable<BigInt>>(),
             row.access_until.into_sql::<BigInt>(),
+            row.acr.as_deref().into_sql::<Nullable<Text>>(),
         ));
     let added = on!(
         conn,

@@ -174,6 +174,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         access_until -> BigInt,
+        acr -> Nullable<Text>,
     }
 }
 

@@ -92,7 +92,7 @@ async fn csp3_pages_load_nothing_and_are_never_framed() {
         );
         // Where the answer to a form may be a redirect to a client, Chromium would hold `form-action` against that.
         let expected = match path.split('/').nth(1) {
-            Some("sign-in" | "consent") => {
+            Some("sign-in" | "sign-up" | "select-account" | "consent") => {
                 format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
             }
             Some("form-post") => format!("{base}; script-src 'nonce-{nonce}'"),

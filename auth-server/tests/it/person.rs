@@ -107,6 +107,7 @@ impl Scene {
                 agreed: self.agreed(scope, &[]),
                 auth_time: self.session.auth_time,
                 amr: self.session.amr.clone(),
+                acr: None,
             },
             redirect_uri: REDIRECT.into(),
             redirect_uri_named: true,
