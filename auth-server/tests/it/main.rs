@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod acr;
+#[cfg(test)]
 mod authorize;
 #[cfg(test)]
 mod browser;
@@ -40,6 +42,8 @@ mod key_rotation;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod languages;
+#[cfg(test)]
 mod logo;
 #[cfg(test)]
 mod macs;
@@ -54,6 +58,8 @@ mod outbound;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod password_grant;
+#[cfg(test)]
 mod person;
 #[cfg(test)]
 mod pruning;
@@ -64,11 +70,17 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod select_account;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod sign_in_page;
 #[cfg(test)]
+mod sign_up;
+#[cfg(test)]
 mod site;
+#[cfg(test)]
+mod start_again;
 #[cfg(test)]
 mod token;
 #[cfg(test)]
