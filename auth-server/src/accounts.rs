@@ -5,6 +5,7 @@ pub mod known_devices;
 pub mod password;
 pub mod profile;
 pub mod sign_in;
+pub mod sign_up;
 mod throttle;
 
 use secrecy::SecretString;

@@ -1,11 +1,13 @@
 //! The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2): checks a request, finds out who is there and what they
 //! agreed to, and answers with a code, or sends the person to sign in or to decide first.
 
+pub mod acr;
 pub mod agreement;
 pub mod checks;
 pub mod claims;
 pub mod consent;
 pub mod decision;
+pub mod display;
 pub mod error;
 pub mod form;
 pub mod front_channel;
@@ -16,8 +18,11 @@ pub mod request;
 pub mod request_object;
 pub mod response;
 pub mod response_type;
+pub mod select_account;
 pub mod sign_in;
-mod targets;
+pub mod sign_up;
+mod start_again;
+pub(crate) mod targets;
 pub mod visit;
 
 use std::net::IpAddr;
@@ -45,13 +50,13 @@ use crate::browser::BrowserId;
 use crate::codes::{Authorization, Codes};
 use crate::consents::Consents;
 use crate::grants::Terms;
-use crate::interactions::{BeginError, InteractionId, Interactions};
+use crate::interactions::{BeginError, Interaction, InteractionId, Interactions};
 use crate::parameters::Parameters;
 use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 18] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -62,7 +67,10 @@ const PARAMETERS: [&str; 15] = [
     "nonce",
     "prompt",
     "max_age",
+    "acr_values",
     "claims",
+    "display",
+    "ui_locales",
     "login_hint",
     "id_token_hint",
     "code_challenge",
@@ -95,6 +103,10 @@ pub struct Authorize {
 pub enum Next {
     /// Somebody signs in.
     SignIn,
+    /// Somebody makes an account.
+    SignUp,
+    /// The person says whether it is this account that they mean.
+    SelectAccount(Box<Person>),
     /// The person is asked.
     Consent(Box<Person>),
     /// The client gets what it asked for.
@@ -117,15 +129,15 @@ impl Authorize {
         }
     }
 
-    /// What has to happen before `request` can be answered. `began_at` is when the interaction began, if there is one.
+    /// What has to happen before `request` can be answered, in the interaction if there is one.
     ///
     /// # Errors
-    /// [`RedirectCause::LoginRequired`] and [`RedirectCause::ConsentRequired`] for `prompt=none`, [`RedirectCause::Store`].
+    /// As [`decision::decide`]; [`RedirectCause::Account`].
     pub async fn next(
         &self,
         request: &AuthorizationRequest,
         token: Option<&SessionToken>,
-        began_at: Option<Instant>,
+        interaction: Option<&Interaction>,
         now: Instant,
     ) -> Result<Next, RedirectCause> {
         let found = match token {
@@ -142,13 +154,18 @@ impl Authorize {
         let circumstances = Circumstances {
             session: person.as_ref().map(|person| &person.session),
             remembered: remembered.as_ref(),
-            began_at,
+            began_at: interaction.map(|interaction| interaction.began_at),
+            chosen: interaction.and_then(|interaction| interaction.chosen.as_ref()),
             now,
         };
         Ok(match (decision::decide(request, &circumstances)?, person) {
             (Step::Consent, Some(person)) => Next::Consent(Box::new(person)),
             (Step::Issue(consented), Some(person)) => Next::Issue(Box::new(person), consented),
-            (Step::SignIn, _) | (Step::Consent | Step::Issue(_), None) => Next::SignIn,
+            (Step::SelectAccount, Some(person)) => Next::SelectAccount(Box::new(person)),
+            (Step::SignUp, _) => Next::SignUp,
+            (Step::SignIn, _) | (Step::SelectAccount | Step::Consent | Step::Issue(_), None) => {
+                Next::SignIn
+            }
         })
     }
 
@@ -214,16 +231,22 @@ impl Authorize {
             now,
             &*self.random,
         );
-        begun.await.map_err(|error| match error {
+        let id = begun.await.map_err(|error| match error {
             // OpenID Connect Core §3.1.2.6: nobody looks at a page, and the client waits.
             BeginError::TooMany { .. } if request.is_silent() => told(RedirectCause::Busy),
             // Who does this is no app that could do better when told, but perhaps a person behind a busy address.
             BeginError::TooMany { wait } => PageCause::TooMany { wait }.into(),
             BeginError::Ephemeral(error) => told(error.into()),
-        })
+        })?;
+        if request.client.metadata.initiate_login_uri.is_some() {
+            let client_id = &request.client.id;
+            let noted = self.interactions.note_client(&id, client_id, now).await;
+            noted.map_err(|error| told(error.into()))?;
+        }
+        Ok(id)
     }
 
-    /// Answers with what the request asks for (RFC 6749 §4.1.2).
+    /// Answers with what the request asks for (RFC 6749 §4.1.2), in the interaction if there is one.
     ///
     /// # Errors
     /// [`RedirectCause::Ephemeral`], and as [`FrontChannel::issue`].
@@ -232,8 +255,17 @@ impl Authorize {
         request: &AuthorizationRequest,
         person: &Person,
         consented: Consented,
+        interaction: Option<&Interaction>,
         now: Instant,
     ) -> Result<AuthorizationResponse, RedirectCause> {
+        let circumstances = Circumstances {
+            session: Some(&person.session),
+            remembered: None,
+            began_at: interaction.map(|interaction| interaction.began_at),
+            chosen: None,
+            now,
+        };
+        let acr = request.acr.reached(circumstances.proof(&person.session));
         let offline = decision::is_offline(request, consented);
         let mut agreed = request.asked.clone();
         if !offline {
@@ -251,6 +283,7 @@ impl Authorize {
                     .granted(&request.client.metadata.scope, &request.asked.own),
                 auth_time: person.session.auth_time,
                 amr: person.session.amr.clone(),
+                acr: acr.map(str::to_owned),
             },
             redirect_uri: request.back.redirect_uri.as_str().to_owned(),
             redirect_uri_named: request.back.redirect_uri.was_named(),
@@ -352,12 +385,14 @@ async fn open(
     let token = visit.session.as_ref();
     let answer = match authorize.next(&request, token, None, now).await {
         Ok(Next::Issue(person, consented)) => Ok((person, consented)),
-        Ok(next @ (Next::SignIn | Next::Consent(_))) => {
-            let begun = authorize.begin(kept, &request, Some(browser), visit.address, now);
+        Ok(next) => {
             let path = match next {
+                Next::SignUp => sign_up::PATH,
+                Next::SelectAccount(_) => select_account::PATH,
                 Next::Consent(_) => consent::PATH,
-                _ => sign_in::PATH,
+                Next::SignIn | Next::Issue(..) => sign_in::PATH,
             };
+            let begun = authorize.begin(kept, &request, Some(browser), visit.address, now);
             return Ok(Opened::Interaction(dialogue.link(path, &begun.await?)));
         }
         Err(cause) => Err(cause),
@@ -369,7 +404,11 @@ async fn open(
         return Err(PageCause::Unread(Box::new(spent)).into());
     }
     let issued = match answer {
-        Ok((person, consented)) => authorize.issue(&request, &person, consented, now).await,
+        Ok((person, consented)) => {
+            authorize
+                .issue(&request, &person, consented, None, now)
+                .await
+        }
         Err(cause) => Err(cause),
     };
     issued.map(Opened::Answer).map_err(told)
@@ -438,10 +477,14 @@ async fn go_on(
     let (interaction, request) = dialogue.reopen(id, visit).await?;
     let (token, now) = (visit.session.as_ref(), visit.now);
     let next = authorize
-        .next(&request, token, Some(interaction.began_at), now)
+        .next(&request, token, Some(&interaction), now)
         .await;
     let answer = match next {
         Ok(Next::SignIn) => return Ok(see_other(&dialogue.link(sign_in::PATH, id))),
+        Ok(Next::SignUp) => return Ok(see_other(&dialogue.link(sign_up::PATH, id))),
+        Ok(Next::SelectAccount(_)) => {
+            return Ok(see_other(&dialogue.link(select_account::PATH, id)));
+        }
         Ok(Next::Consent(_)) => return Ok(see_other(&dialogue.link(consent::PATH, id))),
         Ok(Next::Issue(person, consented)) => Ok((person, consented)),
         Err(cause) => Err(cause),
@@ -449,7 +492,11 @@ async fn go_on(
     // From here on the client is answered, once.
     dialogue.spend(id, &request, now).await?;
     let answered = match answer {
-        Ok((person, consented)) => authorize.issue(&request, &person, consented, now).await,
+        Ok((person, consented)) => {
+            authorize
+                .issue(&request, &person, consented, Some(&interaction), now)
+                .await
+        }
         Err(cause) => Err(cause),
     };
     let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);

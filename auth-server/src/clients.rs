@@ -39,6 +39,7 @@ use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
 use crate::authorize::request::ResponseType;
+use crate::locales::Locales;
 use crate::pages::About;
 use crate::subjects::SubjectType;
 
@@ -58,6 +59,11 @@ pub enum InvalidClientMetadata {
         "client_credentials is for confidential clients (RFC 6749 section 4.4); choose another token_endpoint_auth_method"
     )]
     PublicClientCredentials,
+    /// The password grant for a client that is not the operator's own.
+    #[error(
+        "the password grant (RFC 6749 section 4.3) is for confidential clients of the operator; take it out of grant_types, and use authorization_code"
+    )]
+    PasswordGrant,
     /// `private_key_jwt` without a key that fits.
     #[error(
         "private_key_jwt needs `jwks_uri`, or `jwks` with a public key of the assertion's algorithm"
@@ -224,6 +230,11 @@ impl Client {
         {
             return Err(InvalidClientMetadata::PublicClientCredentials);
         }
+        if metadata.grant_types.contains(&GrantType::Password)
+            && (method == AuthMethod::None || !metadata.skip_consent)
+        {
+            return Err(InvalidClientMetadata::PasswordGrant);
+        }
         metadata.check_texts()?;
         metadata.check_response_types()?;
         let initiate_login = metadata.initiate_login_uri.as_ref();
@@ -306,12 +317,15 @@ impl Client {
         })
     }
 
-    /// Its picture and where it tells more of itself, for a page below `path`, which is the issuer's.
+    /// Its picture and where it tells more of itself, for a page below `path`, which is the issuer's, and whoever reads these
+    /// languages.
     #[must_use]
-    pub fn about(&self, path: &str) -> About {
-        let link = |url: &Option<ClientUrl>| {
-            let url = url.as_ref().filter(|url| url.is_https());
-            url.map(ToString::to_string)
+    pub fn about(&self, path: &str, locales: &Locales) -> About {
+        let link = |name: &str, url: &Option<ClientUrl>| {
+            let localized = self.localized(name, locales);
+            let localized = localized.and_then(|(_, url)| url.parse().ok());
+            let url = localized.or_else(|| url.clone());
+            url.filter(ClientUrl::is_https).map(|url| url.to_string())
         };
         let logo = self.metadata.logo_uri.as_ref().map(|_| {
             let id = form_urlencoded::byte_serialize(self.id.as_str().as_bytes());
@@ -319,8 +333,11 @@ impl Client {
         });
         About {
             logo,
-            policy: link(&self.metadata.policy_uri),
-            terms: link(&self.metadata.tos_uri),
+            policy: link("policy_uri", &self.metadata.policy_uri),
+            terms: link("tos_uri", &self.metadata.tos_uri),
+            name_lang: self
+                .localized("client_name", locales)
+                .map(|(lang, _)| lang.to_owned()),
         }
     }
 
@@ -328,6 +345,27 @@ impl Client {
     #[must_use]
     pub fn digest(&self) -> Option<&[u8; 32]> {
         self.digest.as_ref()
+    }
+
+    /// What it says of itself in one of these languages, and in which (RFC 7591 §2.2).
+    fn localized(&self, name: &str, locales: &Locales) -> Option<(&str, &str)> {
+        let localized = &self.metadata.localized;
+        locales.choose(|wanted| {
+            localized.iter().find_map(|(member, text)| {
+                let (base, tag) = member.split_once('#')?;
+                let is_wanted = base == name && tag.eq_ignore_ascii_case(wanted);
+                is_wanted.then_some((tag, text.as_str()))
+            })
+        })
+    }
+
+    /// The name that it gave itself, for whoever reads these languages.
+    #[must_use]
+    pub fn own_name(&self, locales: &Locales) -> Option<&str> {
+        let localized = self.localized("client_name", locales);
+        localized
+            .map(|(_, name)| name)
+            .or(self.metadata.client_name.as_deref())
     }
 
     /// What people are told that it is called.

@@ -1,6 +1,7 @@
 //! The configuration: built-in defaults, a TOML file, the environment, flags. Every key stands in
 //! `deploy/config/auth-server.example.toml`.
 
+mod acr;
 mod authorization;
 mod client_authentication;
 mod client_documents;
@@ -14,6 +15,7 @@ mod retention;
 mod server;
 mod sessions;
 mod sign_in;
+mod sign_up;
 
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ use shared_server::rate_limits::{Rate, RateLimitsConfig};
 use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
 
+pub use self::acr::AcrLevel;
 pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
@@ -40,7 +43,9 @@ pub use self::retention::RetentionConfig;
 pub use self::server::ServerConfig;
 pub use self::sessions::SessionsConfig;
 pub use self::sign_in::SignInConfig;
+pub use self::sign_up::{SignUpConfig, SignUpMode};
 use crate::accounts::sign_in::SignInLimits;
+use crate::authorize::acr::Levels;
 use crate::metadata::Offered;
 
 /// What is at stake.
@@ -104,6 +109,10 @@ pub struct Config {
     pub passwords: PasswordsConfig,
     /// How many failures to sign in are suffered.
     pub sign_in: SignInConfig,
+    /// People who make an account for themselves.
+    pub sign_up: SignUpConfig,
+    /// How sure this server may be of people, the weakest level first.
+    pub acr: Vec<AcrLevel>,
     /// The log.
     pub log: LogSettings,
     /// Traces.
@@ -137,6 +146,8 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             passwords: PasswordsConfig::default(),
             sign_in: SignInConfig::default(),
+            sign_up: SignUpConfig::default(),
+            acr: acr::default_levels(),
             log: LogSettings::default(),
             traces: TraceSettings::named("auth-server"),
         }
@@ -180,6 +191,8 @@ impl Config {
         problems.extend(self.retention.problems(self.mode, code_lifetime));
         problems.extend(self.passwords.problems(self.mode));
         problems.extend(self.sign_in.problems());
+        problems.extend(self.sign_up.problems(self.mode));
+        problems.extend(acr::problems(&self.acr));
         let traces = self.traces.problems().into_iter();
         problems.extend(traces.map(|(key, mend)| format!("traces.{key} {mend}")));
         problems
@@ -205,6 +218,9 @@ impl Config {
             documents: self.client_documents.is_on(self.mode),
             registration: self.registration_mode() != RegistrationMode::Closed,
             requests: self.authorization.request_policy(),
+            sign_up: self.sign_up.is_open(self.mode),
+            password_grant: self.authorization.password_grant,
+            acr: Levels::new(&self.acr),
         }
     }
 
@@ -255,6 +271,12 @@ impl Config {
         self.registration.mode(self.mode)
     }
 
+    /// Attempts of one address to make accounts.
+    #[must_use]
+    pub fn sign_ups_per_address(&self) -> Rate {
+        self.rate_by_address(self.sign_up.rate)
+    }
+
     fn rate_by_address(&self, rate: Rate) -> Rate {
         Rate {
             requests: self.by_address(rate.requests),
@@ -262,13 +284,15 @@ impl Config {
         }
     }
 
-    /// What should not be in production, and does not keep it from starting.
+    /// What should not be, and does not keep the server from starting.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        match self.mode {
+        let mut warnings = match self.mode {
             Mode::Production => self.rate_limits.warnings(),
             Mode::Development => Vec::new(),
-        }
+        };
+        warnings.extend(self.authorization.warnings());
+        warnings
     }
 
     /// In development something that nobody named may end TLS before this server, and then everybody comes from one address: a limit by

@@ -57,6 +57,8 @@ pub struct Terms {
     pub auth_time: Instant,
     /// How.
     pub amr: Vec<Amr>,
+    /// How sure of them that makes the client, as it asked.
+    pub acr: Option<String>,
 }
 
 /// Several grants at once.
@@ -115,8 +117,8 @@ pub enum Redeemed {
 pub struct Redemption<'a> {
     /// The name that the code gave the grant.
     pub id: &'a GrantId,
-    /// By which a second use is known.
-    pub code_digest: [u8; 32],
+    /// By which a second use of its code is known, if there was one.
+    pub code_digest: Option<[u8; 32]>,
     /// What was allowed.
     pub terms: &'a Terms,
     /// The salt of its refresh tokens, if it is to have any.
@@ -201,7 +203,7 @@ impl Grants {
                 }
                 Ok(Redeemed::Granted)
             }
-            Err(DbError::Duplicate(_)) => {
+            Err(DbError::Duplicate(_)) if redemption.code_digest.is_some() => {
                 // It was committed although nobody could be told: this is the same use, and it is answered once. Whoever ended its
                 // session in the meantime has revoked it. One that was answered is of another instant.
                 let unanswered = redemption.unanswered;
@@ -211,7 +213,11 @@ impl Grants {
                     return Ok(Redeemed::Granted);
                 }
                 // RFC 6749 §4.1.2.
-                let first = self.find_by_code(&redemption.code_digest).await?;
+                let digest = redemption
+                    .code_digest
+                    .as_ref()
+                    .map_or(&[][..], |digest| digest);
+                let first = self.find_by_code(digest).await?;
                 let first = first.as_ref().unwrap_or(redemption.id);
                 self.revoke(first, now).await?;
                 Ok(Redeemed::Before)
@@ -263,7 +269,7 @@ impl Grants {
             self.lifetimes.session_absolute
         };
         GrantRow {
-            code_digest: Some(redemption.code_digest.to_vec()),
+            code_digest: redemption.code_digest.map(Vec::from),
             family_salt: redemption.family_salt.map(Vec::from),
             expires_at: now + lives_on,
             access_until: now + redemption.access_lifetime,
@@ -451,6 +457,7 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         revoked_at: None,
         access_until: now,
         requested_claims: terms.claims.to_row(),
+        acr: terms.acr.clone(),
     }
 }
 
@@ -482,6 +489,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
             claims,
             auth_time: row.auth_time,
             amr: serde_json::from_value(row.amr).ok()?,
+            acr: row.acr,
         },
         family,
         is_over,

@@ -36,6 +36,8 @@ struct IdTokenClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     amr: &'a [Amr],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
     sid: &'a SessionId,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
@@ -130,6 +132,7 @@ impl AccessTokens {
             auth_time: terms.auth_time.as_secs(),
             nonce: order.nonce,
             amr: &terms.amr,
+            acr: terms.acr.as_deref(),
             sid: &terms.session_id,
             at_hash: order.access_token.map(hash),
             c_hash: order.code.map(hash),

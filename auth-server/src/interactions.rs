@@ -2,9 +2,11 @@
 //! atomic step when it is answered.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared_protocol::client_id::ClientId;
 use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew, Take};
@@ -13,10 +15,15 @@ use crate::accounts::Subject;
 use crate::authorize::request::Origin;
 use crate::browser::BrowserId;
 use crate::identifiers::identifier;
+use crate::sessions::SessionId;
 
 const INTERACTION: Kind = Kind::new("interaction");
 /// The browser of an interaction that began without one.
 const BROWSER: Kind = Kind::new("interaction-browser");
+/// The session whose account was chosen in an interaction.
+const CHOSEN: Kind = Kind::new("interaction-chosen");
+/// The client of an interaction, which may be over.
+const CLIENT: Kind = Kind::new("interaction-client");
 /// How many began at one address.
 const BEGUN: Kind = Kind::new("interactions-begun");
 /// The time in which they are counted.
@@ -38,6 +45,9 @@ pub struct Interaction {
     pub began_at: Instant,
     /// The digest of the browser that it came from. A request that another site posted comes without its cookie.
     browser: Option<[u8; 32]>,
+    /// The session whose account the person chose, where a request asks which one it is to be.
+    #[serde(skip)]
+    pub chosen: Option<SessionId>,
 }
 
 /// The interactions of this server.
@@ -85,6 +95,7 @@ impl Interactions {
             origin,
             began_at: now,
             browser: browser.map(BrowserId::digest),
+            chosen: None,
         };
         // Text and numbers always have a JSON form.
         let value = serde_json::to_vec(&interaction).unwrap_or_default();
@@ -160,6 +171,83 @@ impl Interactions {
                 Ok(bound.as_deref() == Some(digest.as_slice()))
             }
         }
+    }
+
+    /// Notes that the person means the account of this session. Beside the interaction, which may be spent at this moment.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn choose(
+        &self,
+        id: &InteractionId,
+        session: &SessionId,
+        now: Instant,
+    ) -> Result<(), EphemeralError> {
+        let key = Key::new(CHOSEN, id.as_str());
+        self.note(&key, session.as_str(), self.lifetime, now).await
+    }
+
+    /// The session whose account was chosen, if one was.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn chosen(
+        &self,
+        id: &InteractionId,
+        now: Instant,
+    ) -> Result<Option<SessionId>, EphemeralError> {
+        self.noted(&Key::new(CHOSEN, id.as_str()), now).await
+    }
+
+    /// Notes whose the interaction is, for as long again as it may last: who comes too late can then be led back.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn note_client(
+        &self,
+        id: &InteractionId,
+        client_id: &ClientId,
+        now: Instant,
+    ) -> Result<(), EphemeralError> {
+        let key = Key::new(CLIENT, id.as_str());
+        self.note(&key, client_id.as_str(), 2 * self.lifetime, now)
+            .await
+    }
+
+    /// Whose an interaction was that may be over, if that was noted.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn client(
+        &self,
+        id: &InteractionId,
+        now: Instant,
+    ) -> Result<Option<ClientId>, EphemeralError> {
+        self.noted(&Key::new(CLIENT, id.as_str()), now).await
+    }
+
+    async fn note(
+        &self,
+        key: &Key,
+        value: &str,
+        lifetime: Duration,
+        now: Instant,
+    ) -> Result<(), EphemeralError> {
+        let entry = Entry {
+            value: value.as_bytes(),
+            mark: &[],
+            deadline: now + lifetime,
+        };
+        self.ephemeral.put(key, entry, now).await
+    }
+
+    async fn noted<T: FromStr>(
+        &self,
+        key: &Key,
+        now: Instant,
+    ) -> Result<Option<T>, EphemeralError> {
+        let noted = self.ephemeral.get(key, now).await?;
+        Ok(noted.and_then(|noted| std::str::from_utf8(&noted).ok()?.parse().ok()))
     }
 
     /// Spends the interaction: of any number of callers one is told that it may answer.

@@ -21,7 +21,7 @@ mod identifiers;
 pub mod interactions;
 pub mod introspect;
 pub mod keys;
-mod language;
+pub mod locales;
 pub mod metadata;
 pub mod openapi;
 pub mod outage;

@@ -9,16 +9,19 @@ use shared_protocol::jose::{
 };
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
+use crate::authorize::acr::Levels;
+use crate::authorize::display::Display;
 use crate::authorize::request::{OwnScope, Prompt, RequestPolicy, ResponseMode};
 use crate::claims::Claim;
 use crate::clients::{AuthMethod, ObjectAlgorithm};
+use crate::locales::UI_LOCALES;
 use crate::pkce;
 use crate::routes;
 use crate::subjects::SubjectType;
 use crate::token::GrantName;
 
 /// What ID tokens say beside the claims of people.
-const CLAIMS: [&str; 11] = [
+const CLAIMS: [&str; 12] = [
     "iss",
     "sub",
     "aud",
@@ -26,6 +29,7 @@ const CLAIMS: [&str; 11] = [
     "exp",
     "iat",
     "auth_time",
+    "acr",
     "nonce",
     "amr",
     "sid",
@@ -45,6 +49,12 @@ pub struct Offered {
     pub registration: bool,
     /// What is asked of their authorization requests, and what those may ask for.
     pub requests: RequestPolicy,
+    /// Whether people may make an account for themselves.
+    pub sign_up: bool,
+    /// Whether clients may be told passwords.
+    pub password_grant: bool,
+    /// How sure this server may be of people.
+    pub acr: Levels,
 }
 
 impl Offered {
@@ -58,13 +68,6 @@ impl Offered {
     }
 }
 
-/// How clients may sign their requests.
-fn object_algorithms(requests: &RequestPolicy) -> Vec<String> {
-    let signed = Algorithm::ALL.into_iter().map(ObjectAlgorithm::Signature);
-    let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
-    signed.chain(unsigned).map(|alg| alg.to_string()).collect()
-}
-
 /// The document of an issuer that signs with `signs`, for both well-known paths.
 #[must_use]
 pub fn document(
@@ -73,6 +76,57 @@ pub fn document(
     signs: &[Algorithm],
     offered: &Offered,
 ) -> Value {
+    let signs: Vec<_> = signs.iter().map(|alg| alg.name()).collect();
+    let parts = [
+        endpoints(issuer, offered),
+        clients(offered),
+        requests(scopes, &signs, offered),
+        people(&signs, offered),
+    ];
+    // Each is an object.
+    let parts = parts.into_iter().filter_map(|part| match part {
+        Value::Object(members) => Some(members),
+        _ => None,
+    });
+    Value::Object(
+        parts
+            .flatten()
+            .filter(|(_, value)| !value.is_null())
+            .collect(),
+    )
+}
+
+/// Where what is done. What is null is not there.
+fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
+    let register = offered
+        .registration
+        .then(|| issuer.endpoint(routes::REGISTER));
+    // RFC 8705 §5.
+    let aliases = offered.mtls.as_ref().map(|mtls| {
+        json!({
+            "token_endpoint": mtls.endpoint(routes::TOKEN),
+            "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
+            "revocation_endpoint": mtls.endpoint(routes::REVOKE),
+            "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
+        })
+    });
+    json!({
+        "issuer": issuer.as_str(),
+        "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
+        "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
+        "token_endpoint": issuer.endpoint(routes::TOKEN),
+        "userinfo_endpoint": issuer.endpoint(routes::USERINFO),
+        "jwks_uri": issuer.endpoint(routes::JWKS),
+        "introspection_endpoint": issuer.endpoint(routes::INTROSPECT),
+        "revocation_endpoint": issuer.endpoint(routes::REVOKE),
+        "registration_endpoint": register,
+        "end_session_endpoint": issuer.endpoint(routes::LOGOUT),
+        "mtls_endpoint_aliases": aliases,
+    })
+}
+
+/// How clients come to be, and how they prove who they are.
+fn clients(offered: &Offered) -> Value {
     let methods = |public: bool| {
         let methods = offered.methods.iter();
         methods
@@ -81,83 +135,78 @@ pub fn document(
             .collect::<Vec<_>>()
     };
     let macs = MacAlgorithm::ALL.into_iter().map(MacAlgorithm::name);
-    let algorithms: Vec<_> = Algorithm::ALL
-        .into_iter()
-        .map(Algorithm::name)
-        .chain(macs)
-        .collect();
-    let requests = &offered.requests;
-    let grants = GrantName::ALL.map(GrantName::as_str).into_iter();
-    let implicit = requests
-        .response_types
-        .iter()
-        .any(|known| known.is_in_front());
-    let grants: Vec<_> = grants.chain(implicit.then_some("implicit")).collect();
-    let mut of_all = OwnScope::ALL.map(OwnScope::as_str).to_vec();
-    of_all.extend(scopes.iter().map(ScopeToken::as_str));
-    let signs: Vec<_> = signs.iter().map(|alg| alg.name()).collect();
-    let of_people = Claim::ALL.iter().map(|claim| claim.as_str());
-    let claims: Vec<_> = CLAIMS.into_iter().chain(of_people).collect();
-    let management = KeyManagement::ALL.map(KeyManagement::name);
-    let encryption = ContentEncryption::ALL.map(ContentEncryption::name);
-    let mut document = json!({
-        "issuer": issuer.as_str(),
-        "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
-        "token_endpoint": issuer.endpoint(routes::TOKEN),
-        "userinfo_endpoint": issuer.endpoint(routes::USERINFO),
-        "jwks_uri": issuer.endpoint(routes::JWKS),
-        "end_session_endpoint": issuer.endpoint(routes::LOGOUT),
-        "backchannel_logout_supported": true,
-        "backchannel_logout_session_supported": true,
-        "introspection_endpoint": issuer.endpoint(routes::INTROSPECT),
-        "revocation_endpoint": issuer.endpoint(routes::REVOKE),
-        "scopes_supported": of_all,
-        "response_types_supported": requests.response_types,
-        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-        "grant_types_supported": grants,
-        "code_challenge_methods_supported": [pkce::METHOD],
+    let signatures = Algorithm::ALL.into_iter().map(Algorithm::name);
+    let algorithms: Vec<_> = signatures.chain(macs).collect();
+    json!({
         "client_id_metadata_document_supported": offered.documents,
-        "authorization_response_iss_parameter_supported": true,
-        "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
-        "subject_types_supported": SubjectType::ALL.map(SubjectType::as_str),
-        "id_token_signing_alg_values_supported": signs,
-        "id_token_encryption_alg_values_supported": management,
-        "id_token_encryption_enc_values_supported": encryption,
-        "userinfo_signing_alg_values_supported": signs,
-        "userinfo_encryption_alg_values_supported": management,
-        "userinfo_encryption_enc_values_supported": encryption,
-        "authorization_signing_alg_values_supported": signs,
-        "claims_supported": claims,
-        "claims_parameter_supported": true,
-        "request_parameter_supported": true,
-        "request_uri_parameter_supported": true,
-        "require_request_uri_registration": true,
-        "request_object_signing_alg_values_supported": object_algorithms(requests),
-        "require_signed_request_object": requests.require_signed,
-        "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
-        "require_pushed_authorization_requests": requests.require_pushed,
         "token_endpoint_auth_methods_supported": methods(true),
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods(false),
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
-    });
-    if let (Some(mtls), Some(members)) = (&offered.mtls, document.as_object_mut()) {
-        // RFC 8705 §5.
-        let aliases = json!({
-            "token_endpoint": mtls.endpoint(routes::TOKEN),
-            "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
-            "revocation_endpoint": mtls.endpoint(routes::REVOKE),
-            "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
-        });
-        members.insert("mtls_endpoint_aliases".into(), aliases);
-    }
-    if let (true, Some(members)) = (offered.registration, document.as_object_mut()) {
-        let endpoint = issuer.endpoint(routes::REGISTER);
-        members.insert("registration_endpoint".into(), endpoint.into());
-    }
-    document
+    })
+}
+
+/// What may be asked for, in what form, and how it is answered.
+fn requests(scopes: &ScopeSet, signs: &[&str], offered: &Offered) -> Value {
+    let requests = &offered.requests;
+    let mut all: Vec<&str> = OwnScope::ALL.map(OwnScope::as_str).to_vec();
+    all.extend(scopes.iter().map(ScopeToken::as_str));
+    let grants = GrantName::ALL.into_iter();
+    let grants = grants.filter(|grant| offered.password_grant || *grant != GrantName::Password);
+    let mut types = requests.response_types.iter();
+    let implicit = types.any(|known| known.is_in_front()).then_some("implicit");
+    let grants: Vec<_> = grants.map(GrantName::as_str).chain(implicit).collect();
+    let signed = Algorithm::ALL.into_iter().map(ObjectAlgorithm::Signature);
+    let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
+    let objects = signed.chain(unsigned).map(|alg| alg.to_string());
+    json!({
+        "scopes_supported": all,
+        "response_types_supported": requests.response_types,
+        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
+        "grant_types_supported": grants,
+        "code_challenge_methods_supported": [pkce::METHOD],
+        "authorization_response_iss_parameter_supported": true,
+        "authorization_signing_alg_values_supported": signs,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        "require_request_uri_registration": true,
+        "request_object_signing_alg_values_supported": objects.collect::<Vec<_>>(),
+        "require_signed_request_object": requests.require_signed,
+        "require_pushed_authorization_requests": requests.require_pushed,
+    })
+}
+
+/// What is said of people, in what envelope, what they are asked, and what clients hear of them.
+fn people(signs: &[&str], offered: &Offered) -> Value {
+    let management = KeyManagement::ALL.map(KeyManagement::name);
+    let encryption = ContentEncryption::ALL.map(ContentEncryption::name);
+    let prompts = Prompt::ALL.into_iter();
+    let prompts = prompts.filter(|prompt| offered.sign_up || *prompt != Prompt::Create);
+    // Where there are no levels, none is told.
+    let levels: Vec<_> = offered.acr.values().collect();
+    let levels = (!levels.is_empty()).then_some(levels);
+    let of_people = Claim::ALL.iter().map(|claim| claim.as_str());
+    let claims = CLAIMS.into_iter().chain(of_people);
+    let claims = claims.filter(|claim| *claim != "acr" || levels.is_some());
+    json!({
+        "prompt_values_supported": prompts.map(Prompt::as_str).collect::<Vec<_>>(),
+        "display_values_supported": Display::ALL.map(Display::as_str),
+        "ui_locales_supported": UI_LOCALES,
+        "acr_values_supported": levels,
+        "subject_types_supported": SubjectType::ALL.map(SubjectType::as_str),
+        "claims_supported": claims.collect::<Vec<_>>(),
+        "claims_parameter_supported": true,
+        "id_token_signing_alg_values_supported": signs,
+        "id_token_encryption_alg_values_supported": management,
+        "id_token_encryption_enc_values_supported": encryption,
+        "userinfo_signing_alg_values_supported": signs,
+        "userinfo_encryption_alg_values_supported": management,
+        "userinfo_encryption_enc_values_supported": encryption,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+    })
 }
 
 /// The document with itself in it once more, signed (RFC 8414 §2.1, `signed_metadata`), for whoever got it by a way that could have changed

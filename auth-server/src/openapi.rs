@@ -90,7 +90,10 @@ fn always(config: &Config) -> Value {
         all.insert("201".into(), named);
     }
     let token = with_client(json!({"token": text, "token_type_hint": text}));
-    let grants = GrantName::ALL.map(GrantName::as_str);
+    let grants = GrantName::ALL.into_iter();
+    let has_password = config.authorization.password_grant;
+    let grants = grants.filter(|grant| has_password || *grant != GrantName::Password);
+    let grants: Vec<_> = grants.map(GrantName::as_str).collect();
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,

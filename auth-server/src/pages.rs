@@ -3,6 +3,7 @@
 
 mod consent;
 mod frame;
+mod sign_up;
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 pub use self::consent::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
 use self::frame::{Content, Posts};
 pub use self::frame::{Frame, framed};
+pub use self::sign_up::{SelectAccountPage, SignUpNotice, SignUpPage};
+use crate::authorize::display::Display;
 
 /// What a client shows and tells of itself besides its name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -23,6 +26,8 @@ pub struct About {
     pub policy: Option<String>,
     /// Its terms of service.
     pub terms: Option<String>,
+    /// The language of its name, if it said which.
+    pub name_lang: Option<String>,
 }
 
 /// Where somebody signs in.
@@ -41,6 +46,10 @@ pub struct SignInPage {
     pub client_name: Option<String>,
     /// What it shows of itself.
     pub about: About,
+    /// How it is shown.
+    pub display: Display,
+    /// Where somebody without an account makes one, if that may be.
+    pub sign_up: Option<String>,
     /// What the person should know.
     pub notice: Option<SignInNotice>,
 }
@@ -61,16 +70,14 @@ pub enum SignInNotice {
     Expired,
 }
 
-impl SignInNotice {
-    /// The end of "try again in".
-    fn wait(wait: &Duration) -> String {
-        let (number, unit) = match wait.as_secs().max(1) {
-            seconds @ ..60 => (seconds, "second"),
-            seconds => (seconds.div_ceil(60), "minute"),
-        };
-        let plural = if number == 1 { "" } else { "s" };
-        format!("{number} {unit}{plural}")
-    }
+/// The end of "try again in".
+pub(crate) fn in_words(wait: &Duration) -> String {
+    let (number, unit) = match wait.as_secs().max(1) {
+        seconds @ ..60 => (seconds, "second"),
+        seconds => (seconds.div_ceil(60), "minute"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
 }
 
 /// Something cannot go on.
@@ -93,6 +100,17 @@ pub struct StalePage {
     pub message: String,
     /// Where to go on, if anywhere.
     pub go_on: Option<String>,
+    /// Where to begin anew, if anywhere.
+    pub start_again: Option<StartAgain>,
+}
+
+/// An app that can be asked to begin a sign-in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StartAgain {
+    /// What it is called.
+    pub client_name: String,
+    /// Where it is asked.
+    pub url: String,
 }
 
 /// An answer to a client by a form that the browser posts (OAuth 2.0 Form Post Response Mode §2).
@@ -130,13 +148,17 @@ pub struct SignedOutPage;
 
 impl IntoResponse for SignInPage {
     fn into_response(self) -> Response {
-        Content::of("Sign in", &self, Posts::MayEndAtClient).into_response()
+        Content::of("Sign in", &self, Posts::MayEndAtClient)
+            .shown_as(self.display)
+            .into_response()
     }
 }
 
 impl IntoResponse for ConsentPage {
     fn into_response(self) -> Response {
-        Content::of("Allow access", &self, Posts::MayEndAtClient).into_response()
+        Content::of("Allow access", &self, Posts::MayEndAtClient)
+            .shown_as(self.display)
+            .into_response()
     }
 }
 

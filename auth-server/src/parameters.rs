@@ -132,6 +132,22 @@ impl Parameters {
         encoded.finish()
     }
 
+    /// Those of these names alone.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        let known = |name: &String| names.contains(&name.as_str());
+        let once = self.once.iter().filter(|(name, _)| known(name));
+        Self {
+            once: once.cloned().collect(),
+            repeated: self
+                .repeated
+                .iter()
+                .filter(|name| known(name))
+                .cloned()
+                .collect(),
+        }
+    }
+
     /// The value of a parameter, if it is there.
     #[must_use]
     pub fn optional<'a>(&'a self, name: &'a str) -> Option<&'a str> {

@@ -24,6 +24,8 @@ pub struct RateLimits {
     pub failures: Failures,
     /// Registrations of a network address.
     pub registration: RateLimiter,
+    /// Attempts of a network address to make accounts.
+    pub sign_up: RateLimiter,
 }
 
 impl RateLimits {
@@ -49,6 +51,7 @@ impl RateLimits {
                 as_any: limiter(Limit::AddressFailures, as_any),
             },
             registration: limiter(Limit::Registration, config.registrations_per_address()),
+            sign_up: limiter(Limit::SignUp, config.sign_ups_per_address()),
         })
     }
 }

@@ -14,9 +14,10 @@ use shared_protocol::time::Instant;
 use shared_server::rate_limits::{ByAddress, Limited, RateLimiter, by_address};
 use shared_server::web::{self, Cors, Health, Now, Observed, Shutdown, layers, layers_for};
 
+use crate::accounts::sign_up::SignUp;
 use crate::authorize::page::PageError;
 use crate::authorize::visit::Dialogue;
-use crate::authorize::{self, consent, push, response, sign_in};
+use crate::authorize::{self, consent, push, response, select_account, sign_in, sign_up};
 use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::clients::logo::{self, Pictures};
@@ -77,6 +78,8 @@ pub struct Parts {
     pub introspection: Arc<Introspection>,
     /// The steps from an authorization request to its answer.
     pub dialogue: Arc<Dialogue>,
+    /// Makes accounts for those who ask.
+    pub sign_up: Arc<SignUp>,
     /// Revokes.
     pub revocation: Arc<Revocation>,
     /// Shows pictures of clients.
@@ -140,7 +143,8 @@ parts!(
     Pictures = pictures,
     Revocation = revocation,
     Registration = registration,
-    SignOut = sign_out
+    SignOut = sign_out,
+    SignUp = sign_up
 );
 
 /// The routes of `issuer`, each group with all that surrounds it; those of an issuer with a path lie below it, its metadata where
@@ -177,7 +181,7 @@ pub fn routes(
         group.layer(map_response_with_state(metrics, count_refusals))
     };
     let refused = || counted(|limited| TokenError::from(limited).into_response());
-    let people = people(issuer.path(), shutdown.clone())
+    let people = people(issuer.path(), state.0.offered.sign_up, shutdown.clone())
         .layer(from_fn_with_state(
             Arc::clone(&state.0.tokens),
             response::signed,
@@ -277,13 +281,23 @@ fn registering(issuer: &Issuer, is_offered: bool, shutdown: &Shutdown) -> Router
 }
 
 /// Where people go: each step may write, and answers with a page or leads to one.
-fn people(path: &str, shutdown: Shutdown) -> Router<AppState> {
+fn people(path: &str, may_sign_up: bool, shutdown: Shutdown) -> Router<AppState> {
     let writing = from_fn_with_state(shutdown, web::uninterrupted);
     let below = |endpoint: &str| format!("{path}{endpoint}");
-    Router::new()
+    let routes = Router::new();
+    let routes = if may_sign_up {
+        routes.route(&below(sign_up::PATH), get(sign_up::get).post(sign_up::post))
+    } else {
+        routes
+    };
+    routes
         .route(&below(AUTHORIZE), get(authorize::get).post(authorize::post))
         .route(&below(authorize::RESUME), get(authorize::resume))
         .route(&below(sign_in::PATH), get(sign_in::get).post(sign_in::post))
+        .route(
+            &below(select_account::PATH),
+            get(select_account::get).post(select_account::post),
+        )
         .route(&below(consent::PATH), get(consent::get).post(consent::post))
         .route(&below(logo::PATH), get(logo::endpoint))
         .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::post))

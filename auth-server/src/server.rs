@@ -17,6 +17,7 @@ use shared_server::web::{self, Edge, Health, Limits, Listener, Observed, Shutdow
 
 use crate::accounts::known_devices::KnownDevices;
 use crate::accounts::sign_in::SignIn;
+use crate::accounts::sign_up::SignUp;
 use crate::authorize::Authorize;
 use crate::authorize::checks::Checks;
 use crate::authorize::front_channel::FrontChannel;
@@ -52,6 +53,7 @@ use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
+use crate::token::password::PasswordGrant;
 use crate::userinfo::Userinfo;
 
 /// Time and randomness, which everything is handed.
@@ -307,6 +309,7 @@ fn app_state(
         metrics: Arc::clone(metrics),
         verified: VerifiedTokens::new(10_000),
     });
+    let sign_in = Arc::new(sign_in(config, world, records, &codes.ephemeral));
     let grantor = Arc::new(Grantor {
         tokens: Arc::clone(&tokens),
         codes: codes.clone(),
@@ -314,6 +317,7 @@ fn app_state(
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
         clients: records.clients.clone(),
+        password: password_grant(records, &sign_in),
     });
     let offered = records.offered.clone();
     let callers = Callers {
@@ -327,7 +331,7 @@ fn app_state(
             config,
             world,
             (records, codes, &tokens),
-            callers.clone(),
+            (callers.clone(), sign_in),
         )),
         authenticator: Arc::new(Authenticator {
             clients: callers,
@@ -364,6 +368,11 @@ fn app_state(
             logos: records.sites.logos.clone(),
         }),
         registration: Arc::new(registration),
+        sign_up: Arc::new(SignUp {
+            accounts: records.accounts.clone(),
+            attempts: limits.sign_up,
+            random: Arc::clone(&world.random),
+        }),
         sign_out: Arc::new(SignOut {
             issuer: Arc::new(config.issuer.clone()),
             sessions: records.sessions.clone(),
@@ -392,14 +401,15 @@ fn dialogue(
     config: &Config,
     world: &World,
     (records, codes, tokens): (&Records, &Codes, &Arc<AccessTokens>),
-    clients: Callers,
+    (clients, sign_in): (Callers, Arc<SignIn>),
 ) -> Dialogue {
     let ephemeral = &codes.ephemeral;
     let issuer = Arc::new(config.issuer.clone());
     Dialogue {
         cookies: Cookies::new(&issuer),
         forms: FormTokens::new(&records.root_secret),
-        sign_in: Arc::new(sign_in(config, world, records, ephemeral)),
+        sign_in,
+        may_sign_up: records.offered.sign_up,
         authorize: Authorize {
             checks: Checks {
                 issuer,
@@ -412,6 +422,8 @@ fn dialogue(
                 },
                 policy: records.offered.requests.clone(),
                 subjects: Subjects::new(&records.root_secret),
+                levels: records.offered.acr.clone(),
+                sign_up: records.offered.sign_up,
                 pkce: config.authorization.pkce,
                 localhost_port_varies: config.authorization.localhost_port_varies,
             },
@@ -442,6 +454,16 @@ fn interactions(config: &Config, ephemeral: &Ephemeral) -> Interactions {
         lifetime: config.authorization.interaction_lifetime,
         per_address: config.interactions_per_address(),
     }
+}
+
+/// What the password grant takes, where it is served.
+fn password_grant(records: &Records, sign_in: &Arc<SignIn>) -> Option<PasswordGrant> {
+    records.offered.password_grant.then(|| PasswordGrant {
+        sign_in: Arc::clone(sign_in),
+        sessions: records.sessions.clone(),
+        resource_servers: records.resource_servers.clone(),
+        levels: records.offered.acr.clone(),
+    })
 }
 
 fn sign_in(config: &Config, world: &World, records: &Records, ephemeral: &Ephemeral) -> SignIn {

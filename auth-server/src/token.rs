@@ -6,6 +6,7 @@ pub mod authorization_code;
 pub mod client_credentials;
 mod encryption;
 pub mod error;
+pub mod password;
 pub mod person;
 pub mod refresh_token;
 
@@ -18,10 +19,12 @@ use serde::Serialize;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_server::rate_limits::RateLimiter;
+use shared_server::web::ClientAddress;
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
 use self::error::TokenError;
+use self::password::{PasswordGrant, PasswordRequest};
 use self::refresh_token::RefreshRequest;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::clients::directory::Clients;
@@ -39,23 +42,27 @@ pub enum GrantName {
     RefreshToken,
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 6749 §4.3.
+    Password,
 }
 
 impl GrantName {
-    /// Every grant that is served.
-    pub const ALL: [Self; 3] = [
+    /// Every grant that may be served.
+    pub const ALL: [Self; 4] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
+        Self::Password,
     ];
 
-    /// The `grant_type` (RFC 6749 §4.1.3, §4.4.2, §6).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::Password => "password",
         }
     }
 }
@@ -68,6 +75,8 @@ pub enum TokenRequest {
     RefreshToken(RefreshRequest),
     /// RFC 6749 §4.4.2.
     ClientCredentials(Target),
+    /// RFC 6749 §4.3.2.
+    Password(PasswordRequest),
 }
 
 /// What a token is asked for: scope (RFC 6749 §3.3) and resource (RFC 8707 §2).
@@ -103,6 +112,13 @@ impl FromParameters for TokenRequest {
             GrantName::ClientCredentials => Ok(Self::ClientCredentials(Target::from_parameters(
                 parameters,
             )?)),
+            // Missing is told only where the grant is served.
+            GrantName::Password => Ok(Self::Password(PasswordRequest {
+                username: parameters.optional("username").map(str::to_owned),
+                password: parameters.optional("password").map(Into::into),
+                target: parameters.only(&["scope", "resource"]),
+                resource: resource(parameters)?,
+            })),
         }
     }
 }
@@ -182,6 +198,8 @@ pub struct Grantor {
     pub accounts: RateLimiter,
     /// Is told whom tokens were given.
     pub clients: Clients,
+    /// What the password grant takes, where it is served.
+    pub password: Option<PasswordGrant>,
 }
 
 /// POST `/oauth/token`.
@@ -190,6 +208,7 @@ pub struct Grantor {
 /// [`TokenError`].
 pub async fn endpoint(
     State(grantor): State<Arc<Grantor>>,
+    ClientAddress(address): ClientAddress,
     AuthenticatedForm { client, form, now }: AuthenticatedForm<TokenRequest>,
 ) -> Result<TokenResponse, TokenError> {
     let response = match form {
@@ -201,6 +220,9 @@ pub async fn endpoint(
         }
         TokenRequest::ClientCredentials(target) => {
             client_credentials::grant(&client, &target, &grantor.tokens, now).await
+        }
+        TokenRequest::Password(request) => {
+            password::grant(&client, request, address, &grantor, now).await
         }
     }?;
     grantor.clients.note_use(client.client());

@@ -6,7 +6,9 @@ mod cors;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use shared_protocol::bearer::{self, IntrospectionCredentials, TrustedIssuer};
+use shared_protocol::bearer::{
+    self, AuthenticationRequirement, IntrospectionCredentials, InvalidAcrValue, TrustedIssuer,
+};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::resource::ResourceId;
@@ -32,6 +34,8 @@ pub struct Config {
     pub issuers: Vec<IssuerSettings>,
     /// What is remembered of tokens.
     pub tokens: Tokens,
+    /// How people must have signed in who change something of themselves.
+    pub step_up: StepUp,
     /// What it may fetch besides.
     pub outbound: OutboundSettings,
     /// This API's own database.
@@ -129,6 +133,23 @@ pub struct Tokens {
     pub introspection_cache: Period,
 }
 
+/// How people must have signed in who change something of themselves (RFC 9470); in any way by default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepUp {
+    /// The levels (`acr`) of which one must be reached; none for any.
+    pub acr_values: Vec<String>,
+    /// How long ago they may have signed in.
+    pub max_age: Option<Period>,
+}
+
+impl StepUp {
+    pub(crate) fn requirement(&self) -> Result<AuthenticationRequirement, InvalidAcrValue> {
+        let max_age = self.max_age.map(Period::duration);
+        AuthenticationRequirement::new(self.acr_values.clone(), max_age)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let issuer = IssuerSettings {
@@ -141,6 +162,7 @@ impl Default for Config {
             resource: Resource::default(),
             issuers: vec![issuer],
             tokens: Tokens::default(),
+            step_up: StepUp::default(),
             outbound: OutboundSettings::default(),
             database: DatabaseConfig::at("sqlite:data/resource-api.db"),
             ephemeral: EphemeralConfig::with_prefix("api"),

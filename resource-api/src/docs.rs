@@ -32,8 +32,8 @@ pub fn openapi() -> Document {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Resource API", description = "A multi-tenant backend that trusts only access tokens."),
-    paths(users::me),
-    components(schemas(users::Me, ProblemDetails), responses(Refusal)),
+    paths(users::me, users::change),
+    components(schemas(users::Me, users::Profile, ProblemDetails), responses(Refusal)),
     modifiers(&Bearer),
     tags((name = "users", description = "People and services"))
 )]

@@ -3,6 +3,7 @@
 //! [`Server::build`] makes a server of a [`Config`]; several may live in one process.
 
 mod answer;
+mod body;
 mod caller;
 pub mod config;
 mod docs;

@@ -64,6 +64,10 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
         BearerError::InsufficientScope { .. } => {
             ("insufficient-scope", "The access token lacks scope")
         }
+        BearerError::InsufficientAuthentication { .. } => (
+            "insufficient-user-authentication",
+            "The person has to sign in again for this",
+        ),
         BearerError::Unavailable(_) => (
             "issuer-unavailable",
             "The issuer of the token cannot be reached",
@@ -72,6 +76,10 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
     let problem = Problem::new(response.status(), slug, title).detail(error.description());
     let problem = match &*error {
         BearerError::InsufficientScope { needed } => problem.with("scope", needed.to_string()),
+        BearerError::InsufficientAuthentication { needed } => needed
+            .parameters()
+            .into_iter()
+            .fold(problem, |problem, (name, value)| problem.with(name, value)),
         BearerError::NoToken
         | BearerError::Repeated
         | BearerError::Malformed

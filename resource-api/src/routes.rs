@@ -5,8 +5,8 @@ use axum::extract::FromRef;
 use axum::http::header;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use shared_protocol::bearer::{Guard, GuardLayer};
+use axum::routing::{get, put};
+use shared_protocol::bearer::{AuthenticationRequirement, Guard, GuardLayer};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_server::rate_limits::by_address;
 use shared_server::web::{
@@ -20,12 +20,14 @@ use crate::users::{self, People};
 use crate::{docs, problem};
 
 /// Every scope that a route of this API asks for.
-pub(crate) const SCOPES: [&str; 1] = ["profile:read"];
+pub(crate) const SCOPES: [&str; 2] = ["profile:read", "profile:write"];
 
 /// What the handlers hold.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) guard: Guard,
+    /// How people must have signed in who change something of themselves.
+    pub(crate) step_up: AuthenticationRequirement,
     pub(crate) people: People,
     pub(crate) limits: RateLimits,
 }
@@ -38,7 +40,8 @@ pub(crate) fn router(
     observed: &Observed,
     callers: Cors,
 ) -> Router {
-    let [read_profile] = SCOPES.map(|scope| requiring(&api.guard, scope));
+    let [read_profile, write_profile] = SCOPES.map(|scope| requiring(&api.guard, scope));
+    let write_profile = write_profile.authenticated(api.step_up.clone());
     // A first visit writes.
     let whole = from_fn_with_state(shutdown.clone(), uninterrupted);
     let RateLimits {
@@ -52,9 +55,15 @@ pub(crate) fn router(
         .route(
             "/api/v1/users/me",
             get(users::me)
-                .route_layer(whole)
-                .route_layer(of_token)
-                .route_layer(read_profile),
+                .route_layer(whole.clone())
+                .route_layer(of_token.clone())
+                .route_layer(read_profile)
+                .merge(
+                    put(users::change)
+                        .route_layer(whole)
+                        .route_layer(of_token)
+                        .route_layer(write_profile),
+                ),
         )
         .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(problem::describe_refusal))

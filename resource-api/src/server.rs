@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use prometheus::Registry;
-use shared_protocol::bearer::{Guard, GuardSettings, InvalidGuard};
+use shared_protocol::bearer::{Guard, GuardSettings, InvalidAcrValue, InvalidGuard};
 use shared_protocol::outbound::{FetchError, Origin};
 use shared_protocol::random::Random;
 use shared_protocol::time::Clock;
@@ -42,6 +42,9 @@ pub enum StartError {
     /// No token could be accepted.
     #[error(transparent)]
     Guard(#[from] InvalidGuard),
+    /// A level that nobody could be asked for.
+    #[error("step_up.acr_values: {0}")]
+    StepUp(InvalidAcrValue),
     /// Nothing could be fetched.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -109,6 +112,7 @@ impl Server {
             api: Api {
                 limits: RateLimits::new(&config, &ephemeral, &registry)?,
                 guard,
+                step_up: config.step_up.requirement().map_err(StartError::StepUp)?,
                 people: People {
                     store,
                     random: Arc::clone(&random),

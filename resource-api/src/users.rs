@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::random::{Random, alphanumeric};
 use shared_protocol::time::Instant;
@@ -12,12 +12,15 @@ use shared_server::web::{Now, Problem};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::body::{self, Body};
 use crate::caller::Caller;
 use crate::problem;
 use crate::store::people::{self, Person};
 
 /// Characters of a person's id: 130 bits.
 const ID_LENGTH: usize = 22;
+/// Characters of a name.
+const LONGEST_NAME: usize = 200;
 
 /// The people of this API.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ pub(crate) enum Me {
         iss: String,
         /// Who they are at that issuer.
         sub: String,
+        /// What they want to be called.
+        display_name: Option<String>,
         /// When they first came, in UTC.
         #[schema(format = DateTime)]
         created_at: String,
@@ -84,7 +89,77 @@ pub(crate) async fn me(
     }
 }
 
+/// What a person may change of themselves
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Profile {
+    /// What they want to be called: 1 to 200 characters, none of them a control character; null for nothing.
+    #[schema(required = true, min_length = 1, max_length = 200)]
+    display_name: Option<String>,
+}
+
+/// Changes what the person says of themselves
+///
+/// Where the API is configured so, the person must have signed in recently, or well enough (RFC 9470): 401
+/// `insufficient_user_authentication` says how.
+#[utoipa::path(
+    put,
+    path = "/api/v1/users/me",
+    tag = "users",
+    security(("bearer" = ["profile:write"])),
+    request_body = Profile,
+    responses(
+        (status = 200, description = "The person as they are now", body = Me),
+        (status = 400, response = crate::docs::Refusal),
+        (status = 401, response = crate::docs::Refusal),
+        (status = 403, response = crate::docs::Refusal),
+        (status = 413, response = crate::docs::Refusal),
+        (status = 415, response = crate::docs::Refusal),
+        (status = 429, response = crate::docs::Refusal),
+        (status = 503, response = crate::docs::Refusal),
+    )
+)]
+pub(crate) async fn change(
+    State(people): State<People>,
+    Now(now): Now,
+    caller: Caller,
+    Body(profile): Body<Profile>,
+) -> Result<Answer<Me>, Problem> {
+    let Caller::Person { iss, sub } = caller else {
+        // A service has no profile.
+        return Err(problem::no_person());
+    };
+    let name = profile.display_name.as_deref();
+    if !name.is_none_or(is_name) {
+        let what = "display_name has 1 to 200 characters, none of them a control character";
+        return Err(body::malformed().detail(what));
+    }
+    let person = people.rename(&iss, &sub, name, now).await;
+    Ok(Answer(person.map_err(problem::of_database)?.into()))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty()
+        && name.chars().count() <= LONGEST_NAME
+        && !name.chars().any(char::is_control)
+}
+
 impl People {
+    async fn rename(
+        &self,
+        iss: &Issuer,
+        sub: &str,
+        name: Option<&str>,
+        now: Instant,
+    ) -> db::Result<Person> {
+        let person = self.meet(iss, sub, now).await?;
+        people::rename(&mut self.store.write().await?, &person.id, name).await?;
+        Ok(Person {
+            display_name: name.map(str::to_owned),
+            ..person
+        })
+    }
+
     /// The person, who is known from now on.
     async fn meet(&self, iss: &Issuer, sub: &str, now: Instant) -> db::Result<Person> {
         let known = people::find(&mut self.store.read().await?, iss, sub).await?;
@@ -106,6 +181,7 @@ impl From<Person> for Me {
             id: person.id,
             iss: person.iss,
             sub: person.sub,
+            display_name: person.display_name,
             created_at: person.created_at.to_string(),
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::language::is_language_tag;
+use crate::locales::is_language_tag;
 
 /// Characters of a name, or of a line.
 const LONGEST_LINE: usize = 200;

@@ -19,6 +19,7 @@ use super::password::Password;
 use super::password::hasher::HashError;
 use super::throttle::{Admission, Counted, Forgiving, Rule, Subject, Throttle};
 use super::{AccountId, Accounts, Proven};
+use crate::sessions::BeginError;
 use crate::store::accounts::{self, AccountRow};
 use crate::store::sign_in_locks;
 
@@ -65,6 +66,16 @@ impl From<HashError> for SignInRefusal {
         match error {
             HashError::Busy => Self::Busy,
             HashError::Failed => Self::Hash,
+        }
+    }
+}
+
+impl From<BeginError> for SignInRefusal {
+    fn from(error: BeginError) -> Self {
+        match error {
+            // What was right a moment ago is not any more.
+            BeginError::AccountChanged => Self::Credentials,
+            BeginError::Store(error) => Self::Store(error),
         }
     }
 }

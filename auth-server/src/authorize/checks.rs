@@ -10,7 +10,9 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 
+use super::acr::{Levels, RequestedAcr};
 use super::claims::RequestedClaims;
+use super::display::Display;
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::request::{
     AuthorizationRequest, Origin, OwnScope, Prompt, RequestPolicy, ResponseMode, ResponseType,
@@ -25,6 +27,7 @@ use crate::clients::redirect_uri::VerifiedRedirectUri;
 use crate::config::PkcePolicy;
 use crate::id_token_hint;
 use crate::keys::Keys;
+use crate::locales::Locales;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
 use crate::resource_servers::ResourceServers;
@@ -54,6 +57,10 @@ pub struct Checks {
     pub policy: RequestPolicy,
     /// What people are called.
     pub subjects: Subjects,
+    /// How sure this server may be of people.
+    pub levels: Levels,
+    /// Whether people may make an account for themselves.
+    pub sign_up: bool,
     /// Whose requests must carry a challenge.
     pub pkce: PkcePolicy,
     /// Whether a native client's redirect to `localhost` may name any port.
@@ -216,7 +223,7 @@ impl Checks {
         } else {
             None
         };
-        let prompt = prompt(parameters)?;
+        let prompt = self.prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
         let claims = RequestedClaims::of(parameters)?;
         let expected = self.expected(client, parameters, &claims)?;
@@ -225,10 +232,12 @@ impl Checks {
             targets = targets.without(OwnScope::OfflineAccess)?;
         }
         targets.ask(&claims, client);
+        let is_openid = OwnScope::OpenId.is_in(&targets.scope);
+        let acr = RequestedAcr::parse(client, parameters, is_openid, &self.levels)?;
         let nonce = bounded(parameters, "nonce", MAX_NONCE)?;
         if response_type.has_id_token() {
             // OpenID Connect Core §3.1.2.1, §3.2.2.1.
-            if !OwnScope::OpenId.is_in(&targets.scope) {
+            if !is_openid {
                 return Err(RedirectCause::InvalidScope);
             }
             nonce.as_ref().ok_or(InvalidParameters::Missing("nonce"))?;
@@ -245,6 +254,9 @@ impl Checks {
             prompt,
             max_age,
             claims,
+            acr,
+            locales: Locales::listed(parameters.optional("ui_locales").unwrap_or_default()),
+            display: Display::asked(parameters),
             expected,
             // A hint that could be no address is none.
             login_hint: bounded(parameters, "login_hint", MAX_LOGIN_HINT).unwrap_or_default(),
@@ -293,6 +305,26 @@ impl Checks {
         }))
     }
 
+    /// OpenID Connect Core §3.1.2.1: a list; `none` stands alone.
+    fn prompt(&self, parameters: &Parameters) -> Result<BTreeSet<Prompt>, RedirectCause> {
+        let values = parameters.optional("prompt").unwrap_or_default();
+        let prompt: BTreeSet<_> = values
+            .split(' ')
+            .filter(|value| !value.is_empty())
+            .map(|value| {
+                let mut known = Prompt::ALL.into_iter();
+                known
+                    .find(|prompt| prompt.as_str() == value)
+                    .filter(|prompt| self.sign_up || *prompt != Prompt::Create)
+                    .ok_or(RedirectCause::Prompt)
+            })
+            .collect::<Result<_, _>>()?;
+        if prompt.contains(&Prompt::None) && prompt.len() > 1 {
+            return Err(RedirectCause::Prompt);
+        }
+        Ok(prompt)
+    }
+
     /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1. A method that is left out means `plain`.
     fn code_challenge(
         &self,
@@ -332,25 +364,6 @@ fn bounded(
         Some(value) if value.len() > bytes => Err(InvalidParameters::Malformed(name)),
         value => Ok(value.map(str::to_owned)),
     }
-}
-
-/// OpenID Connect Core §3.1.2.1: a list; `none` stands alone.
-fn prompt(parameters: &Parameters) -> Result<BTreeSet<Prompt>, RedirectCause> {
-    let values = parameters.optional("prompt").unwrap_or_default();
-    let prompt: BTreeSet<_> = values
-        .split(' ')
-        .filter(|value| !value.is_empty())
-        .map(|value| {
-            let mut known = Prompt::ALL.into_iter();
-            known
-                .find(|prompt| prompt.as_str() == value)
-                .ok_or(RedirectCause::Prompt)
-        })
-        .collect::<Result<_, _>>()?;
-    if prompt.contains(&Prompt::None) && prompt.len() > 1 {
-        return Err(RedirectCause::Prompt);
-    }
-    Ok(prompt)
 }
 
 /// Seconds, without sign (OpenID Connect Core §3.1.2.1), or else what the client registered (OpenID Connect Registration §2).

@@ -9,7 +9,7 @@ use shared_protocol::scope::ScopeSet;
 
 use super::request::OwnScope;
 use crate::claims::{Claim, ClaimSet, GrantedClaims};
-use crate::language::is_language_tag;
+use crate::locales::is_language_tag;
 use crate::parameters::{InvalidParameters, Parameters};
 
 /// The name of the parameter.

@@ -13,9 +13,9 @@ use super::page::PageError;
 use super::request::{AuthorizationRequest, OwnScope};
 use super::response::{AuthorizationResponse, see_other};
 use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
-use super::{Next, RESUME, sign_in};
+use super::{Next, RESUME};
 use crate::browser::{Binding, Form};
-use crate::interactions::InteractionId;
+use crate::interactions::{Interaction, InteractionId};
 use crate::pages::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::resource_servers::ResourceServers;
@@ -41,16 +41,19 @@ pub async fn get(
     visit: Visit,
 ) -> Result<Response, PageError> {
     let (interaction, request) = dialogue.reopen(&id, &visit).await?;
-    let (token, began_at) = (visit.session.as_ref(), Some(interaction.began_at));
-    let authorize = &dialogue.authorize;
-    let next = authorize.next(&request, token, began_at, visit.now).await;
+    let (token, authorize) = (visit.session.as_ref(), &dialogue.authorize);
+    let next = authorize
+        .next(&request, token, Some(&interaction), visit.now)
+        .await;
     match next {
         Ok(Next::Consent(person)) => {
             let page = page(&dialogue, &id, &request, &person, &visit);
             Ok(page.into_response())
         }
         // Perhaps in another tab; or the client has to be told something, which is done once, and there.
-        Ok(Next::SignIn | Next::Issue(..)) | Err(_) => Ok(see_other(&dialogue.link(RESUME, &id))),
+        Ok(Next::SignIn | Next::SignUp | Next::SelectAccount(_) | Next::Issue(..)) | Err(_) => {
+            Ok(see_other(&dialogue.link(RESUME, &id)))
+        }
     }
 }
 
@@ -78,7 +81,7 @@ pub async fn post(
     dialogue.spend(&id, &request, visit.now).await?;
     let answered = match decision {
         Decision::Deny => Err(RedirectCause::Denied),
-        Decision::Approve => approve(&dialogue, &request, &person, &visit).await,
+        Decision::Approve => approve(&dialogue, (&interaction, &request), &person, &visit).await,
     };
     Ok(answered.map_err(told)?.into_response())
 }
@@ -93,7 +96,7 @@ fn decision(form: &Parameters) -> Result<Decision, InvalidParameters> {
 
 async fn approve(
     dialogue: &Dialogue,
-    request: &AuthorizationRequest,
+    (interaction, request): (&Interaction, &AuthorizationRequest),
     person: &Person,
     visit: &Visit,
 ) -> Result<AuthorizationResponse, RedirectCause> {
@@ -111,7 +114,13 @@ async fn approve(
             .await?;
     }
     authorize
-        .issue(request, person, Consented::Shown, visit.now)
+        .issue(
+            request,
+            person,
+            Consented::Shown,
+            Some(interaction),
+            visit.now,
+        )
         .await
 }
 
@@ -122,14 +131,15 @@ fn page(
     person: &Person,
     visit: &Visit,
 ) -> ConsentPage {
-    let content = shown(request);
+    let (content, shown) = (shown(request), dialogue.shown(request, visit));
     let redirect_uri = &request.back.redirect_uri;
     ConsentPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
         csrf: dialogue.forms.token(&binding(id, visit, &content)),
-        client_name: request.client.name().to_owned(),
-        about: request.client.about(&dialogue.path("")),
+        client_name: shown.name.unwrap_or_else(|| request.client.id.to_string()),
+        about: shown.about,
+        display: request.display,
         client_host: request.client.document_host(),
         redirect_host: if redirect_uri.is_on_device() {
             RedirectHost::ThisDevice
@@ -137,11 +147,7 @@ fn page(
             RedirectHost::Host(redirect_uri.host())
         },
         account_email: person.account.email.to_string(),
-        another_account: format!(
-            "{}&{}=1",
-            dialogue.link(sign_in::PATH, id),
-            sign_in::ANOTHER
-        ),
+        another_account: dialogue.another_account(id),
         scopes: own_scopes(&request.asked),
         resources: resources(&request.asked, &dialogue.authorize.checks.resource_servers),
         offline: OwnScope::OfflineAccess.is_in(&request.scope),

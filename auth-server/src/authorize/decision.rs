@@ -1,17 +1,24 @@
 //! What has to happen before a code may be issued: a function of the request, of who is signed in and of what they agreed to.
 
+use std::time::Duration;
+
 use shared_protocol::time::Instant;
 
+use super::acr::Proof;
 use super::agreement::Agreement;
 use super::error::RedirectCause;
 use super::request::{AuthorizationRequest, OwnScope, Prompt};
-use crate::sessions::Session;
+use crate::sessions::{Session, SessionId};
 
 /// The next step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// The person signs in.
     SignIn,
+    /// The person makes an account.
+    SignUp,
+    /// The person says that it is this account that they mean.
+    SelectAccount,
     /// The person is asked.
     Consent,
     /// Nothing is left to be asked.
@@ -36,26 +43,54 @@ pub struct Circumstances<'a> {
     pub remembered: Option<&'a Agreement>,
     /// When the interaction began that they may have signed in for; none has for a request that just came.
     pub began_at: Option<Instant>,
+    /// The session whose account was chosen in that interaction.
+    pub chosen: Option<&'a SessionId>,
     /// The time.
     pub now: Instant,
+}
+
+impl<'a> Circumstances<'a> {
+    /// Whether this person signed in for this very request, in whichever tab it was.
+    fn came_since(&self, session: &Session) -> bool {
+        self.began_at
+            .is_some_and(|began_at| session.auth_time >= began_at)
+    }
+
+    /// What the person showed of themselves.
+    #[must_use]
+    pub fn proof(&self, session: &'a Session) -> Proof<'a> {
+        let age = if self.came_since(session) {
+            Duration::ZERO
+        } else {
+            self.now.since(session.auth_time)
+        };
+        Proof {
+            amr: &session.amr,
+            age,
+        }
+    }
 }
 
 /// The next step for `request`.
 ///
 /// # Errors
 /// [`RedirectCause::LoginRequired`] and [`RedirectCause::ConsentRequired`] where `prompt=none` forbids the step, the former also where
-/// the person who signed in is not whom the client expects.
+/// the person who signed in is not whom the client expects; [`RedirectCause::UnmetAuthenticationRequirements`] where they signed in and
+/// this server is no surer of them than before.
 pub fn decide(
     request: &AuthorizationRequest,
     circumstances: &Circumstances<'_>,
 ) -> Result<Step, RedirectCause> {
     let silent = request.is_silent();
     if !is_signed_in(request, circumstances) {
-        return if silent || somebody_else_came(request, circumstances) {
+        return if silent {
             Err(RedirectCause::LoginRequired)
         } else {
-            Ok(Step::SignIn)
+            came_in_vain(request, circumstances).map_or_else(|| Ok(sign_in(request)), Err)
         };
+    }
+    if has_to_choose(request, circumstances) {
+        return Ok(Step::SelectAccount);
     }
     match consented(request, circumstances.remembered) {
         Some(consented) => Ok(Step::Issue(consented)),
@@ -64,13 +99,37 @@ pub fn decide(
     }
 }
 
-/// OpenID Connect Core §3.1.2.1, `id_token_hint`: who is not expected may sign in as somebody who is; if another came of it, the
-/// client is told.
-fn somebody_else_came(request: &AuthorizationRequest, circumstances: &Circumstances<'_>) -> bool {
-    let (Some(session), Some(began_at)) = (circumstances.session, circumstances.began_at) else {
-        return false;
-    };
-    session.auth_time >= began_at && !is_expected(request, session)
+/// Where somebody comes to be signed in.
+fn sign_in(request: &AuthorizationRequest) -> Step {
+    if request.prompt.contains(&Prompt::Create) {
+        Step::SignUp
+    } else {
+        Step::SignIn
+    }
+}
+
+/// Why it is no use to ask again who signed in for this very request: it is not whom the client expects, who may sign in as somebody
+/// who is (OpenID Connect Core §3.1.2.1, `id_token_hint`), or nobody can be surer of them.
+fn came_in_vain(
+    request: &AuthorizationRequest,
+    circumstances: &Circumstances<'_>,
+) -> Option<RedirectCause> {
+    let session = circumstances.session?;
+    if !circumstances.came_since(session) {
+        None
+    } else if is_expected(request, session) {
+        Some(RedirectCause::UnmetAuthenticationRequirements)
+    } else {
+        Some(RedirectCause::LoginRequired)
+    }
+}
+
+/// OpenID Connect Core §3.1.2.1, `select_account`: who signed in for this very request has chosen by that.
+fn has_to_choose(request: &AuthorizationRequest, circumstances: &Circumstances<'_>) -> bool {
+    let chosen = circumstances.session.is_some_and(|session| {
+        circumstances.came_since(session) || circumstances.chosen == Some(&session.id)
+    });
+    request.prompt.contains(&Prompt::SelectAccount) && !chosen
 }
 
 fn is_expected(request: &AuthorizationRequest, session: &Session) -> bool {
@@ -78,27 +137,25 @@ fn is_expected(request: &AuthorizationRequest, session: &Session) -> bool {
     expected.is_none_or(|expected| expected.is(&session.account_id))
 }
 
-/// Whether whom the client expects has signed in, and recently enough. Having done so since the interaction began meets every wish, in whichever
-/// tab it was.
+/// Whether whom the client expects has signed in, recently enough and so that it is sure enough of them. Having done so since the
+/// interaction began meets every wish that a sign-in can meet.
 #[must_use]
 pub fn is_signed_in(request: &AuthorizationRequest, circumstances: &Circumstances<'_>) -> bool {
     let Some(session) = circumstances.session else {
         return false;
     };
-    if !is_expected(request, session) {
+    if !is_expected(request, session) || !request.acr.is_met(circumstances.proof(session)) {
         return false;
     }
-    if circumstances
-        .began_at
-        .is_some_and(|began_at| session.auth_time >= began_at)
-    {
+    if circumstances.came_since(session) {
         return true;
     }
     // OpenID Connect Core §3.1.2.1: max_age in seconds since auth_time; zero is as prompt=login.
     let recent = request
         .max_age
         .is_none_or(|max_age| circumstances.now.since(session.auth_time) < max_age);
-    recent && !request.prompt.contains(&Prompt::Login)
+    let prompt = &request.prompt;
+    recent && !prompt.contains(&Prompt::Login) && !prompt.contains(&Prompt::Create)
 }
 
 fn consented(request: &AuthorizationRequest, remembered: Option<&Agreement>) -> Option<Consented> {

@@ -130,6 +130,9 @@ pub enum RedirectCause {
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3.
+    #[error("this server cannot be as sure of the person as the request requires")]
+    UnmetAuthenticationRequirements,
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to consent")]
     ConsentRequired,
@@ -153,7 +156,7 @@ pub enum RedirectCause {
     Tokens(#[from] Box<TokenError>),
 }
 
-/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §7 and OpenID Connect Core §3.1.2.6.
+/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §7, OpenID Connect Core §3.1.2.6 and RFC 9470 §5.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthorizeErrorCode {
     /// Malformed.
@@ -176,6 +179,8 @@ pub enum AuthorizeErrorCode {
     InvalidRequestObject,
     /// A `request_uri` that leads to no request.
     InvalidRequestUri,
+    /// Nobody can be as sure of the person as the client wants.
+    UnmetAuthenticationRequirements,
     /// `registration` is not served.
     RegistrationNotSupported,
     /// Try again later.
@@ -197,6 +202,7 @@ impl AuthorizeErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidRequestUri => "invalid_request_uri",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -236,6 +242,9 @@ impl RedirectCause {
             Self::UnknownResource | Self::PublicSubjects => AuthorizeErrorCode::InvalidTarget,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
+            Self::UnmetAuthenticationRequirements => {
+                AuthorizeErrorCode::UnmetAuthenticationRequirements
+            }
             Self::Denied => AuthorizeErrorCode::AccessDenied,
             Self::Busy
             | Self::Account(_)

@@ -114,6 +114,7 @@ impl FrontChannel {
                 grant_id,
                 auth_time: terms.auth_time,
                 amr: &terms.amr,
+                acr: terms.acr.as_deref(),
             }),
         };
         let access_token = self.tokens.issue(order, now).await?;

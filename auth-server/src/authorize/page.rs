@@ -12,7 +12,7 @@ use shared_server::web::Cause;
 use super::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
-use crate::pages::{ErrorPage, StalePage};
+use crate::pages::{ErrorPage, StalePage, StartAgain};
 use crate::parameters::InvalidParameters;
 use crate::token::error::TokenError;
 
@@ -31,6 +31,9 @@ pub enum PageError {
     /// The interaction is over, unknown, or another browser's: the same answer to all, so that nothing is learnt.
     #[error("the interaction is over, unknown, or another browser's")]
     Stale,
+    /// The same of an interaction whose client may be asked to begin another.
+    #[error("the interaction is over, unknown, or another browser's; its client can begin another")]
+    Over(Box<StartAgain>),
     /// The browser brought no cookie of ours.
     #[error("the browser sent no cookie")]
     NoCookie,
@@ -66,22 +69,20 @@ impl IntoResponse for PageError {
                 "This came from another site",
                 "A form of this server was filled in elsewhere, so it was not accepted. Go back to the app and begin again.",
             ),
-            Self::Stale => StalePage {
-                message: "This sign-in has ended: it was finished already, took too long, or was begun in another browser. Go back to the app and begin again."
-                    .into(),
-                go_on: None,
-            }
-            .into_response(),
+            Self::Stale => ended(None),
+            Self::Over(ref way) => ended(Some((**way).clone())),
             Self::NoCookie => StalePage {
                 message: "This browser sent no cookie, without which nobody can sign in here: allow cookies for this site. If you began in another browser, go on there. Otherwise go back to the app and begin again."
                     .into(),
                 go_on: None,
+                start_again: None,
             }
             .into_response(),
             Self::StaleForm(ref path) => StalePage {
                 message: "This page was out of date, because something changed in another tab. Nothing was done."
                     .into(),
                 go_on: Some(path.clone()),
+                start_again: None,
             }
             .into_response(),
             Self::RateLimited(ref limited) => {
@@ -136,6 +137,17 @@ pub(super) fn refusal(cause: PageCause) -> Response {
         PageCause::Directory(_) => unavailable(),
     };
     caused(response, cause)
+}
+
+/// The same page to all who cannot have the interaction, but for the way back to its app.
+fn ended(start_again: Option<StartAgain>) -> Response {
+    let page = StalePage {
+        message: "This sign-in has ended: it was finished already, took too long, or was begun in another browser. Go back to the app and begin again."
+            .into(),
+        go_on: None,
+        start_again,
+    };
+    page.into_response()
 }
 
 fn caused(

@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
+use super::acr::RequestedAcr;
 use super::agreement::Agreement;
 use super::claims::RequestedClaims;
+use super::display::Display;
 use super::pushed::PushedUri;
 use super::response::ReturnPath;
 pub use super::response_type::ResponseType;
 use crate::clients::Client;
+use crate::locales::Locales;
 use crate::pkce::CodeChallenge;
 use crate::subjects::Expected;
 
@@ -120,11 +123,21 @@ pub enum Prompt {
     Login,
     /// Ask again.
     Consent,
+    /// Ask which account it is to be.
+    SelectAccount,
+    /// Make an account (Initiating User Registration via OpenID Connect 1.0 §4).
+    Create,
 }
 
 impl Prompt {
-    /// Every prompt that is served.
-    pub const ALL: [Self; 3] = [Self::None, Self::Login, Self::Consent];
+    /// Every prompt that may be served.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Login,
+        Self::Consent,
+        Self::SelectAccount,
+        Self::Create,
+    ];
 
     /// One value of `prompt`.
     #[must_use]
@@ -133,6 +146,8 @@ impl Prompt {
             Self::None => "none",
             Self::Login => "login",
             Self::Consent => "consent",
+            Self::SelectAccount => "select_account",
+            Self::Create => "create",
         }
     }
 }
@@ -244,6 +259,12 @@ pub struct AuthorizationRequest {
     pub max_age: Option<Duration>,
     /// The claims that are asked for one by one.
     pub claims: RequestedClaims,
+    /// How sure the client wants to be of them.
+    pub acr: RequestedAcr,
+    /// The languages that the client says they read.
+    pub locales: Locales,
+    /// How pages are to be shown.
+    pub display: Display,
     /// Whose answer alone the client wants.
     pub expected: Option<Expected>,
     /// Who is expected, to be shown in the form.

@@ -4,24 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 use shared_server::web::Cause;
 
-use super::RESUME;
 use super::form::OwnForm;
 use super::page::{PageError, retry_after};
 use super::request::AuthorizationRequest;
 use super::response::see_other;
 use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
-use crate::accounts::Proven;
+use super::{RESUME, sign_up};
 use crate::accounts::sign_in::{Attempt, SignInRefusal};
 use crate::browser::{Binding, Form};
 use crate::interactions::InteractionId;
 use crate::pages::{SignInNotice, SignInPage};
 use crate::parameters::Parameters;
-use crate::sessions::{Amr, BeginError, Beginning, SessionToken};
 
 /// Below the issuer's path.
 pub const PATH: &str = "/login";
@@ -88,20 +86,8 @@ pub async fn post(
     }
     // Whole, however long: `Password::typed` makes what is too long nobody's, and a part of it could be somebody's.
     let password: SecretString = typed.optional("password").unwrap_or_default().into();
-    match sign_in(&dialogue, &visit, &email, password).await {
-        Ok((proven, token)) => {
-            let (devices, random) = (&dialogue.sign_in.devices, &*dialogue.authorize.random);
-            let presented = dialogue.cookies.device(&visit.headers);
-            let device = devices.issue(&proven, presented, visit.now, random);
-            let mut response = see_other(&dialogue.link(RESUME, &id));
-            for cookie in [
-                dialogue.cookies.set_session(&token),
-                dialogue.cookies.set_device(&device, devices.lifetime()),
-            ] {
-                response.headers_mut().append(header::SET_COOKIE, cookie);
-            }
-            Ok(response)
-        }
+    match sign_in(&dialogue, &id, &visit, &email, password).await {
+        Ok(response) => Ok(response),
         Err(refusal) => {
             // 400: 401 would have to name a scheme of HTTP (RFC 9110 §15.5.2), and this is none.
             let mut response = match &refusal {
@@ -126,13 +112,14 @@ pub async fn post(
     }
 }
 
-/// Judges what was typed, and begins a session whose cookie nobody has seen before (threat 22).
+/// Judges what was typed, and goes on.
 async fn sign_in(
     dialogue: &Dialogue,
+    id: &InteractionId,
     visit: &Visit,
     email: &str,
     password: SecretString,
-) -> Result<(Proven, SessionToken), SignInRefusal> {
+) -> Result<Response, SignInRefusal> {
     let attempt = Attempt {
         email,
         password: &password,
@@ -140,24 +127,7 @@ async fn sign_in(
         device: dialogue.cookies.device(&visit.headers),
     };
     let proven = dialogue.sign_in.attempt(&attempt, visit.now).await?;
-    let user_agent = visit.headers.get(header::USER_AGENT);
-    let beginning = Beginning {
-        proven: &proven,
-        amr: &[Amr::Pwd],
-        user_agent: user_agent.and_then(|agent| agent.to_str().ok()),
-        before: visit.session.as_ref(),
-    };
-    let authorize = &dialogue.authorize;
-    let begun = authorize
-        .sessions
-        .begin(&beginning, visit.now, &*authorize.random)
-        .await;
-    match begun {
-        Ok((_, token)) => Ok((proven, token)),
-        // What was right a moment ago is not any more.
-        Err(BeginError::AccountChanged) => Err(SignInRefusal::Credentials),
-        Err(BeginError::Store(error)) => Err(error.into()),
-    }
+    Ok(dialogue.welcome(&proven, id, visit).await?)
 }
 
 fn form(
@@ -167,13 +137,18 @@ fn form(
     visit: &Visit,
     email: String,
 ) -> SignInPage {
+    let shown = dialogue.shown(request, visit);
     SignInPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
         csrf: dialogue.forms.token(&binding(id, visit)),
         email,
-        client_name: request.client.metadata.client_name.clone(),
-        about: request.client.about(&dialogue.path("")),
+        client_name: shown.name,
+        about: shown.about,
+        display: request.display,
+        sign_up: dialogue
+            .may_sign_up
+            .then(|| dialogue.link(sign_up::PATH, id)),
         notice: None,
     }
 }

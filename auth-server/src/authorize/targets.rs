@@ -18,13 +18,13 @@ use crate::subjects::SubjectType;
 const MAX_RESOURCES: usize = 20;
 
 /// The scopes and resources of a request that make sense together.
-pub(super) struct Targets {
-    pub(super) scope: ScopeSet,
-    pub(super) asked: Agreement,
+pub(crate) struct Targets {
+    pub(crate) scope: ScopeSet,
+    pub(crate) asked: Agreement,
 }
 
 impl Targets {
-    pub(super) fn choose(
+    pub(crate) fn choose(
         client: &Client,
         parameters: &Parameters,
         resource_servers: &ResourceServers,

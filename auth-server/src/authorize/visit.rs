@@ -6,19 +6,24 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
 use shared_protocol::time::Instant;
 use shared_server::web::{ClientAddress, Now, Problem};
 
-use super::Authorize;
 use super::decision::{self, Circumstances};
 use super::error::AuthorizeError;
 use super::page::PageError;
-use super::request::AuthorizationRequest;
+use super::request::{AuthorizationRequest, Prompt};
+use super::response::see_other;
+use super::{Authorize, RESUME, sign_in};
+use crate::accounts::Proven;
 use crate::accounts::sign_in::SignIn;
 use crate::browser::{BrowserId, Cookies, FormTokens};
 use crate::interactions::{Interaction, InteractionId};
+use crate::locales::Locales;
+use crate::pages::About;
 use crate::parameters::Parameters;
-use crate::sessions::{Person, SessionToken};
+use crate::sessions::{Amr, BeginError, Beginning, Person, SessionToken};
 
 /// What the steps of an interaction are made of.
 pub struct Dialogue {
@@ -30,6 +35,8 @@ pub struct Dialogue {
     pub forms: FormTokens,
     /// Signs people in.
     pub sign_in: Arc<SignIn>,
+    /// Whether people may make an account for themselves.
+    pub may_sign_up: bool,
 }
 
 /// A `Set-Cookie`, where there is one to set.
@@ -72,11 +79,16 @@ impl Dialogue {
         let browser = visit.browser.as_ref().ok_or(PageError::NoCookie)?;
         let interactions = &self.authorize.interactions;
         let found = interactions.find(id, browser, visit.now).await?;
-        let interaction = found.ok_or(PageError::Stale)?;
+        let Some(mut interaction) = found else {
+            return Err(self.over(id, visit.now).await);
+        };
         let parameters = Parameters::parse(interaction.parameters.as_bytes())?;
         let checks = &self.authorize.checks;
         let kept = (&parameters, &interaction.origin);
         let request = checks.check(kept, visit.address, visit.now).await?;
+        if request.prompt.contains(&Prompt::SelectAccount) {
+            interaction.chosen = interactions.chosen(id, visit.now).await?;
+        }
         Ok((interaction, request))
     }
 
@@ -100,6 +112,7 @@ impl Dialogue {
                 session: Some(&person.session),
                 remembered: None,
                 began_at: Some(interaction.began_at),
+                chosen: None,
                 now: visit.now,
             };
             decision::is_signed_in(request, &circumstances)
@@ -130,6 +143,66 @@ impl Dialogue {
                 Err(AuthorizeError::Redirect(back, error.into()).into())
             }
         }
+    }
+}
+
+/// What a person is shown of the client that asks.
+pub struct Shown {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// The rest.
+    pub about: About,
+}
+
+impl Dialogue {
+    /// What is shown of the client of a request, in the language that the person reads best as far as client and browser know.
+    #[must_use]
+    pub fn shown(&self, request: &AuthorizationRequest, visit: &Visit) -> Shown {
+        let locales = request.locales.then(Locales::accepted(&visit.headers));
+        let (client, path) = (&request.client, self.path(""));
+        Shown {
+            name: client.own_name(&locales).map(str::to_owned),
+            about: client.about(&path, &locales),
+        }
+    }
+
+    /// The path of the form in which somebody else signs in than who is.
+    #[must_use]
+    pub fn another_account(&self, id: &InteractionId) -> String {
+        format!("{}&{}=1", self.link(sign_in::PATH, id), sign_in::ANOTHER)
+    }
+
+    /// Begins the session of somebody who has just proven who they are, with a cookie that nobody has seen before (threat 22), and
+    /// goes on with the interaction.
+    ///
+    /// # Errors
+    /// [`BeginError`].
+    pub async fn welcome(
+        &self,
+        proven: &Proven,
+        id: &InteractionId,
+        visit: &Visit,
+    ) -> Result<Response, BeginError> {
+        let user_agent = visit.headers.get(header::USER_AGENT);
+        let beginning = Beginning {
+            proven,
+            amr: &[Amr::Pwd],
+            user_agent: user_agent.and_then(|agent| agent.to_str().ok()),
+            before: visit.session.as_ref(),
+        };
+        let (sessions, random) = (&self.authorize.sessions, &*self.authorize.random);
+        let (_, token) = sessions.begin(&beginning, visit.now, random).await?;
+        let devices = &self.sign_in.devices;
+        let presented = self.cookies.device(&visit.headers);
+        let device = devices.issue(proven, presented, visit.now, random);
+        let mut response = see_other(&self.link(RESUME, id));
+        for cookie in [
+            self.cookies.set_session(&token),
+            self.cookies.set_device(&device, devices.lifetime()),
+        ] {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        Ok(response)
     }
 }
 

@@ -12,6 +12,10 @@ use crate::sessions::SessionToken;
 pub enum Form {
     /// `/login`.
     SignIn,
+    /// `/register`.
+    SignUp,
+    /// `/select-account`.
+    SelectAccount,
     /// `/consent`.
     Consent,
     /// `/oauth/logout`.
@@ -22,6 +26,8 @@ impl Form {
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
+            Self::SignUp => "sign-up",
+            Self::SelectAccount => "select-account",
             Self::Consent => "consent",
             Self::SignOut => "sign-out",
         }

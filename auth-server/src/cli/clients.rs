@@ -179,6 +179,7 @@ enum GrantArg {
     RefreshToken,
     ClientCredentials,
     Implicit,
+    Password,
 }
 
 impl From<GrantArg> for GrantType {
@@ -188,6 +189,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::RefreshToken => Self::RefreshToken,
             GrantArg::ClientCredentials => Self::ClientCredentials,
             GrantArg::Implicit => Self::Implicit,
+            GrantArg::Password => Self::Password,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::subjects::SubjectType;
 /// Bytes of a name.
 const LONGEST_TEXT: usize = 256;
 const MOST_CONTACTS: usize = 10;
+const MOST_ACR_VALUES: usize = 10;
 const MOST_LOCALIZED: usize = 50;
 
 /// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
@@ -101,6 +102,8 @@ pub enum GrantType {
     ClientCredentials,
     /// RFC 6749 §4.2, and whatever else comes with the answer of the authorization endpoint itself.
     Implicit,
+    /// RFC 6749 §4.3.
+    Password,
 }
 
 /// How a client signs its request objects (OpenID Connect Registration §2, `request_object_signing_alg`).
@@ -183,6 +186,7 @@ pub const REGISTRABLE: &[&str] = &[
     "userinfo_encrypted_response_enc",
     "default_max_age",
     "require_auth_time",
+    "default_acr_values",
     "initiate_login_uri",
     "post_logout_redirect_uris",
     "backchannel_logout_uri",
@@ -256,6 +260,9 @@ pub struct ClientMetadata {
     /// How long ago its people may have signed in, in seconds, where a request does not say (OpenID Connect Registration §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_max_age: Option<u32>,
+    /// How sure it wants to be of its people where a request does not say, the best first (OpenID Connect Registration §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_acr_values: Vec<String>,
     /// Whether it counts on `auth_time` in ID tokens, in which it always stands.
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_auth_time: bool,
@@ -353,6 +360,11 @@ impl ClientMetadata {
         let contact_too_long = |contact: &String| contact.len() > LONGEST_TEXT;
         if self.contacts.len() > MOST_CONTACTS || self.contacts.iter().any(contact_too_long) {
             return Err(InvalidClientMetadata::TooLong("contacts"));
+        }
+        let acr_values = &self.default_acr_values;
+        let acr_too_long = |value: &String| value.len() > LONGEST_TEXT;
+        if acr_values.len() > MOST_ACR_VALUES || acr_values.iter().any(acr_too_long) {
+            return Err(InvalidClientMetadata::TooLong("default_acr_values"));
         }
         let localized_too_long = |text: &String| text.len() > 2048;
         if self.localized.len() > MOST_LOCALIZED || self.localized.values().any(localized_too_long)

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use super::{ClientMetadata, InvalidClientMetadata, REGISTRABLE};
-use crate::language::is_language_tag;
+use crate::locales::is_language_tag;
 
 /// What may be said in several languages (RFC 7591 §2.2), and whether it is a URL.
 const LOCALIZABLE: [(&str, bool); 5] = [

@@ -41,9 +41,16 @@ pub struct AuthorizationConfig {
     pub unsigned_request_objects: bool,
     /// What requests may ask for.
     pub response_types: Vec<ResponseType>,
+    /// Whether clients may be told passwords (RFC 6749 §4.3).
+    pub password_grant: bool,
 }
 
 impl AuthorizationConfig {
+    pub(super) fn warnings(&self) -> Option<String> {
+        // RFC 9700 §2.4.
+        self.password_grant.then(|| "authorization.password_grant is true: clients registered for it are told people's passwords, which RFC 9700 forbids; set it to false as soon as they can do without".into())
+    }
+
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.code_lifetime > MAX_CODE_LIFETIME {
@@ -117,6 +124,7 @@ impl Default for AuthorizationConfig {
             unsigned_request_objects: false,
             // RFC 9700 §2.1.2.
             response_types: vec![ResponseType::Code],
+            password_grant: false,
         }
     }
 }

@@ -210,6 +210,10 @@ fn metadata() -> Map<String, Value> {
             json!({"type": "boolean"}),
         ),
         ("authorization_signed_response_alg", text()),
+        (
+            "default_acr_values",
+            json!({"type": "array", "items": text(), "maxItems": 10}),
+        ),
     ];
     members
         .into_iter()

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::About;
+use crate::authorize::display::Display;
 
 /// What a client asks a person for.
 #[derive(Clone, Template)]
@@ -18,6 +19,8 @@ pub struct ConsentPage {
     pub client_name: String,
     /// What it shows of itself.
     pub about: About,
+    /// How it is shown.
+    pub display: Display,
     /// Where it describes itself, if it does: its name is what it likes, and this is not.
     pub client_host: Option<String>,
     /// Where the answer goes.

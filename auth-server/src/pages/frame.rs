@@ -11,6 +11,8 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::random::{self, Random};
 use shared_server::web::{Problem, RequestId};
 
+use crate::authorize::display::Display;
+
 /// 22 letters and digits hold 131 bits; CSP Level 3 §8.1 asks for 128.
 const NONCE_LENGTH: usize = 22;
 
@@ -53,6 +55,7 @@ struct Parts {
     main: String,
     posts: Posts,
     shows_request_id: bool,
+    display: Display,
 }
 
 impl Content {
@@ -64,6 +67,16 @@ impl Content {
                 main,
                 posts,
                 shows_request_id: false,
+                display: Display::default(),
+            })
+        }))
+    }
+
+    pub(super) fn shown_as(self, display: Display) -> Self {
+        Self(self.0.map(|parts| {
+            Arc::new(Parts {
+                display,
+                ..Arc::unwrap_or_clone(parts)
             })
         }))
     }
@@ -101,6 +114,7 @@ struct Document<'a> {
     main: &'a str,
     posts: Posts,
     request_id: Option<&'a str>,
+    display: Option<&'a str>,
 }
 
 impl Frame {
@@ -126,6 +140,7 @@ impl Frame {
             main: &parts.main,
             posts: parts.posts,
             request_id: request_id.filter(|_| parts.shows_request_id),
+            display: (parts.display != Display::Page).then(|| parts.display.as_str()),
         };
         let policy = HeaderValue::try_from(parts.posts.policy(&nonce)).ok()?;
         Some((policy, document.render().ok()?))

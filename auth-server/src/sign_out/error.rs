@@ -80,6 +80,7 @@ fn stale(message: &str, again: &str) -> Response {
     let page = StalePage {
         message: message.into(),
         go_on: Some(again.to_owned()),
+        start_again: None,
     };
     page.into_response()
 }

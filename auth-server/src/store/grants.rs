@@ -66,6 +66,8 @@ pub struct GrantRow {
     pub access_until: Instant,
     /// The claims that were asked for one by one and allowed.
     pub requested_claims: Option<Value>,
+    /// How sure the client could be of the person.
+    pub acr: Option<String>,
 }
 
 /// A grant and what it depends on.
@@ -203,6 +205,7 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.revoked_at.into_sql::<Nullable<BigInt>>(),
             row.access_until.into_sql::<BigInt>(),
             row.requested_claims.as_ref().into_sql::<Nullable<Json>>(),
+            row.acr.as_deref().into_sql::<Nullable<Text>>(),
         ));
     let added = on!(
         conn,

@@ -180,6 +180,7 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         access_until -> BigInt,
         requested_claims -> Nullable<Json>,
+        acr -> Nullable<Text>,
     }
 }
 

@@ -51,6 +51,9 @@ pub struct AccessTokenClaims {
     /// How they proved it (RFC 9068 §2.2.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<Amr>,
+    /// How sure of them that makes the client (RFC 9068 §2.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// What they granted: with it the token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
@@ -77,6 +80,8 @@ pub struct OnBehalf<'a> {
     pub auth_time: Instant,
     /// How.
     pub amr: &'a [Amr],
+    /// How sure of them that makes the client.
+    pub acr: Option<&'a str>,
 }
 
 /// Makes access tokens and knows its own.
@@ -139,6 +144,9 @@ impl AccessTokens {
             amr: order
                 .on_behalf
                 .map_or_else(Vec::new, |person| person.amr.to_vec()),
+            acr: order
+                .on_behalf
+                .and_then(|person| person.acr.map(str::to_owned)),
             grant_id: order.on_behalf.map(|person| person.grant_id.clone()),
         };
         Ok(sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?)

@@ -90,7 +90,7 @@ async fn redeem(
     let family_salt = refreshes.then_some(kept.family_salt);
     let redemption = Redemption {
         id: &kept.grant_id,
-        code_digest: codes::digest(&request.code),
+        code_digest: Some(codes::digest(&request.code)),
         terms,
         family_salt,
         unanswered: &kept.unanswered,

@@ -10,7 +10,9 @@ use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
 use shared_server::web::{Cause, Refused};
 
+use crate::accounts::sign_in::SignInRefusal;
 use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
+use crate::authorize::page::retry_after;
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
@@ -113,6 +115,9 @@ pub enum TokenError {
     /// Revoked, or its session or its person is gone.
     #[error("the grant is over")]
     GrantOver,
+    /// Nobody signed in by the password (RFC 6749 §4.3.2).
+    #[error(transparent)]
+    SignIn(#[from] SignInRefusal),
     /// Too many requests, or failures, of one address, client or person.
     #[error(transparent)]
     RateLimited(#[from] Limited),
@@ -253,9 +258,12 @@ impl TokenError {
             | Self::RefreshExpired
             | Self::RefreshReplayed
             | Self::RefreshOtherRequest
-            | Self::GrantOver => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
+            | Self::GrantOver
+            | Self::SignIn(SignInRefusal::Credentials) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant)
+            }
             // RFC 6585 §4.
-            Self::RateLimited(_) => (
+            Self::RateLimited(_) | Self::SignIn(SignInRefusal::TooMany { .. }) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 ErrorCode::TemporarilyUnavailable,
             ),
@@ -267,7 +275,13 @@ impl TokenError {
             | Self::Encryption(_)
             | Self::Encrypt(_)
             | Self::Sign(_)
-            | Self::NoSigningKey => (
+            | Self::NoSigningKey
+            | Self::SignIn(
+                SignInRefusal::Busy
+                | SignInRefusal::Hash
+                | SignInRefusal::Store(_)
+                | SignInRefusal::Ephemeral(_),
+            ) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::TemporarilyUnavailable,
             ),
@@ -361,6 +375,9 @@ impl IntoResponse for TokenError {
         }
         if let Self::RateLimited(limited) = &self {
             limited.write(headers);
+        }
+        if let Self::SignIn(SignInRefusal::TooMany { wait }) = &self {
+            response = retry_after(response, *wait);
         }
         response.extensions_mut().insert(Cause(Arc::new(self)));
         response

@@ -113,6 +113,7 @@ impl Grantor {
                 grant_id: id,
                 auth_time: terms.auth_time,
                 amr: &terms.amr,
+                acr: terms.acr.as_deref(),
             }),
         };
         let access_token = self.tokens.issue(order, now).await?;

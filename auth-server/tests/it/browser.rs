@@ -245,6 +245,21 @@ impl<'a> Browser<'a> {
         self.follow(answer).await
     }
 
+    /// Makes an account at the page that is open.
+    pub(crate) async fn sign_up_as(&self, page: &Page, email: &str, password: &str) -> Page {
+        let mut form = Self::filled_in(page, email, password);
+        form.push(("name".into(), "Grace Hopper".into()));
+        let answer = self.post(page.action("sign-up"), &form).await;
+        self.follow(answer).await
+    }
+
+    /// Says that it is the account that the page shows.
+    pub(crate) async fn go_on_as_shown(&self, page: &Page) -> Page {
+        let form = ["interaction", "csrf"].map(|name| (name.to_owned(), page.input(name)));
+        let answer = self.post(page.action("select-account"), &form).await;
+        self.follow(answer).await
+    }
+
     /// What the person would post from the consent page.
     pub(crate) fn decided(page: &Page, decision: &str) -> Vec<(String, String)> {
         [

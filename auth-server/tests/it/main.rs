@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod acr;
+#[cfg(test)]
 mod authorize;
 #[cfg(test)]
 mod back_channel;
@@ -46,6 +48,8 @@ mod key_rotation;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod languages;
+#[cfg(test)]
 mod logo;
 #[cfg(test)]
 mod macs;
@@ -62,6 +66,8 @@ mod pages;
 #[cfg(test)]
 mod pairwise;
 #[cfg(test)]
+mod password_grant;
+#[cfg(test)]
 mod person;
 #[cfg(test)]
 mod pruning;
@@ -74,13 +80,19 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod select_account;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod sign_in_page;
 #[cfg(test)]
 mod sign_out;
 #[cfg(test)]
+mod sign_up;
+#[cfg(test)]
 mod site;
+#[cfg(test)]
+mod start_again;
 #[cfg(test)]
 mod token;
 #[cfg(test)]

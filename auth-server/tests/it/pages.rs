@@ -92,7 +92,7 @@ async fn csp3_pages_load_nothing_and_are_never_framed() {
         );
         // Where the answer to a form may be a redirect to a client, Chromium would hold `form-action` against that.
         let expected = match path.split('/').nth(1) {
-            Some("sign-in" | "consent") => {
+            Some("sign-in" | "sign-up" | "select-account" | "consent") => {
                 format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
             }
             Some("form-post") => format!("{base}; script-src 'nonce-{nonce}'"),
@@ -145,7 +145,14 @@ async fn no_two_pages_share_a_nonce() {
 #[tokio::test]
 async fn what_others_wrote_comes_out_as_text() {
     let gallery = Gallery::open().await;
-    for path in ["/sign-in/hostile", "/consent/hostile", "/form-post/hostile"] {
+    for path in [
+        "/sign-in/hostile",
+        "/sign-up/hostile",
+        "/select-account/hostile",
+        "/consent/hostile",
+        "/form-post/hostile",
+        "/stale/start-again_hostile",
+    ] {
         let (_, headers, body) = gallery.page(path).await;
         let ours = format!("<script nonce=\"{}\">", nonce(policy(&headers)));
         let scripts = body.matches("<script").count() - body.matches(&ours).count();
@@ -194,7 +201,29 @@ async fn elements_keep_their_ids() {
             "/sign-in",
             &["sign-in", "email", "password", "sign-in-submit"][..],
         ),
+        ("/sign-in/known", &["sign-up-link"]),
+        (
+            "/sign-up",
+            &[
+                "sign-up",
+                "email",
+                "name",
+                "password",
+                "sign-up-submit",
+                "sign-in-link",
+            ],
+        ),
+        (
+            "/select-account",
+            &[
+                "select-account",
+                "continue-as",
+                "account-email",
+                "another-account",
+            ],
+        ),
         ("/consent", &["consent", "approve", "deny"]),
+        ("/stale/start-again", &["start-again"]),
         ("/error", &["error-title", "error-message"]),
         ("/form-post", &["form-post", "continue"]),
         ("/sign-out", &["sign-out", "sign-out-submit"]),

@@ -110,6 +110,7 @@ impl Scene {
                 claims: GrantedClaims::default(),
                 auth_time: self.session.auth_time,
                 amr: self.session.amr.clone(),
+                acr: None,
             },
             redirect_uri: REDIRECT.into(),
             redirect_uri_named: true,

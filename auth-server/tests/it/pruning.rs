@@ -123,6 +123,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         revoked_at,
         access_until: expires_at,
         requested_claims: None,
+        acr: None,
     }
 }
 

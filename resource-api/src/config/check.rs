@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_server::config::Mistake;
+use shared_server::config::{Mistake, Period};
 
 use super::{Config, Mode, Policy};
 
@@ -43,6 +43,7 @@ impl Config {
                 "a revoked token would be accepted for too long; use at most \"5s\"",
             );
         }
+        self.check_step_up(&mut say);
         if self.cors.names_any() && self.cors.origins.len() > 1 {
             say(
                 "cors.origins".into(),
@@ -61,6 +62,22 @@ impl Config {
         mistakes.extend(self.edge().mistakes(production));
         mistakes.extend(self.outbound.mistakes(production));
         mistakes
+    }
+
+    fn check_step_up(&self, say: &mut impl FnMut(String, &str)) {
+        if self.step_up.requirement().is_err() {
+            say(
+                "step_up.acr_values".into(),
+                "an acr value is printable ASCII without spaces, quotes and backslashes (RFC 9470 §3); write each as a text of its own",
+            );
+        }
+        let max_age = self.step_up.max_age.map(Period::duration);
+        if max_age.is_some_and(|max_age| max_age < Duration::from_secs(1)) {
+            say(
+                "step_up.max_age".into(),
+                "nobody signs in as recently; use some minutes",
+            );
+        }
     }
 
     /// Bounds that would refuse every request.

@@ -20,6 +20,8 @@ pub(crate) struct Person {
     pub(crate) sub: String,
     /// When they first came.
     pub(crate) created_at: Instant,
+    /// What they want to be called.
+    pub(crate) display_name: Option<String>,
 }
 
 /// The person that `iss` calls `sub`, if they have come before.
@@ -27,9 +29,17 @@ pub(crate) async fn find(conn: &mut Conn, iss: &Issuer, sub: &str) -> Result<Opt
     on!(conn, |c| t::table
         .filter(t::iss.eq(iss.as_str()))
         .filter(t::sub.eq(sub))
-        .select((t::id, t::iss, t::sub, t::created_at))
+        .select((t::id, t::iss, t::sub, t::created_at, t::display_name))
         .get_result(c))
     .optional()
+}
+
+/// Notes what a person wants to be called; whether there is such a person.
+pub(crate) async fn rename(conn: &mut Conn, id: &str, display_name: Option<&str>) -> Result<bool> {
+    let renamed = on!(conn, |c| diesel::update(t::table.find(id))
+        .set(t::display_name.eq(display_name))
+        .execute(c))?;
+    Ok(renamed == 1)
 }
 
 /// Makes a row for the person unless there is one: of any number who try at the same time, the unique index lets one win.

@@ -6,5 +6,6 @@ diesel::table! {
         iss -> Text,
         sub -> Text,
         created_at -> BigInt,
+        display_name -> Nullable<Text>,
     }
 }

@@ -15,7 +15,7 @@ on_both_stores! {
         assert_eq!(metadata, json!({
             "resource": "https://api.example",
             "authorization_servers": [api.issuer.identifier()],
-            "scopes_supported": ["profile:read"],
+            "scopes_supported": ["profile:read", "profile:write"],
             "bearer_methods_supported": ["header"],
         }));
     }

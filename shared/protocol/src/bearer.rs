@@ -2,6 +2,7 @@
 //! asked for at its introspection endpoint (RFC 7662), and every refusal is a challenge that names its reason.
 
 mod access_token;
+mod authentication;
 mod error;
 mod guard;
 mod introspection;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use access_token::AccessToken;
+pub use authentication::{AuthenticationRequirement, InvalidAcrValue};
 pub use error::{BearerError, BearerRefusal, InvalidToken, IssuerFailure, header_parameters};
 pub use guard::{Guard, GuardLayer, GuardService};
 pub use presented::bearer_token;

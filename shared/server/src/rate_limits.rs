@@ -62,6 +62,8 @@ pub enum Limit {
     AddressFailures,
     /// Registrations of clients, and changes to them, of a network address.
     Registration,
+    /// Attempts of a network address to make accounts.
+    SignUp,
 }
 
 impl Limit {
@@ -76,6 +78,7 @@ impl Limit {
             Self::ClientFailures => "client-failures",
             Self::AddressFailures => "address-failures",
             Self::Registration => "registration",
+            Self::SignUp => "sign-up",
         }
     }
 
@@ -88,6 +91,7 @@ impl Limit {
             Self::ClientFailures => Kind::new("rate-client-failures"),
             Self::AddressFailures => Kind::new("rate-address-failures"),
             Self::Registration => Kind::new("rate-registration"),
+            Self::SignUp => Kind::new("rate-sign-up"),
         }
     }
 }

@@ -5,10 +5,15 @@ use serde_json::{Value, json};
 use shared_protocol::scope::ScopeSet;
 
 use super::*;
+use crate::authorize::acr::{Levels, RequestedAcr};
 use crate::authorize::claims::RequestedClaims;
+use crate::authorize::display::Display;
 use crate::authorize::request::{Origin, ResponseMode, ResponseType};
 use crate::authorize::response::ReturnPath;
 use crate::clients::Client;
+use crate::config::AcrLevel;
+use crate::locales::Locales;
+use crate::parameters::Parameters;
 use crate::sessions::Amr;
 use crate::subjects::{Expected, Subjects};
 
@@ -60,6 +65,9 @@ fn request(redirect_uri: &str, changes: &Value) -> AuthorizationRequest {
         prompt: [].into(),
         max_age: None,
         claims: RequestedClaims::default(),
+        acr: RequestedAcr::default(),
+        locales: Locales::default(),
+        display: Display::Page,
         expected: None,
         login_hint: None,
     }
@@ -148,6 +156,7 @@ fn oidc_3_1_2_3_when_a_person_signs_in() {
             session: session.as_ref(),
             remembered: Some(&remembered),
             began_at,
+            chosen: None,
             now: NOON,
         };
         assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
@@ -211,6 +220,7 @@ fn oidc_3_1_2_1_who_is_not_expected_is_not_signed_in() {
             session: session.as_ref(),
             remembered: Some(&remembered),
             began_at,
+            chosen: None,
             now: NOON,
         };
         assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
@@ -349,6 +359,7 @@ fn oidc_3_1_2_4_and_rfc8252_8_6_when_a_person_is_asked() {
             session: Some(&session),
             remembered: remembered.as_ref(),
             began_at: None,
+            chosen: None,
             now: NOON + Duration::from_mins(1),
         };
         assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
@@ -369,5 +380,181 @@ fn oidc_11_offline_access_takes_consent_that_was_shown() {
             expected,
             "{asked} {consented:?}"
         );
+    }
+}
+
+/// Every set of prompts that a request may hold, in each state of the browser: nobody, somebody from before, somebody who chose their
+/// account, somebody who signed in for this very request.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn oidc_3_1_2_1_every_set_of_prompts() {
+    use Prompt::{Consent, Create, Login, SelectAccount};
+    let (sign_in, sign_up) = (Step::SignIn, Step::SignUp);
+    let (select, consent) = (Step::SelectAccount, Step::Consent);
+    let issue = Step::Issue(Consented::Shown);
+    for (prompt, nobody, before, chosen, since) in [
+        (&[][..], sign_in, issue, issue, issue),
+        (&[Login], sign_in, sign_in, sign_in, issue),
+        (&[Consent], sign_in, consent, consent, consent),
+        (&[SelectAccount], sign_in, select, issue, issue),
+        (&[Create], sign_up, sign_up, sign_up, issue),
+        (&[Login, Consent], sign_in, sign_in, sign_in, consent),
+        (&[Login, SelectAccount], sign_in, sign_in, sign_in, issue),
+        (&[Login, Create], sign_up, sign_up, sign_up, issue),
+        (&[Consent, SelectAccount], sign_in, select, consent, consent),
+        (&[Consent, Create], sign_up, sign_up, sign_up, consent),
+        (&[SelectAccount, Create], sign_up, sign_up, sign_up, issue),
+        (
+            &[Login, Consent, SelectAccount],
+            sign_in,
+            sign_in,
+            sign_in,
+            consent,
+        ),
+        (
+            &[Login, Consent, Create],
+            sign_up,
+            sign_up,
+            sign_up,
+            consent,
+        ),
+        (
+            &[Login, SelectAccount, Create],
+            sign_up,
+            sign_up,
+            sign_up,
+            issue,
+        ),
+        (
+            &[Consent, SelectAccount, Create],
+            sign_up,
+            sign_up,
+            sign_up,
+            consent,
+        ),
+        (
+            &[Login, Consent, SelectAccount, Create],
+            sign_up,
+            sign_up,
+            sign_up,
+            consent,
+        ),
+    ] {
+        let mut request = request(WEB, &json!({}));
+        request.prompt = prompt.iter().copied().collect();
+        let remembered = agreement("openid");
+        let (old, new) = (
+            session(NOON - Duration::from_mins(60)),
+            session(NOON - Duration::from_mins(5)),
+        );
+        for (what, session, chosen, expected) in [
+            ("nobody", None, None, nobody),
+            ("from before", Some(&old), None, before),
+            ("another chosen", Some(&old), Some(&new.id), before),
+            ("chosen", Some(&old), Some(&old.id), chosen),
+            ("since", Some(&new), None, since),
+        ] {
+            let circumstances = Circumstances {
+                session,
+                remembered: Some(&remembered),
+                began_at: Some(NOON - Duration::from_mins(10)),
+                chosen,
+                now: NOON,
+            };
+            let decided = told(decide(&request, &circumstances));
+            assert_eq!(decided, Ok(expected), "{prompt:?}, {what}");
+            // Whoever is asked to sign in is not taken for signed in at any other step.
+            let is_asked = matches!(expected, Step::SignIn | Step::SignUp);
+            assert_eq!(is_signed_in(&request, &circumstances), !is_asked, "{what}");
+        }
+    }
+}
+
+#[test]
+fn rfc9470_5_who_is_not_sure_enough_signs_in_again() {
+    let level = |value: &str, within: Option<&str>| AcrLevel {
+        value: value.into(),
+        amr: vec![Amr::Pwd],
+        within: within.map(|within| within.parse().unwrap()),
+    };
+    let levels = Levels::new(&[level("weak", None), level("recent", Some("5m"))]);
+    let ago = |minutes| NOON - Duration::from_mins(minutes);
+    let signed_in = Ok(Step::Issue(Consented::Shown));
+    let (none, sign_in): (&[Prompt], _) = (&[Prompt::None], Ok(Step::SignIn));
+    let unmet = Err("unmet_authentication_requirements");
+    // What, wanted, prompt, when they signed in, how, when the interaction began.
+    for (what, wanted, prompt, auth_time, amr, began_at, expected) in [
+        (
+            "weak",
+            "weak",
+            &[][..],
+            ago(60),
+            &[Amr::Pwd][..],
+            None,
+            signed_in,
+        ),
+        (
+            "recent",
+            "recent",
+            &[],
+            ago(4),
+            &[Amr::Pwd],
+            None,
+            signed_in,
+        ),
+        (
+            "too late",
+            "recent",
+            &[],
+            ago(5),
+            &[Amr::Pwd],
+            None,
+            sign_in,
+        ),
+        (
+            "silently",
+            "recent",
+            none,
+            ago(5),
+            &[Amr::Pwd],
+            None,
+            Err("login_required"),
+        ),
+        (
+            "before",
+            "recent",
+            &[],
+            ago(20),
+            &[Amr::Pwd],
+            Some(ago(10)),
+            sign_in,
+        ),
+        (
+            "since",
+            "recent",
+            &[],
+            ago(9),
+            &[Amr::Pwd],
+            Some(ago(10)),
+            signed_in,
+        ),
+        ("in vain", "recent", &[], ago(9), &[], Some(ago(10)), unmet),
+        ("nothing proven", "weak", &[], ago(60), &[], None, sign_in),
+    ] {
+        let mut request = request(WEB, &json!({}));
+        let asked = Parameters::parse(format!("acr_values={wanted}").as_bytes()).unwrap();
+        let acr = RequestedAcr::parse(&request.client, &asked, true, &levels);
+        request.acr = acr.unwrap();
+        request.prompt = prompt.iter().copied().collect();
+        let mut session = session(auth_time);
+        session.amr = amr.to_vec();
+        let circumstances = Circumstances {
+            session: Some(&session),
+            remembered: Some(&agreement("openid")),
+            began_at,
+            chosen: None,
+            now: NOON,
+        };
+        assert_eq!(told(decide(&request, &circumstances)), expected, "{what}");
     }
 }

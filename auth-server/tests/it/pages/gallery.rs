@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_server::accounts::password::PasswordRefusal;
+use auth_server::authorize::display::Display;
 use auth_server::pages::{
     About, ConsentPage, ErrorPage, FormPostPage, Frame, RedirectHost, ResourceLine, ScopeLine,
-    SignInNotice, SignInPage, SignOutPage, SignedOutPage, StalePage, framed,
+    SelectAccountPage, SignInNotice, SignInPage, SignOutPage, SignUpNotice, SignUpPage,
+    SignedOutPage, StalePage, StartAgain, framed,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -20,7 +23,7 @@ use shared_server::web::{self, Limits, Observed};
 type Show = fn() -> Response;
 
 /// Paths and what is there.
-pub(crate) const PAGES: [(&str, Show); 19] = [
+pub(crate) const PAGES: [(&str, Show); 31] = [
     ("/sign-in", || sign_in().into_response()),
     ("/sign-in/known", || {
         with_email("ada@example.com").into_response()
@@ -39,6 +42,31 @@ pub(crate) const PAGES: [(&str, Show); 19] = [
         refused(SignInNotice::Expired).into_response()
     }),
     ("/sign-in/hostile", || hostile_sign_in().into_response()),
+    ("/sign-up", || sign_up().into_response()),
+    ("/sign-up/email", || {
+        sign_up_refused(SignUpNotice::Email).into_response()
+    }),
+    ("/sign-up/name", || {
+        sign_up_refused(SignUpNotice::Name).into_response()
+    }),
+    ("/sign-up/password", || {
+        sign_up_refused(SignUpNotice::Password(PasswordRefusal::TooShort)).into_response()
+    }),
+    ("/sign-up/taken", || {
+        sign_up_refused(SignUpNotice::Taken).into_response()
+    }),
+    ("/sign-up/too-many", || {
+        let wait = Duration::from_mins(12);
+        sign_up_refused(SignUpNotice::TooMany { wait }).into_response()
+    }),
+    ("/sign-up/hostile", || hostile_sign_up().into_response()),
+    ("/select-account", || select_account().into_response()),
+    ("/select-account/nameless", || {
+        nameless_account().into_response()
+    }),
+    ("/select-account/hostile", || {
+        hostile_select_account().into_response()
+    }),
     ("/consent", || consent().into_response()),
     ("/consent/small", || small_consent().into_response()),
     ("/consent/on-device", || on_device().into_response()),
@@ -48,6 +76,12 @@ pub(crate) const PAGES: [(&str, Show); 19] = [
     ("/stale", || stale(None).into_response()),
     ("/stale/go-on", || {
         stale(Some("/oauth/logout")).into_response()
+    }),
+    ("/stale/start-again", || {
+        ended("Photo Album", "https://album.example.org/begin?iss=x").into_response()
+    }),
+    ("/stale/start-again_hostile", || {
+        ended(HOSTILE, &format!("https://evil.example/?{HOSTILE}")).into_response()
     }),
     ("/form-post", || form_post().into_response()),
     ("/form-post/hostile", || hostile_form_post().into_response()),
@@ -87,6 +121,8 @@ fn sign_in() -> SignInPage {
         email: String::new(),
         client_name: Some("Photo Album".into()),
         about: About::default(),
+        display: Display::Page,
+        sign_up: None,
         notice: None,
     }
 }
@@ -95,6 +131,7 @@ fn with_email(email: &str) -> SignInPage {
     SignInPage {
         about: about(),
         email: email.into(),
+        sign_up: Some("/register?interaction=int_0123456789abcdefghijkl".into()),
         ..sign_in()
     }
 }
@@ -114,6 +151,8 @@ fn hostile_sign_in() -> SignInPage {
         email: HOSTILE.into(),
         client_name: Some(format!("{HOSTILE} {}", "Donaudampfschifffahrt".repeat(20))),
         about: hostile_about(),
+        display: Display::Page,
+        sign_up: Some(format!("/register?{HOSTILE}")),
         notice: Some(SignInNotice::Credentials),
     }
 }
@@ -123,6 +162,7 @@ fn about() -> About {
         logo: Some("/clients/logo?client_id=https%3A%2F%2Fbackup.example.org%2Fapp.json".into()),
         policy: Some("https://backup.example.org/privacy".into()),
         terms: Some("https://backup.example.org/terms".into()),
+        name_lang: Some("de-CH".into()),
     }
 }
 
@@ -132,6 +172,7 @@ fn hostile_about() -> About {
         logo: None,
         policy: Some(format!("https://evil.example/?{HOSTILE}")),
         terms: Some(format!("https://evil.example/?{HOSTILE}")),
+        name_lang: Some(HOSTILE.into()),
     }
 }
 
@@ -158,6 +199,7 @@ fn consent() -> ConsentPage {
         client_name: "Photo Album".into(),
         client_host: None,
         about: About::default(),
+        display: Display::Page,
         redirect_host: RedirectHost::Host("album.example.org".into()),
         account_email: "ada@example.com".into(),
         another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
@@ -214,6 +256,7 @@ fn hostile_consent() -> ConsentPage {
         client_name: format!("{HOSTILE} {}", "x".repeat(300)),
         client_host: Some(HOSTILE.into()),
         about: hostile_about(),
+        display: Display::Page,
         redirect_host: RedirectHost::Host(HOSTILE.into()),
         account_email: HOSTILE.into(),
         another_account: format!("/login?{HOSTILE}"),
@@ -239,6 +282,98 @@ fn stale(go_on: Option<&str>) -> StalePage {
     StalePage {
         message: "Something changed in another tab. Nothing was done.".into(),
         go_on: go_on.map(str::to_owned),
+        start_again: None,
+    }
+}
+
+fn ended(client_name: &str, url: &str) -> StalePage {
+    StalePage {
+        message: "This sign-in has ended.".into(),
+        go_on: None,
+        start_again: Some(StartAgain {
+            client_name: client_name.into(),
+            url: url.into(),
+        }),
+    }
+}
+
+fn sign_up() -> SignUpPage {
+    SignUpPage {
+        action: "/register".into(),
+        interaction: "int_0123456789abcdefghijkl".into(),
+        csrf: "token".into(),
+        email: String::new(),
+        name: String::new(),
+        client_name: Some("Photo Album".into()),
+        about: about(),
+        display: Display::Page,
+        sign_in: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
+        notice: None,
+    }
+}
+
+fn sign_up_refused(notice: SignUpNotice) -> SignUpPage {
+    SignUpPage {
+        email: "ada@example.com".into(),
+        name: "Ada Lovelace".into(),
+        notice: Some(notice),
+        ..sign_up()
+    }
+}
+
+fn hostile_sign_up() -> SignUpPage {
+    SignUpPage {
+        action: format!("/register?{HOSTILE}"),
+        interaction: HOSTILE.into(),
+        csrf: HOSTILE.into(),
+        email: HOSTILE.into(),
+        name: HOSTILE.into(),
+        client_name: Some(format!("{HOSTILE} {}", "Donaudampfschifffahrt".repeat(20))),
+        about: hostile_about(),
+        display: Display::Popup,
+        sign_in: format!("/login?{HOSTILE}"),
+        notice: Some(SignUpNotice::Taken),
+    }
+}
+
+fn select_account() -> SelectAccountPage {
+    SelectAccountPage {
+        action: "/select-account".into(),
+        interaction: "int_0123456789abcdefghijkl".into(),
+        csrf: "token".into(),
+        client_name: Some("Photo Album".into()),
+        about: about(),
+        display: Display::Touch,
+        account_name: Some("Ada Lovelace".into()),
+        account_email: "ada@example.com".into(),
+        another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
+    }
+}
+
+fn nameless_account() -> SelectAccountPage {
+    SelectAccountPage {
+        client_name: None,
+        about: About::default(),
+        display: Display::Wap,
+        account_name: None,
+        account_email:
+            "augusta.ada.king-noel.countess.of.lovelace@mathematics.analytical-engine.example.com"
+                .into(),
+        ..select_account()
+    }
+}
+
+fn hostile_select_account() -> SelectAccountPage {
+    SelectAccountPage {
+        action: HOSTILE.into(),
+        interaction: HOSTILE.into(),
+        csrf: HOSTILE.into(),
+        client_name: Some(HOSTILE.into()),
+        about: hostile_about(),
+        display: Display::Page,
+        account_name: Some(HOSTILE.into()),
+        account_email: HOSTILE.into(),
+        another_account: format!("/login?{HOSTILE}"),
     }
 }
 

@@ -27,6 +27,7 @@ pub struct AccessToken {
     expires_at: Instant,
     issued_at: Option<Instant>,
     auth_time: Option<Instant>,
+    acr: Option<String>,
     jti: Option<String>,
 }
 
@@ -73,6 +74,12 @@ impl AccessToken {
         self.auth_time
     }
 
+    /// How sure the issuer is of the person (RFC 9068 §2.2.1): a level of its own naming.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
+    }
+
     /// Its own identifier; always known of a JWT.
     #[must_use]
     pub fn jti(&self) -> Option<&str> {
@@ -97,6 +104,7 @@ pub(super) struct TokenClaims {
     pub(super) iat: Option<NumericDate>,
     nbf: Option<NumericDate>,
     auth_time: Option<NumericDate>,
+    acr: Option<String>,
     pub(super) jti: Option<String>,
     #[serde(default)]
     scope: ScopeSet,
@@ -162,6 +170,7 @@ impl Vouched {
                 expires_at: claims.exp.0,
                 issued_at,
                 auth_time: instant(claims.auth_time),
+                acr: claims.acr,
                 jti: claims.jti,
             }),
         })

@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use url::Url;
 
+use super::AuthenticationRequirement;
 use crate::jose::{InvalidJwk, JwtError};
 use crate::outbound::FetchError;
 use crate::scope::ScopeSet;
@@ -38,6 +39,12 @@ pub enum BearerError {
     InsufficientScope {
         /// What the route needs.
         needed: ScopeSet,
+    },
+    /// The token is good, but the person behind it has to prove anew, or better, who they are (RFC 9470 §3).
+    #[error("the person has to sign in again for this, in the way that it needs")]
+    InsufficientAuthentication {
+        /// What the route needs.
+        needed: AuthenticationRequirement,
     },
     /// The issuer could not be asked.
     #[error("the issuer cannot be reached")]
@@ -106,7 +113,7 @@ pub enum IssuerFailure {
 }
 
 impl BearerError {
-    /// Status and error code of RFC 6750 §3.1. Who sent no token learns no code (RFC 6750 §3.1).
+    /// Status and error code of RFC 6750 §3.1 and RFC 9470 §3. Who sent no token learns no code (RFC 6750 §3.1).
     #[must_use]
     pub fn wire(&self) -> (StatusCode, Option<&'static str>) {
         match self {
@@ -116,6 +123,10 @@ impl BearerError {
             }
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::InsufficientAuthentication { .. } => (
+                StatusCode::UNAUTHORIZED,
+                Some("insufficient_user_authentication"),
+            ),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         }
     }
@@ -131,6 +142,7 @@ impl BearerError {
             | Self::TwoPlaces
             | Self::Form
             | Self::InsufficientScope { .. }
+            | Self::InsufficientAuthentication { .. }
             | Self::Unavailable(_) => self.to_string(),
         }
     }
@@ -181,13 +193,16 @@ impl BearerRefusal {
         if matches!(*self.error, BearerError::Unavailable(_)) {
             return None;
         }
-        let mut parameters = Vec::with_capacity(4);
+        let mut parameters = Vec::with_capacity(5);
         if let (_, Some(code)) = self.error.wire() {
             parameters.push(("error", code.to_owned()));
             parameters.push(("error_description", self.error.description()));
         }
         if let BearerError::InsufficientScope { needed } = &*self.error {
             parameters.push(("scope", needed.to_string()));
+        }
+        if let BearerError::InsufficientAuthentication { needed } = &*self.error {
+            parameters.extend(needed.parameters());
         }
         if let Some(url) = &self.resource_metadata {
             parameters.push(("resource_metadata", url.to_string()));

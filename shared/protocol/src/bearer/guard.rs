@@ -14,7 +14,9 @@ use url::Url;
 
 use super::presented::bearer_token;
 use super::verifier::{Always, Verifier};
-use super::{AccessToken, BearerError, BearerRefusal, GuardSettings, InvalidGuard};
+use super::{
+    AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, GuardSettings, InvalidGuard,
+};
 use crate::issuer::Issuer;
 use crate::lookups::Lookups;
 use crate::scope::ScopeSet;
@@ -70,6 +72,7 @@ impl Guard {
             guard: self.clone(),
             scope: Arc::new(scope),
             always,
+            authentication: Arc::default(),
         }
     }
 
@@ -114,11 +117,17 @@ impl Guard {
     async fn admit(
         &self,
         headers: &HeaderMap,
-        scope: &ScopeSet,
-        always: Always,
+        layer: &GuardLayer,
     ) -> Result<Arc<AccessToken>, BearerError> {
         let token = bearer_token(headers)?;
-        self.0.verifier.accept(token, scope, always).await
+        let verifier = &self.0.verifier;
+        let (token, now) = verifier.accept(token, &layer.scope, layer.always).await?;
+        if layer.authentication.is_met(&token, now) {
+            Ok(token)
+        } else {
+            let needed = (*layer.authentication).clone();
+            Err(BearerError::InsufficientAuthentication { needed })
+        }
     }
 }
 
@@ -128,6 +137,18 @@ pub struct GuardLayer {
     guard: Guard,
     scope: Arc<ScopeSet>,
     always: Always,
+    authentication: Arc<AuthenticationRequirement>,
+}
+
+impl GuardLayer {
+    /// The same for routes that need a person who is proven so (RFC 9470): of a token that has all else.
+    #[must_use]
+    pub fn authenticated(self, needed: AuthenticationRequirement) -> Self {
+        Self {
+            authentication: Arc::new(needed),
+            ..self
+        }
+    }
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -165,13 +186,10 @@ where
         // The one that was polled ready is the one to call.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
-        let GuardLayer {
-            guard,
-            scope,
-            always,
-        } = self.layer.clone();
+        let layer = self.layer.clone();
         Box::pin(async move {
-            match guard.admit(request.headers(), &scope, always).await {
+            let guard = &layer.guard;
+            match guard.admit(request.headers(), &layer).await {
                 Ok(token) => {
                     request.extensions_mut().insert(token);
                     inner.call(request).await

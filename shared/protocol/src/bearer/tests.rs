@@ -1,3 +1,4 @@
+mod authentication;
 mod introspection;
 mod keys;
 

@@ -113,14 +113,25 @@ impl Verifier {
         Ok(())
     }
 
-    /// The token, if it is good here, now, and for `needed`.
+    /// The token, if it is good here, now, and for `needed`; and when that is.
     pub(super) async fn accept(
         &self,
         token: &str,
         needed: &ScopeSet,
         always: Always,
-    ) -> Result<Arc<AccessToken>, BearerError> {
+    ) -> Result<(Arc<AccessToken>, Instant), BearerError> {
         let now = self.clock.now();
+        let accepted = self.accept_at(token, needed, always, now).await?;
+        Ok((accepted, now))
+    }
+
+    async fn accept_at(
+        &self,
+        token: &str,
+        needed: &ScopeSet,
+        always: Always,
+        now: Instant,
+    ) -> Result<Arc<AccessToken>, BearerError> {
         if !is_jwt(token) {
             return self.accept_opaque(token, needed, now).await;
         }
