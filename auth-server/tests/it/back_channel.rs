@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth_server::clients::{AuthMethod, Client, ClientMetadata};
 use auth_server::config::Config;
 use auth_server::sessions::{Amr, Beginning};
-use auth_server::store::logout_notices;
+use auth_server::store::logout_notices::{self, NoticeRow};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
@@ -135,6 +135,21 @@ async fn outcome(server: &TestServer, outcome: &str) -> String {
     let line = format!("logout_notices_total{{outcome=\"{outcome}\"}} ");
     let found = text.lines().find_map(|known| known.strip_prefix(&line));
     found.unwrap_or("none").to_owned()
+}
+
+/// Whether a client is told that somebody signed out, whoever that was.
+pub(crate) async fn is_told(server: &TestServer, client: &TestClient) -> bool {
+    let (now, before) = (server.clock.now(), outcome(server, "delivered").await);
+    let notice = NoticeRow {
+        ended: "somebody".into(),
+        client_id: client.id.clone(),
+        account_id: "somebody".into(),
+        created_at: now,
+        due_at: now,
+        tries: 0,
+    };
+    server.back_channel.tell_at_once(vec![notice], now).await;
+    outcome(server, "delivered").await != before
 }
 
 async fn oidc_back_channel_2_5_clients_of_the_session_hear_it_before_anybody_goes_on(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth_server::accounts::NewAccount;
 use auth_server::config::Config;
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
@@ -62,6 +63,22 @@ impl Operator {
             "scope": "openid profile email offline_access profile:read",
         }))
         .await
+    }
+
+    /// A person who signs in with this password.
+    pub(crate) async fn register_person(&self, email: &str, password: &str) {
+        let new = NewAccount {
+            email: email.parse().unwrap(),
+            name: None,
+            email_verified: true,
+            password: Some(password.to_owned().into()),
+        };
+        let (now, random) = (self.world.clock.now(), &*self.world.random);
+        self.records
+            .accounts
+            .create(new, now, random)
+            .await
+            .unwrap();
     }
 
     /// Another resource server, for which `client` introspects.
