@@ -53,7 +53,7 @@ const RETENTION: Retention = Retention {
     logout_notices: Duration::from_hours(3),
 };
 
-fn pruning(store: &Store) -> Pruning {
+pub(crate) fn pruning(store: &Store) -> Pruning {
     Pruning {
         store: store.clone(),
         retention: RETENTION,

@@ -8,6 +8,7 @@ use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::World;
 use serde_json::{Value, json};
+use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
 
@@ -79,6 +80,13 @@ impl Operator {
             .create(new, now, random)
             .await
             .unwrap();
+    }
+
+    /// A JWT as the server signs it.
+    pub(crate) async fn signed(&self, kind: JwtKind, alg: Algorithm, claims: &Value) -> String {
+        let ring = self.records.keys.ring();
+        let signer = ring.signer(alg, self.world.clock.now()).unwrap();
+        sign_jwt(kind, claims, &*signer).await.unwrap()
     }
 
     /// Another resource server, for which `client` introspects.
