@@ -220,6 +220,8 @@ async fn oidc_rp_initiated_who_is_asked_first_goes_on_to_the_app() {
     operator
         .register_person("bob@example.com", "a bicycle for the mind 1842")
         .await;
+    // Those of the page that is open.
+    chrome.goto(&place.auth("/oauth/logout")).await;
     chrome.client().delete_all_cookies().await.unwrap();
     chrome.goto(&place.app("/start")).await;
     chrome.fill("email", "bob@example.com").await;
