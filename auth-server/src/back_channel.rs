@@ -277,8 +277,8 @@ impl BackChannel {
                 notice.due_at = until;
                 let end = time::Instant::now() + LEASE / 2;
                 match self.tell(&notice, end, now).await? {
-                    Some(Told::Delivered | Told::Gone) => {}
-                    Some(Told::Refused | Told::Failed | Told::GivenUp) | None => return Ok(()),
+                    Some(Told::Delivered | Told::Refused | Told::Gone) => {}
+                    Some(Told::Failed | Told::GivenUp) | None => return Ok(()),
                 }
             }
         }
@@ -294,11 +294,11 @@ impl BackChannel {
     ) -> Result<Option<Told>, DbError> {
         let listener = match self.listener(notice).await {
             Ok(Some(listener)) => listener,
-            Ok(None) => return self.settle(notice, Told::Gone, now).await.map(Some),
+            Ok(None) => return self.settle(notice, Told::Gone).await.map(Some),
             Err(DirectoryError::Store(error)) => return Err(error),
             Err(error) => {
                 let told = self.judge(&Failure::Client(error), notice, now);
-                return self.settle(notice, told, now).await.map(Some);
+                return self.settle(notice, told).await.map(Some);
             }
         };
         let Some(_turn) = self.turns.take(listener.uri.url(), end).await else {
@@ -312,7 +312,7 @@ impl BackChannel {
             Ok(()) => Told::Delivered,
             Err(failure) => self.judge(&failure, notice, now),
         };
-        self.settle(notice, told, now).await.map(Some)
+        self.settle(notice, told).await.map(Some)
     }
 
     /// Where a notice goes; `None` if its client is gone, or wants to hear nothing any more.
@@ -379,14 +379,14 @@ impl BackChannel {
     }
 
     /// Writes down what became of a notice, unless somebody else has it by now.
-    async fn settle(&self, notice: &NoticeRow, told: Told, now: Instant) -> Result<Told, DbError> {
+    async fn settle(&self, notice: &NoticeRow, told: Told) -> Result<Told, DbError> {
         let mut conn = self.store.write().await?;
         match told {
             Told::Delivered | Told::Refused | Told::GivenUp | Told::Gone => {
                 logout_notices::remove(&mut conn, notice).await?;
             }
             Told::Failed => {
-                let due_at = now + self.patience.rest_after(notice.tries + 1);
+                let due_at = self.clock.now() + self.patience.rest_after(notice.tries + 1);
                 logout_notices::note_failure(&mut conn, notice, due_at).await?;
             }
         }

@@ -16,6 +16,7 @@ use crate::consents::agreement;
 use crate::grants::{self, GrantsOf};
 use crate::identifiers::identifier;
 use crate::revocations::Revocations;
+use crate::store;
 use crate::store::accounts::{self, AccountRow};
 use crate::store::logout_notices::{self, NoticeRow};
 use crate::store::revocations::RevocationRow;
@@ -183,6 +184,8 @@ impl Sessions {
                     {
                         row.id.clone_from(&before.id);
                         if sessions::renew(conn, &before.cookie_digest, &row).await? {
+                            let until = row.expires_at;
+                            store::grants::keep_of(conn, &row.id, until).await?;
                             session.id = id;
                             return Ok((session, revoked));
                         }

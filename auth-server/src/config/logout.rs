@@ -85,3 +85,41 @@ impl Default for LogoutConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change to the defaults.
+    type Change = fn(&mut LogoutConfig);
+
+    #[test]
+    fn bounds_have_bounds() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(LogoutConfig::default().problems(), Vec::<String>::new());
+        let rows: [(Change, &[&str]); 9] = [
+            (|c| c.wait = Duration::ZERO, &[]),
+            (|c| c.wait = Duration::from_secs(11), &["logout.wait"]),
+            (|c| c.retry_after = Duration::ZERO, &["logout.retry_after"]),
+            (|c| c.retry_after = 2 * MAX_REST, &["logout.retry_after"]),
+            (|c| c.tries = 0, &["logout.tries"]),
+            (|c| c.tries = 101, &["logout.tries"]),
+            (|c| c.tries = 1, &[]),
+            (
+                |c| c.give_up_after = Duration::ZERO,
+                &["logout.give_up_after"],
+            ),
+            (|c| c.give_up_after = 2 * MAX_AGE, &["logout.give_up_after"]),
+        ];
+        for (change, keys) in rows {
+            let mut config = LogoutConfig::default();
+            change(&mut config);
+            let problems = config.problems();
+            assert_eq!(problems.len(), keys.len(), "{problems:?}");
+            for (problem, key) in problems.iter().zip(keys) {
+                assert!(problem.starts_with(key), "{problem}");
+            }
+        }
+        assert_eq!(LogoutConfig::default().patience().longest_rest, hour);
+    }
+}

@@ -217,6 +217,16 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
     Ok(added == 1)
 }
 
+/// Keeps the grants of a session that have no refresh tokens until this instant, at which it ends: by them its clients hear of its end.
+pub async fn keep_of(conn: &mut Conn, session_id: &str, until: Instant) -> Result<()> {
+    let kept = t::table
+        .filter(t::session_id.eq(session_id))
+        .filter(t::family_salt.is_null())
+        .filter(t::expires_at.lt(until));
+    let update = diesel::update(kept).set(t::expires_at.eq(until));
+    on!(conn, |c| update.execute(c)).map(drop)
+}
+
 /// Takes a grant for `row` that was committed as that row at one of these instants, and that nothing has come of since; of any number
 /// of callers, one does.
 pub async fn adopt(conn: &mut Conn, row: &GrantRow, committed: &[Instant]) -> Result<bool> {

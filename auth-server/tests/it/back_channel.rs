@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_server::clients::{AuthMethod, Client, ClientMetadata};
+use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::config::Config;
 use auth_server::sessions::{Amr, Beginning};
-use auth_server::store::logout_notices;
+use auth_server::store::logout_notices::{self, NoticeRow};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
@@ -40,6 +40,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     who_is_gone_or_wants_to_hear_nothing_is_not_told,
     a_server_tells_by_itself,
     what_is_registered_is_checked,
+    a_client_without_refresh_tokens_hears_it_however_late,
 );
 
 /// A server that reaches the site, with little patience.
@@ -135,6 +136,21 @@ async fn outcome(server: &TestServer, outcome: &str) -> String {
     let line = format!("logout_notices_total{{outcome=\"{outcome}\"}} ");
     let found = text.lines().find_map(|known| known.strip_prefix(&line));
     found.unwrap_or("none").to_owned()
+}
+
+/// Whether a client is told that somebody signed out, whoever that was.
+pub(crate) async fn is_told(server: &TestServer, client: &TestClient) -> bool {
+    let (now, before) = (server.clock.now(), outcome(server, "delivered").await);
+    let notice = NoticeRow {
+        ended: "somebody".into(),
+        client_id: client.id.clone(),
+        account_id: "somebody".into(),
+        created_at: now,
+        due_at: now,
+        tries: 0,
+    };
+    server.back_channel.tell_at_once(vec![notice], now).await;
+    outcome(server, "delivered").await != before
 }
 
 async fn oidc_back_channel_2_5_clients_of_the_session_hear_it_before_anybody_goes_on(
@@ -720,4 +736,51 @@ async fn what_is_registered_is_checked(stores: &Stores) {
             assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{uri}");
         }
     }
+}
+
+/// Long after its last token: its grant is kept for as long as the session goes on.
+async fn a_client_without_refresh_tokens_hears_it_however_late(stores: &Stores) {
+    let site = Site::start().await;
+    let scene = scene(stores, &site).await;
+    let server = &scene.server;
+    site.put_with("/out", 200, &[], "");
+    let mut metadata = listening(&site.at("/out"));
+    metadata.grant_types = BTreeSet::from([GrantType::AuthorizationCode]);
+    let client = server.register(metadata).await;
+    let tokens = scene.tokens(&client, "openid read").await;
+    assert!(tokens.get("refresh_token").is_none());
+    let (sessions, pruning) = (
+        &server.records.sessions,
+        crate::pruning::pruning(&server.records.store),
+    );
+    let proven = auth_server::accounts::Proven {
+        account_id: scene.account_id.clone(),
+        epoch: 0,
+    };
+    let mut cookie = scene.cookie.expose().to_owned();
+    for day in 0..24 {
+        let token = auth_server::sessions::SessionToken::presented(&cookie);
+        assert!(
+            sessions.find(&token, now(&scene)).await.unwrap().is_some(),
+            "{day}"
+        );
+        if day == 12 {
+            // The same person proves again who they are.
+            let beginning = Beginning {
+                proven: &proven,
+                amr: &[Amr::Pwd],
+                user_agent: None,
+                before: Some(&token),
+            };
+            let begun = sessions.begin(&beginning, now(&scene), &*server.world.random);
+            let (session, renewed) = begun.await.unwrap();
+            assert_eq!(session.id, scene.session.id);
+            cookie = renewed.expose().to_owned();
+        }
+        server.clock.advance(Duration::from_hours(20));
+        pruning.run(now(&scene)).await.unwrap();
+    }
+    sessions.end(&scene.session.id, now(&scene)).await.unwrap();
+    assert!(told(server).await);
+    assert_eq!(heard(&site, "/out").len(), 1);
 }

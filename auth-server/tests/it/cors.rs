@@ -74,6 +74,7 @@ async fn threat_32_pages_of_registered_origins_may_read_answers_and_refusals(sto
         ("/oauth/introspect", PAGE, ""),
         ("/oauth/authorize", PAGE, ""),
         ("/oauth/logout", PAGE, ""),
+        ("/oauth/logout/resume", PAGE, ""),
         ("/logged-out", PAGE, ""),
         ("/health", PAGE, ""),
         ("/nothing", PAGE, ""),

@@ -18,6 +18,7 @@ use shared_testing::stores::Stores;
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
+use crate::back_channel;
 use crate::browser::{Browser, EMAIL, code};
 use crate::client_documents::describing;
 use crate::jwks_uri;
@@ -40,8 +41,10 @@ enum Field {
     Sector,
     Logo,
     Document,
+    Logout,
 }
 
+/// Those that bring something: of a logout endpoint only the status counts.
 const FIELDS: [Field; 4] = [Field::Keys, Field::Sector, Field::Logo, Field::Document];
 
 struct Scene {
@@ -76,6 +79,7 @@ impl Scene {
             Field::Sector => json!([REDIRECT]),
             Field::Logo => return png(8, 8),
             Field::Document => describing(url),
+            Field::Logout => json!(null),
         };
         value.to_string().into_bytes()
     }
@@ -122,6 +126,11 @@ impl Scene {
                 metadata.logo_uri = Some(url);
                 let client = server.register(metadata).await;
                 self.shows_logo(&client).await
+            }
+            Field::Logout => {
+                metadata.backchannel_logout_uri = Some(url);
+                let client = server.register(metadata).await;
+                back_channel::is_told(server, &client).await
             }
         }
     }
@@ -201,7 +210,7 @@ impl Trap {
 async fn threat_18_no_field_leads_into_our_network(stores: &Stores) {
     let scene = Scene::set(stores, Duration::from_secs(5)).await;
     let trap = Trap::set().await;
-    for field in FIELDS {
+    for field in FIELDS.into_iter().chain([Field::Logout]) {
         let good = scene.site.at(&format!("/{field:?}"));
         let content = scene.good(field, &good);
         scene

@@ -50,10 +50,10 @@ const RETENTION: Retention = Retention {
     revocations: HOUR,
     changes: Duration::from_hours(2),
     unused_clients: HOUR,
-    logout_notices: HOUR,
+    logout_notices: Duration::from_hours(3),
 };
 
-fn pruning(store: &Store) -> Pruning {
+pub(crate) fn pruning(store: &Store) -> Pruning {
     Pruning {
         store: store.clone(),
         retention: RETENTION,
@@ -176,6 +176,14 @@ async fn fill(scene: &Scene, store: &Store) {
         };
         registration_tokens::insert(conn, &row).await.unwrap();
     }
+    for (ended, created_at) in [("over", END), ("live", late)] {
+        let notice = diesel::sql_query(format!(
+            "INSERT INTO logout_notices (ended, client_id, account_id, created_at, due_at, tries) \
+             VALUES ('{ended}', 'a', 'b', {}, 0, 0)",
+            created_at.as_millis()
+        ));
+        on!(conn, |c| notice.execute(c)).unwrap();
+    }
     let client = TestServer::client_id(&scene.app);
     for digest in [b"ended", b"still"] {
         clients::add_secret(conn, &client, digest, None, END)
@@ -207,19 +215,21 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
             "sign_in_locks",
             "client_secrets",
             "registration_tokens",
+            "logout_notices",
         ] {
             counts.push(count(&store, table).await);
         }
         counts
     };
     let millisecond = Duration::from_millis(1);
-    // Of sessions three have ended, of grants two, of the others one; the last three are not kept past their end.
-    let mut left = [4, 3, 2, 2, 2, kept + 1, 2];
+    // Of sessions three have ended, of grants two, of the others one; locks, secrets and tokens are not kept past their end.
+    let mut left = [4, 3, 2, 2, 2, kept + 1, 2, 2];
     assert_eq!(counts().await, left);
     for (after, index, rows) in [
         (Duration::ZERO, 4, 1),
         (RETENTION.revocations, 2, 1),
         (RETENTION.changes, 3, 1),
+        (RETENTION.logout_notices, 7, 1),
         (RETENTION.grants, 1, 2),
         (RETENTION.sessions, 0, 3),
     ] {
@@ -387,6 +397,7 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::Grants,
         Table::RevokedGrants,
         Table::RegistrationTokens,
+        Table::LogoutNotices,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
     let sessions = ["expires_at", "seen_at", "ended_at"]

@@ -9,14 +9,15 @@ mod visits;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::random::{Random, alphanumeric};
@@ -33,6 +34,11 @@ use self::visits::{Cookie, SignedIn, Started, Visits};
 
 /// 43 letters and digits hold 256 bits; as a PKCE verifier they are as long as RFC 7636 §4.1 asks.
 const SECRET_LENGTH: usize = 43;
+
+/// Where people come back to who signed out.
+pub(crate) const SIGNED_OUT: &str = "/signed-out";
+/// Where the authorization server tells that somebody signed out.
+pub(crate) const BACK_CHANNEL: &str = "/back-channel-logout";
 
 /// What the app is told.
 pub(crate) struct AppSettings {
@@ -71,6 +77,8 @@ pub(crate) fn router(settings: AppSettings, observed: &Observed) -> anyhow::Resu
         .route("/callback", get(callback))
         .route("/refresh", post(refresh))
         .route("/sign-out", post(sign_out))
+        .route(SIGNED_OUT, get(signed_out))
+        .route(BACK_CHANNEL, post(hear))
         .route("/style.css", get(style))
         .fallback(web::not_found)
         .with_state(Arc::new(app));
@@ -206,6 +214,9 @@ async fn refresh(
     let after = SignedIn {
         id_token: app.renewed(&refreshed, &before, now)?,
         tokens: Tokens {
+            id_token: refreshed
+                .id_token
+                .or_else(|| before.tokens.id_token.clone()),
             // RFC 6749 §6: the old one stays where no new one comes.
             refresh_token: refreshed
                 .refresh_token
@@ -219,7 +230,8 @@ async fn refresh(
     Ok(see_other("/"))
 }
 
-/// Ends what the person allowed the app (RFC 7009), and forgets the tokens.
+/// Ends what the person allowed the app (RFC 7009), forgets the tokens, and has the person signed out everywhere else: by the
+/// authorization server, which knows where they are signed in (OpenID Connect RP-Initiated Logout §2).
 async fn sign_out(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -234,11 +246,54 @@ async fn sign_out(
         .as_ref()
         .unwrap_or(&tokens.access_token);
     app.provider.revoke(&endpoints, token).await?;
-    let mut response = see_other("/");
+    let state = alphanumeric(SECRET_LENGTH, &*app.random);
+    let hint = tokens.id_token.as_deref();
+    let mut response = see_other(&app.provider.end_session_url(&endpoints, hint, &state));
+    app.visits.leave(state);
     response
         .headers_mut()
         .insert(SET_COOKIE, app.cookie.clear());
     Ok(response)
+}
+
+/// Where the authorization server sends a person back to who signed out there (OpenID Connect RP-Initiated Logout §3).
+async fn signed_out(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, AppError> {
+    let query = query.unwrap_or_default();
+    let left = single(query.as_bytes(), "state").is_some_and(|state| app.visits.has_left(&state));
+    if left {
+        Ok(see_other("/"))
+    } else {
+        Err(AppError::NotAskedFor)
+    }
+}
+
+/// Hears of a sign-out from the authorization server itself (OpenID Connect Back-Channel Logout §2.5 to §2.8).
+async fn hear(State(app): State<Arc<App>>, Now(now): Now, form: Bytes) -> Response {
+    let heard = async {
+        let token = single(&form, "logout_token");
+        let token = token.ok_or(AppError::LogoutToken("there is none"))?;
+        let logout = app.provider.logout_token(&token, now).await?;
+        app.visits.hear(&logout)
+    };
+    match heard.await {
+        Ok(()) => no_store(StatusCode::OK, Value::Null),
+        Err(error) => {
+            let told = json!({"error": "invalid_request", "error_description": error.to_string()});
+            no_store(error.status(), told)
+        }
+    }
+}
+
+fn no_store(status: StatusCode, told: Value) -> Response {
+    let headers = [(CACHE_CONTROL, "no-store")];
+    if told.is_null() {
+        (status, headers).into_response()
+    } else {
+        (status, headers, Json(told)).into_response()
+    }
 }
 
 async fn style() -> Response {
@@ -273,7 +328,7 @@ impl App {
         refreshed: &Tokens,
         before: &SignedIn,
         now: Instant,
-    ) -> Result<serde_json::Value, AppError> {
+    ) -> Result<Value, AppError> {
         match refreshed.id_token.as_deref() {
             None => Ok(before.id_token.clone()),
             Some(id_token) => self

@@ -18,11 +18,12 @@ use shared_protocol::random::{Random, alphanumeric};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
 
+use crate::app;
 use crate::certificates;
 use crate::demo::{App, Demo, PERSON_NAME, Person, Service, Worker};
 use crate::flags::Flags;
 use crate::folder::Folder;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 const API_SCOPES: [(&str, &str); 2] = [
     ("profile:read", "Read your profile"),
@@ -39,6 +40,8 @@ const PEOPLE_SCOPES: [&str; 6] = [
 ];
 /// RFC 8252 §7.3: at any port.
 const APP_REDIRECTS: [&str; 2] = ["http://127.0.0.1/callback", "http://localhost/callback"];
+/// The same for who signed out.
+const APP_SIGNED_OUT: [&str; 2] = ["http://127.0.0.1", "http://localhost"];
 const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// Where to seed, and with what.
@@ -65,7 +68,10 @@ impl Seed<'_> {
         self.fit_service(&mut demo, before.is_some()).await?;
         for (id, metadata) in [
             (&demo.worker.client_id, worker_metadata(&demo.api)?),
-            (&demo.app.client_id, app_metadata(&demo.api)?),
+            (
+                &demo.app.client_id,
+                app_metadata(&demo.api, self.settings.app_port)?,
+            ),
         ] {
             if self.fit(id, metadata, None).await? == Fitted::Made && before.is_some() {
                 warn_missing(id);
@@ -343,7 +349,7 @@ fn worker_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
     })
 }
 
-fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+fn app_metadata(default: &ResourceId, port: u16) -> anyhow::Result<ClientMetadata> {
     Ok(ClientMetadata {
         client_name: Some("Demo app".into()),
         token_endpoint_auth_method: AuthMethod::None,
@@ -353,6 +359,13 @@ fn app_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
             .iter()
             .map(|uri| uri.parse())
             .collect::<Result<_, _>>()?,
+        post_logout_redirect_uris: APP_SIGNED_OUT
+            .iter()
+            .map(|host| format!("{host}{}", app::SIGNED_OUT).parse())
+            .collect::<Result<_, _>>()?,
+        backchannel_logout_uri: Some(
+            format!("{}{}", settings::origin(port), app::BACK_CHANNEL).parse()?,
+        ),
         scope: resource_scopes()
             .chain(PEOPLE_SCOPES)
             .map(str::parse::<ScopeToken>)

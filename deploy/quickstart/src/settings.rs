@@ -56,6 +56,12 @@ impl Settings {
             },
         )
         .context("authorization server")?;
+        let app_port = flags.app_port.unwrap_or(APP_PORT);
+        let app = origin(app_port).parse()?;
+        // To be told of sign-outs there; nothing else on this machine is reached because somebody names its address.
+        if !auth.outbound.origins.contains(&app) {
+            auth.outbound.origins.push(app);
+        }
         if auth.mtls.url == defaults.mtls.url
             && let Some(url) = &defaults.mtls.url
         {
@@ -78,7 +84,7 @@ impl Settings {
         Ok(Self {
             auth,
             api,
-            app_port: flags.app_port.unwrap_or(APP_PORT),
+            app_port,
         })
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum AppError {
     /// An ID token that must not be trusted (OpenID Connect Core §3.1.3.7).
     #[error("the ID token cannot be trusted: {0}")]
     IdToken(&'static str),
+    /// A logout token that must not be believed (OpenID Connect Back-Channel Logout §2.6).
+    #[error("the logout token cannot be believed: {0}")]
+    LogoutToken(&'static str),
     /// Something that the standards do not know.
     #[error("the authorization server answered in an unexpected way: {0}")]
     Unexpected(&'static str),
@@ -36,7 +39,9 @@ pub(crate) enum AppError {
 impl AppError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NotAskedFor | Self::OtherIssuer | Self::Refused { .. } => StatusCode::BAD_REQUEST,
+            Self::NotAskedFor | Self::OtherIssuer | Self::Refused { .. } | Self::LogoutToken(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::IdToken(_) | Self::Unexpected(_) | Self::Unreachable(_) => {
                 StatusCode::BAD_GATEWAY
             }

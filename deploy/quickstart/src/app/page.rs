@@ -64,6 +64,7 @@ impl<'a> ErrorPage<'a> {
             AppError::NotAskedFor
             | AppError::OtherIssuer
             | AppError::IdToken(_)
+            | AppError::LogoutToken(_)
             | AppError::Unexpected(_)
             | AppError::Unreachable(_) => (None, None),
         };

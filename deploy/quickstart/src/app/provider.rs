@@ -1,5 +1,7 @@
 //! The authorization server and the API as a client asks them.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use shared_protocol::jose::Audience;
+use shared_protocol::jose::{Audience, JwkSet, JwtKind, UnverifiedJwt};
 use shared_protocol::outbound::{Fetched, Fetcher, FetcherSettings, Origin};
 use shared_protocol::time::Instant;
 use url::Url;
@@ -18,7 +20,7 @@ use url::form_urlencoded;
 
 use super::error::AppError;
 use super::visits::Started;
-use super::{AppSettings, jwt};
+use super::{AppSettings, SIGNED_OUT, jwt};
 
 /// What the app asks to be allowed.
 const SCOPE: &str = "openid profile email offline_access profile:read";
@@ -30,6 +32,8 @@ pub(crate) struct Endpoints {
     authorization_endpoint: Url,
     token_endpoint: Url,
     revocation_endpoint: Url,
+    end_session_endpoint: Url,
+    jwks_uri: Url,
     userinfo_endpoint: Url,
 }
 
@@ -53,6 +57,25 @@ struct Checked {
     exp: i64,
 }
 
+/// The claims of a logout token (OpenID Connect Back-Channel Logout §2.4).
+#[derive(Deserialize)]
+pub(crate) struct LogoutToken {
+    iss: String,
+    aud: Audience,
+    iat: i64,
+    exp: i64,
+    pub(crate) jti: String,
+    events: BTreeMap<String, Value>,
+    pub(crate) sub: Option<String>,
+    pub(crate) sid: Option<String>,
+    nonce: Option<Value>,
+}
+
+/// What happened.
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// How far clocks may be apart, in seconds.
+const SKEW: i64 = 60;
+
 /// What a server said to a token.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -69,6 +92,7 @@ struct ErrorResponse {
 pub(crate) struct Provider {
     settings: AppSettings,
     redirect_uri: String,
+    signed_out_uri: String,
     fetcher: Fetcher,
 }
 
@@ -83,6 +107,7 @@ impl Provider {
         })?;
         Ok(Self {
             redirect_uri: format!("http://localhost:{}/callback", settings.port),
+            signed_out_uri: format!("http://localhost:{}{SIGNED_OUT}", settings.port),
             settings,
             fetcher,
         })
@@ -225,6 +250,65 @@ impl Provider {
             return Err(AppError::IdToken("it has expired"));
         }
         Ok(claims)
+    }
+
+    /// OpenID Connect RP-Initiated Logout §2.
+    pub(crate) fn end_session_url(
+        &self,
+        endpoints: &Endpoints,
+        id_token: Option<&str>,
+        state: &str,
+    ) -> String {
+        let mut url = endpoints.end_session_endpoint.clone();
+        url.query_pairs_mut()
+            .extend_pairs(id_token.map(|hint| ("id_token_hint", hint)))
+            .extend_pairs([
+                ("client_id", self.settings.client_id.as_str()),
+                ("post_logout_redirect_uri", &self.signed_out_uri),
+                ("state", state),
+            ]);
+        url.into()
+    }
+
+    /// What a logout token says, if it is to be believed (OpenID Connect Back-Channel Logout §2.6). Strangers may send one too, so
+    /// that its form is looked at before anybody is asked for keys.
+    pub(crate) async fn logout_token(
+        &self,
+        token: &str,
+        now: Instant,
+    ) -> Result<LogoutToken, AppError> {
+        let malformed = |_| AppError::LogoutToken("it is no logout token");
+        let jwt = UnverifiedJwt::parse(token, JwtKind::LogoutToken).map_err(malformed)?;
+        let endpoints = self.discover().await?;
+        let fetched = self
+            .fetcher
+            .get(&endpoints.jwks_uri, "application/jwk-set+json")
+            .await?;
+        let keys = JwkSet::from_slice(&fetched.body)
+            .map_err(|_| AppError::Unexpected("keys that are none"))?;
+        let forged = |_| AppError::LogoutToken("no key of the server signed it");
+        let (claims, _) = jwt.verify(&keys).map_err(forged)?;
+        let logout: LogoutToken = claims.parse().map_err(malformed)?;
+        let why = if logout.iss != self.issuer() {
+            "another server issued it"
+        } else if !logout.aud.iter().eq([self.settings.client_id.as_str()]) {
+            "it is for another client"
+        } else if logout.exp <= now.as_secs() - SKEW || logout.iat > now.as_secs() + SKEW {
+            "it is not of this time"
+        } else if !logout
+            .events
+            .get(LOGOUT_EVENT)
+            .is_some_and(Value::is_object)
+        {
+            "it tells of something else"
+        } else if logout.nonce.is_some() {
+            "it is an ID token"
+        } else if logout.sub.is_none() && logout.sid.is_none() {
+            "it is about nobody"
+        } else {
+            return Ok(logout);
+        };
+        Err(AppError::LogoutToken(why))
     }
 
     /// OpenID Connect Core §5.3.

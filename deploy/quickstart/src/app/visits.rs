@@ -10,12 +10,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::SECRET_LENGTH;
-use super::provider::Tokens;
+use super::error::AppError;
+use super::provider::{LogoutToken, Tokens};
 
 const MOST: u64 = 1000;
 /// Long enough to sign in, read and agree.
 const TO_SIGN_IN: Duration = Duration::from_mins(15);
 const SIGNED_IN: Duration = Duration::from_hours(12);
+/// Longer than a logout token is good for.
+const HEARD: Duration = Duration::from_mins(5);
 
 /// A flow that went to the authorization server and has not come back.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub(crate) struct SignedIn {
 pub(crate) struct Visits {
     started: Cache<String, Started>,
     signed_in: Cache<String, Arc<SignedIn>>,
+    leaving: Cache<String, ()>,
+    heard: Cache<String, ()>,
 }
 
 impl Default for Visits {
@@ -55,6 +60,14 @@ impl Default for Visits {
             signed_in: Cache::builder()
                 .max_capacity(MOST)
                 .time_to_live(SIGNED_IN)
+                .build(),
+            leaving: Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(TO_SIGN_IN)
+                .build(),
+            heard: Cache::builder()
+                .max_capacity(MOST)
+                .time_to_live(HEARD)
                 .build(),
         }
     }
@@ -80,6 +93,41 @@ impl Visits {
 
     pub(crate) fn sign_out(&self, visit: &str) {
         self.signed_in.invalidate(visit);
+    }
+
+    /// Somebody goes to the authorization server to sign out there, and comes back with this `state`.
+    pub(crate) fn leave(&self, state: String) {
+        self.leaving.insert(state, ());
+    }
+
+    /// Whether somebody did, at most once.
+    pub(crate) fn has_left(&self, state: &str) -> bool {
+        self.leaving.remove(state).is_some()
+    }
+
+    /// Ends what a logout token is about: one session there, or all of a person's. Each token is heard once.
+    ///
+    /// # Errors
+    /// [`AppError::LogoutToken`].
+    pub(crate) fn hear(&self, logout: &LogoutToken) -> Result<(), AppError> {
+        if !self
+            .heard
+            .entry(logout.jti.clone())
+            .or_insert(())
+            .is_fresh()
+        {
+            return Err(AppError::LogoutToken("it was heard before"));
+        }
+        let is = |signed_in: &SignedIn, name: &str, value: &Option<String>| {
+            let claim = signed_in.id_token.get(name).and_then(Value::as_str);
+            value.is_none() || claim == value.as_deref()
+        };
+        for (visit, signed_in) in &self.signed_in {
+            if is(&signed_in, "sub", &logout.sub) && is(&signed_in, "sid", &logout.sid) {
+                self.signed_in.invalidate(&*visit);
+            }
+        }
+        Ok(())
     }
 }
 

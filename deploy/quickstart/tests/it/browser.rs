@@ -2,6 +2,7 @@
 
 mod chrome;
 mod landing;
+mod sign_out;
 
 use axum::Router;
 use axum::http::StatusCode;

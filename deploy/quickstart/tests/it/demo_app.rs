@@ -1,6 +1,11 @@
 //! The demo app, used as a browser without scripts uses it.
 
+use serde_json::{Value, json};
+use shared_protocol::jose::{Algorithm, JwtKind};
+use shared_protocol::time::{Clock as _, SystemClock};
+
 use crate::forms::{Person, Visited};
+use crate::operator::Operator;
 use crate::process::{Place, http, send};
 
 /// Somebody who came back from the authorization server, before the app saw the answer.
@@ -180,4 +185,123 @@ async fn its_pages_hold_nothing_that_another_site_could_use() {
     assert!(header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"));
     assert_eq!(header("referrer-policy"), "no-referrer");
     assert_eq!(header("cache-control"), "no-store");
+}
+
+/// What the page says of the ID token.
+fn shown_id_token(page: &Visited) -> Value {
+    let (_, after) = page.html.split_once("<pre id=\"id-token\">").unwrap();
+    let (shown, _) = after.split_once("</pre>").unwrap();
+    serde_json::from_str(&shown.replace("&#34;", "\"")).unwrap()
+}
+
+#[tokio::test]
+async fn oidc_back_channel_2_6_only_a_logout_token_of_the_server_ends_a_visit() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let operator = Operator::at(&place).await;
+    let hear = async |form: &[(&str, &str)]| {
+        let request = http().post(place.app("/back-channel-logout")).form(form);
+        let answer = send(request).await;
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        answer.status().as_u16()
+    };
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    for (n, by) in ["sid", "sub"].into_iter().enumerate() {
+        let (mut person, answer) = answered(&place).await;
+        let page = person.visit(answer.url.as_str()).await;
+        let id_token = shown_id_token(&page);
+        let now = SystemClock.now().as_secs();
+        let mut good = json!({
+            "iss": id_token["iss"],
+            "aud": id_token["aud"],
+            "iat": now,
+            "exp": now + 120,
+            "jti": format!("jti-{n}"),
+            "events": {event: {}},
+        });
+        good[by] = id_token[by].clone();
+        let with = |name: &str, value: Value| {
+            let mut claims = good.clone();
+            claims[name] = value;
+            claims
+        };
+        let without = |name: &str| {
+            let mut claims = good.clone();
+            claims.as_object_mut().unwrap().remove(name);
+            claims
+        };
+        for (what, claims) in [
+            (
+                "of another issuer",
+                with("iss", json!("http://localhost:1")),
+            ),
+            ("for another client", with("aud", json!("another"))),
+            ("for two", with("aud", json!(["another", id_token["aud"]]))),
+            ("expired", with("exp", json!(now - 120))),
+            ("of the future", with("iat", json!(now + 600))),
+            ("with a nonce", with("nonce", json!("n"))),
+            ("of another event", with("events", json!({"x": {}}))),
+            ("of no event", without("events")),
+            ("about nobody", without(by)),
+            ("without a name", without("jti")),
+        ] {
+            let token = operator
+                .signed(JwtKind::LogoutToken, Algorithm::Rs256, &claims)
+                .await;
+            assert_eq!(hear(&[("logout_token", &token)]).await, 400, "{what}");
+        }
+        let id = operator
+            .signed(JwtKind::IdToken, Algorithm::Rs256, &good)
+            .await;
+        let token = operator
+            .signed(JwtKind::LogoutToken, Algorithm::Rs256, &good)
+            .await;
+        let cut = &token[..token.len() - 4];
+        for (what, form) in [
+            ("an ID token", &[("logout_token", id.as_str())][..]),
+            ("cut", &[("logout_token", cut)]),
+            ("none", &[("logout_token", "x")]),
+            ("nothing", &[]),
+            (
+                "twice",
+                &[("logout_token", &token), ("logout_token", &token)],
+            ),
+        ] {
+            assert_eq!(hear(form).await, 400, "{what}");
+        }
+        let stranger = with("jti", json!(format!("of-another-{n}")));
+        let mut stranger = stranger;
+        stranger[by] = json!("somebody else");
+        let other = operator
+            .signed(JwtKind::LogoutToken, Algorithm::Rs256, &stranger)
+            .await;
+        assert_eq!(hear(&[("logout_token", &other)]).await, 200);
+        assert!(person.visit(&place.app("/")).await.has("me"), "still there");
+
+        assert_eq!(hear(&[("logout_token", &token)]).await, 200, "{by}");
+        let front = person.visit(&place.app("/")).await;
+        assert!(front.has("sign-in"), "{by}: {}", front.html);
+        assert_eq!(hear(&[("logout_token", &token)]).await, 400, "{by}: once");
+    }
+    assert_eq!(running.log(), "");
+}
+
+#[tokio::test]
+async fn who_signs_out_at_the_server_is_signed_out_at_the_app() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let (mut person, answer) = answered(&place).await;
+    assert!(person.visit(answer.url.as_str()).await.has("me"));
+    let question = person.visit(&place.auth("/oauth/logout")).await;
+    let gone = person.submit(&question, "sign-out", &[]).await;
+    assert!(gone.has("signed-out"), "{}", gone.html);
+    assert!(person.visit(&place.app("/")).await.has("sign-in"));
+    // Nobody left with this.
+    for state in ["", "?state=x", "?state=x&state=x"] {
+        let refused = person
+            .visit(&place.app(&format!("/signed-out{state}")))
+            .await;
+        assert_eq!(refused.status, 400, "{state}");
+    }
+    assert_eq!(running.log(), "");
 }

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "flow.mjs",
     "register.mjs",
+    "sign_out.mjs",
 ];
 
 /// A copy of the scripts with the packages of their lock file: in the build folder, because tests leave the checkout as it is.
@@ -92,5 +93,24 @@ fn rfc7591_node_clients_register_themselves_and_use_every_method() {
     });
     let tokens = run("register.mjs", &input);
     assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn oidc_rp_initiated_and_back_channel_a_node_client_signs_a_person_out_and_hears_of_it() {
+    let place = Place::new();
+    let config = place.file("auth.toml");
+    // The script listens on this machine, as the developer's own apps do.
+    std::fs::write(&config, "[outbound]\nloopback_http = true\n").unwrap();
+    let running = place.start(&["--auth-config", config.to_str().unwrap()]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let told = run("sign_out.mjs", &input);
+    assert_eq!(told["header"]["typ"], "logout+jwt", "{told}");
+    assert_eq!(told["claims"]["iss"], place.auth(""));
     assert_eq!(running.log(), "");
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use auth_server::accounts::NewAccount;
 use auth_server::config::Config;
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::World;
 use serde_json::{Value, json};
+use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
 
@@ -62,6 +64,29 @@ impl Operator {
             "scope": "openid profile email offline_access profile:read",
         }))
         .await
+    }
+
+    /// A person who signs in with this password.
+    pub(crate) async fn register_person(&self, email: &str, password: &str) {
+        let new = NewAccount {
+            email: email.parse().unwrap(),
+            name: None,
+            email_verified: true,
+            password: Some(password.to_owned().into()),
+        };
+        let (now, random) = (self.world.clock.now(), &*self.world.random);
+        self.records
+            .accounts
+            .create(new, now, random)
+            .await
+            .unwrap();
+    }
+
+    /// A JWT as the server signs it.
+    pub(crate) async fn signed(&self, kind: JwtKind, alg: Algorithm, claims: &Value) -> String {
+        let ring = self.records.keys.ring();
+        let signer = ring.signer(alg, self.world.clock.now()).unwrap();
+        sign_jwt(kind, claims, &*signer).await.unwrap()
     }
 
     /// Another resource server, for which `client` introspects.
