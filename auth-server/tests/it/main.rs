@@ -66,6 +66,10 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod request_object;
+#[cfg(test)]
+mod response_types;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod sign_in_page;
