@@ -272,7 +272,7 @@ impl Authorize {
                 ..Granted::default()
             },
         };
-        if granted.token.is_some() {
+        if in_front {
             self.checks.clients.registered.note_use(&request.client);
         }
         Ok(AuthorizationResponse {

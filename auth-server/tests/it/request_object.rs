@@ -57,7 +57,11 @@ impl Scene {
 
     pub(crate) async fn on(server: TestServer) -> Self {
         let server = server.with_resources(None).await;
-        server.person(EMAIL).await;
+        let email = EMAIL.parse().unwrap();
+        let found = server.records.accounts.find_by_email(&email).await;
+        if found.unwrap().is_none() {
+            server.person(EMAIL).await;
+        }
         let key = new_key(Algorithm::Es256);
         let app = server.register(metadata(&key)).await;
         Self { server, app, key }

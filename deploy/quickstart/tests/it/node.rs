@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "flow.mjs",
     "register.mjs",
+    "requests.mjs",
 ];
 
 /// A copy of the scripts with the packages of their lock file: in the build folder, because tests leave the checkout as it is.
@@ -92,5 +93,24 @@ fn rfc7591_node_clients_register_themselves_and_use_every_method() {
     });
     let tokens = run("register.mjs", &input);
     assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("requests.mjs", &input);
+    let subjects = result.as_object().unwrap();
+    assert_eq!(subjects.len(), 5, "{result}");
+    assert!(subjects.values().all(|subject| *subject == result["pushed"]));
     assert_eq!(running.log(), "");
 }
