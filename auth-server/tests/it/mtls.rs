@@ -354,7 +354,10 @@ async fn rfc8705_5_what_is_configured_is_announced_and_nothing_else(stores: &Sto
     let pushed = format!("{}/oauth/par", listening.mtls.as_deref().unwrap());
     let form = [("client_id", "nobody")];
     let answer = pki.http().build().unwrap().post(pushed).form(&form);
-    assert_eq!(listening.send(answer).await.error(), (401, "invalid_client"));
+    assert_eq!(
+        listening.send(answer).await.error(),
+        (401, "invalid_client")
+    );
     // No pages there, where each browser would ask its person for a certificate.
     let http = pki.http().build().unwrap();
     for path in ["/oauth/authorize", "/login", "/oauth/jwks", "/health", "/"] {

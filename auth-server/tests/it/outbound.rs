@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth_server::clients::{AuthMethod, Client, ClientMetadata};
 use auth_server::clients::url::ClientUrl;
+use auth_server::clients::{AuthMethod, Client, ClientMetadata};
 use auth_server::config::{Config, Mode};
 use image::{ImageFormat, RgbaImage};
 use serde_json::{Value, json};

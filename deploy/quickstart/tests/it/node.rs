@@ -111,6 +111,10 @@ fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
     let result = run("requests.mjs", &input);
     let subjects = result.as_object().unwrap();
     assert_eq!(subjects.len(), 5, "{result}");
-    assert!(subjects.values().all(|subject| *subject == result["pushed"]));
+    assert!(
+        subjects
+            .values()
+            .all(|subject| *subject == result["pushed"])
+    );
     assert_eq!(running.log(), "");
 }
