@@ -169,7 +169,7 @@ impl Authorize {
         let client = checks.client(&asked, visit.address, now).await?;
         match self.load(&asked, &client.id, browser, now).await {
             Ok(loaded) => Ok(loaded),
-            Err(error) => Err(checks.unread(&client, &asked, (error.into(), now))),
+            Err(error) => Err(checks.unread(&client, &asked, error.into(), now)),
         }
     }
 
