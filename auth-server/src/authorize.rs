@@ -187,7 +187,7 @@ impl Authorize {
         let client = checks.client(&asked, visit.address, now).await?;
         match self.load(&asked, &client.id, browser, now).await {
             Ok(loaded) => Ok(loaded),
-            Err(error) => Err(checks.unread(&client, &asked, (error.into(), now))),
+            Err(error) => Err(checks.unread(&client, &asked, error.into(), now)),
         }
     }
 
@@ -309,7 +309,7 @@ impl Authorize {
                 ..Granted::default()
             },
         };
-        if granted.token.is_some() {
+        if in_front {
             self.checks.clients.registered.note_use(&request.client);
         }
         Ok(AuthorizationResponse {

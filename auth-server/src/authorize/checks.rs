@@ -88,14 +88,15 @@ impl Checks {
         }
     }
 
-    /// The answer to a request that names an object which cannot be read: nothing of what that says is believed. RFC 9101 §7 has the
-    /// client told, and what stands beside the object is a request's own word for where: a redirect URI that is registered is proven as
-    /// ever. Without one, the person alone is told.
+    /// The answer where what a request brings or names cannot be read. Nothing that stands in it is believed, and yet RFC 9101 §7 has the
+    /// client told: at the redirect URI that stands beside it, if there is one and it is registered, which proves it as ever. Else the
+    /// person alone is told.
     pub(super) fn unread(
         &self,
         client: &Arc<Client>,
         beside: &Parameters,
-        (cause, now): (RedirectCause, Instant),
+        cause: RedirectCause,
+        now: Instant,
     ) -> AuthorizeError {
         let named = beside.optional("redirect_uri");
         let proven = named.and_then(|uri| client.matching(uri, self.localhost_port_varies));
@@ -168,11 +169,9 @@ impl Checks {
     ) -> Result<Option<ResponseType>, RedirectCause> {
         let named = parameters.optional("response_type");
         let response_type = named.and_then(|raw| raw.parse::<ResponseType>().ok());
-        back.mode = response_type.map_or(ResponseMode::default(), ResponseType::default_mode);
         let mode = self.response_mode(&back.client, (parameters, response_type), now);
-        back.mode = mode
-            .as_ref()
-            .map_or(back.mode, |mode| mode.unwrap_or(back.mode));
+        let default = response_type.map_or(ResponseMode::default(), ResponseType::default_mode);
+        back.mode = mode.as_ref().map_or(None, |mode| *mode).unwrap_or(default);
         back.state = bounded(parameters, "state", MAX_STATE)?;
         mode?;
         Ok(response_type)

@@ -155,7 +155,7 @@ impl Checks {
             }
             _ => Err(RedirectCause::TwoRequests),
         };
-        read.map_err(|cause| self.unread(&client, &request, (cause, now)))
+        read.map_err(|cause| self.unread(&client, &request, cause, now))
     }
 
     /// The object that the client refers to.

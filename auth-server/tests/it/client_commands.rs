@@ -15,6 +15,7 @@ use crate::users::{ran, ran_json, run};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     clients_of_each_method_are_made_and_work,
+    clients_say_how_they_send_people,
     what_does_not_go_together_is_said,
 );
 
@@ -121,6 +122,42 @@ async fn clients_of_each_method_are_made_and_work(stores: &Stores) {
     }
 }
 
+async fn clients_say_how_they_send_people(stores: &Stores) {
+    let server = TestServer::start(stores).await;
+    let mut create = vec!["client", "create"];
+    for (name, value) in [
+        ("--grant", "authorization_code"),
+        ("--auth-method", "none"),
+        ("--scope", "openid"),
+        ("--redirect-uri", "https://app.example/cb"),
+        ("--id-token-alg", "ES256"),
+        ("--response-type", "code"),
+        ("--response-alg", "ES256"),
+        ("--request-object-alg", "EdDSA"),
+        ("--request-uri", "https://app.example/request"),
+        ("--jwks-uri", "https://app.example/keys"),
+    ] {
+        create.extend([name, value]);
+    }
+    create.extend(["--require-pushed-requests", "--require-signed-requests"]);
+    let made = client(&ran_json(stores, &create, ""));
+    let shown = ran_json(stores, &["client", "show", &made.id], "");
+    for (name, expected) in [
+        ("response_types", serde_json::json!(["code"])),
+        ("authorization_signed_response_alg", "ES256".into()),
+        ("request_object_signing_alg", "EdDSA".into()),
+        (
+            "request_uris",
+            serde_json::json!(["https://app.example/request"]),
+        ),
+        ("require_pushed_authorization_requests", true.into()),
+        ("require_signed_request_object", true.into()),
+    ] {
+        assert_eq!(shown["metadata"][name], expected, "{name}");
+    }
+    server.stop().await;
+}
+
 async fn what_does_not_go_together_is_said(stores: &Stores) {
     for (more, mend) in [
         (&["--auth-method", "tls_client_auth"][..], "exactly one of"),
@@ -161,6 +198,27 @@ async fn what_does_not_go_together_is_said(stores: &Stores) {
                 "none",
             ],
             "not one of",
+        ),
+        (&["--require-signed-requests"], "request_object_signing_alg"),
+        (
+            &["--request-object-alg", "ES256"],
+            "request objects are verified",
+        ),
+        (&["--request-object-alg", "none"], "not offered"),
+        (&["--request-object-alg", "HS256"], "not one of"),
+        (&["--response-alg", "PS256"], "does not sign"),
+        (&["--response-type", "token"], "response_types"),
+        (&["--response-type", "saml"], "no such response type"),
+        (
+            &[
+                "--grant",
+                "implicit",
+                "--response-type",
+                "token",
+                "--redirect-uri",
+                "https://app.example/cb",
+            ],
+            "not offered",
         ),
     ] {
         let refused = run(stores, &create(more), "");

@@ -14,8 +14,10 @@ use shared_server::db::Store;
 use shared_testing::line::Line;
 use shared_testing::stores::Stores;
 
+use crate::browser::{Browser, EMAIL, code};
 use crate::introspection::eventually;
 use crate::person::{Scene, claims, code_form, pair, refresh_form};
+use crate::pushed::{push, pushed, url_of};
 use crate::registration::REGISTER;
 use crate::server::{Answer, TestServer, config};
 
@@ -294,4 +296,34 @@ async fn without_redis_a_node_goes_on_but_for_new_flows_and_is_back_soon() {
         assert_eq!(wrong, Vec::<String>::new());
     }
     comes_back(&scene, &line, &requests).await;
+}
+
+/// Neither lost nor spent: whoever was told to try again, and does, goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_a_pushed_request_waits() {
+    let stores = stores().await;
+    let mut config = config(&stores);
+    let (line, url) = Line::to(&stores.ephemeral.url).await;
+    config.ephemeral.url = Secret::from(exposed(&url));
+    let server = TestServer::start_with(config, Arc::default()).await;
+    let scene = Scene::on(server).await;
+    let server = &scene.server;
+    server.person(EMAIL).await;
+    let app = server.app().await;
+    let browser = Browser::new(server);
+    browser
+        .sign_in_and_consent(server.authorize_url(&app, &[]))
+        .await;
+    let pushed = url_of(server, &app, &pushed(server, &app, &[]).await);
+    line.cut();
+    assert!(eventually(async || !is_ready(&scene).await).await);
+    let answer = push(server, &app, &[]).await;
+    assert_unavailable(&answer, "pushing");
+    assert_eq!(answer.error(), (503, "temporarily_unavailable"));
+    let page = browser.open(&pushed).await;
+    assert_eq!((page.status.as_u16(), page.header("location")), (503, ""));
+    assert!(!page.header("retry-after").is_empty());
+    line.mend();
+    assert!(eventually(async || is_ready(&scene).await).await);
+    code(&browser.open(&pushed).await.location());
 }

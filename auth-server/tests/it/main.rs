@@ -80,6 +80,10 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod request_object;
+#[cfg(test)]
+mod response_types;
+#[cfg(test)]
 mod select_account;
 #[cfg(test)]
 mod server;

@@ -345,10 +345,19 @@ async fn rfc8705_5_what_is_configured_is_announced_and_nothing_else(stores: &Sto
                 "token_endpoint": format!("{mtls}/oauth/token"),
                 "introspection_endpoint": format!("{mtls}/oauth/introspect"),
                 "revocation_endpoint": format!("{mtls}/oauth/revoke"),
+                "pushed_authorization_request_endpoint": format!("{mtls}/oauth/par"),
             })
         });
         assert_eq!(*aliases, expected.unwrap_or_default());
     }
+    // What is announced is there, and asks who it is.
+    let pushed = format!("{}/oauth/par", listening.mtls.as_deref().unwrap());
+    let form = [("client_id", "nobody")];
+    let answer = pki.http().build().unwrap().post(pushed).form(&form);
+    assert_eq!(
+        listening.send(answer).await.error(),
+        (401, "invalid_client")
+    );
     // No pages there, where each browser would ask its person for a certificate.
     let http = pki.http().build().unwrap();
     for path in ["/oauth/authorize", "/login", "/oauth/jwks", "/health", "/"] {

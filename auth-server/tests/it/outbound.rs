@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth_server::clients::AuthMethod;
 use auth_server::clients::url::ClientUrl;
+use auth_server::clients::{AuthMethod, Client, ClientMetadata};
 use auth_server::config::{Config, Mode};
 use image::{ImageFormat, RgbaImage};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwkSet, Signer as _, SigningKey};
 use shared_protocol::random::SystemRandom;
+use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::ssrf::FORBIDDEN_URLS;
 use shared_testing::stores::Stores;
@@ -19,11 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use crate::back_channel;
-use crate::browser::{Browser, EMAIL, code};
+use crate::browser::{Browser, EMAIL, code, parameter};
 use crate::client_documents::describing;
 use crate::jwks_uri;
 use crate::logo::logo_url;
 use crate::person::{REDIRECT, app, code_form, post};
+use crate::request_object;
 use crate::server::{TestClient, TestServer, config};
 use crate::site::Site;
 
@@ -42,15 +44,25 @@ enum Field {
     Logo,
     Document,
     Logout,
+    Request,
 }
 
 /// Those that bring something: of a logout endpoint only the status counts.
-const FIELDS: [Field; 4] = [Field::Keys, Field::Sector, Field::Logo, Field::Document];
+const FIELDS: [Field; 5] = [
+    Field::Keys,
+    Field::Sector,
+    Field::Logo,
+    Field::Document,
+    Field::Request,
+];
 
 struct Scene {
     server: TestServer,
     site: Site,
     key: SigningKey,
+    /// A client that publishes its requests, and one of those.
+    publishing: TestClient,
+    object: String,
 }
 
 impl Scene {
@@ -70,7 +82,43 @@ impl Scene {
         let alg = Algorithm::Es256;
         let pkcs8 = SigningKey::generate(alg, &SystemRandom).unwrap();
         let key = SigningKey::from_pkcs8(alg, &pkcs8).unwrap();
-        Self { server, site, key }
+        let publishing = server.register(request_object::metadata(&key)).await;
+        let asked = TestServer::asking(&publishing, &[]).into_iter();
+        let claims = asked.map(|(name, value)| (name, json!(value))).collect();
+        let object = request_object::sign(&key, &json!({}), &Value::Object(claims)).await;
+        Self {
+            server,
+            site,
+            key,
+            publishing,
+            object,
+        }
+    }
+
+    /// Whether the object at `url` is taken for a request.
+    async fn takes_request(&self, url: ClientUrl) -> bool {
+        let server = &self.server;
+        let metadata = ClientMetadata {
+            request_uris: vec![url.clone()],
+            ..request_object::metadata(&self.key)
+        };
+        let id = TestServer::client_id(&self.publishing);
+        let client = Client::new(id, metadata, Vec::new()).unwrap();
+        let clients = &server.records.clients;
+        let now = server.clock.now();
+        clients.put(&client, None, now).await.unwrap();
+        let named = ("request_uri", url.as_str());
+        let beside = [("redirect_uri", REDIRECT)];
+        let opened = request_object::url(server, &self.publishing, named, &beside);
+        let page = Browser::new(server).open(opened).await;
+        if !page.has("sign-in") {
+            let answer = page.location();
+            let error = parameter(&answer, "error");
+            assert_eq!(error.as_deref(), Some("invalid_request_uri"), "{answer}");
+            let description = parameter(&answer, "error_description").unwrap();
+            assert!(!description.contains("address"), "{description}");
+        }
+        page.has("sign-in")
     }
 
     fn good(&self, field: Field, url: &str) -> Vec<u8> {
@@ -80,6 +128,7 @@ impl Scene {
             Field::Logo => return png(8, 8),
             Field::Document => describing(url),
             Field::Logout => json!(null),
+            Field::Request => return self.object.clone().into_bytes(),
         };
         value.to_string().into_bytes()
     }
@@ -105,6 +154,9 @@ impl Scene {
         let Ok(url) = url.parse::<ClientUrl>() else {
             return false;
         };
+        if let Field::Request = field {
+            return self.takes_request(url).await;
+        }
         let mut metadata = app(AuthMethod::ClientSecretBasic);
         match field {
             Field::Keys => {
@@ -122,7 +174,7 @@ impl Scene {
                 }
                 refusal.is_none()
             }
-            Field::Logo | Field::Document => {
+            Field::Logo | Field::Document | Field::Request => {
                 metadata.logo_uri = Some(url);
                 let client = server.register(metadata).await;
                 self.shows_logo(&client).await

@@ -2,6 +2,8 @@
 
 use auth_server::config::{Config, Mode, RegistrationMode};
 use serde_json::{Value, json};
+use shared_protocol::jose::{Algorithm, Signer as _, SigningKey};
+use shared_protocol::random::SystemRandom;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
@@ -10,6 +12,7 @@ use crate::server::TestServer;
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc7591_3_2_2_metadata_that_makes_no_sense,
+    rfc9101_10_5_requests_that_could_never_be_signed,
     threat_2_redirects_that_nobody_may_be_sent_to,
     what_is_not_offered_is_not_promised,
     threats_30_31_bodies_that_are_none,
@@ -234,6 +237,99 @@ async fn rfc7591_3_2_2_metadata_that_makes_no_sense(stores: &Stores) {
     }
 }
 
+async fn rfc9101_10_5_requests_that_could_never_be_signed(stores: &Stores) {
+    let server = server(stores, |_| {}).await;
+    let many: Vec<_> = (0..101)
+        .map(|n| format!("https://app.example/{n}"))
+        .collect();
+    let alg = Algorithm::EdDsa;
+    let key = SigningKey::generate(alg, &SystemRandom).unwrap();
+    let key = SigningKey::from_pkcs8(alg, &key).unwrap();
+    let keys = json!({"keys": [key.public().to_value()]});
+    for (change, says) in [
+        (
+            json!({"require_signed_request_object": true}),
+            "request objects",
+        ),
+        (
+            json!({"require_signed_request_object": true, "jwks": {"keys": []}}),
+            "request objects",
+        ),
+        (
+            json!({"require_signed_request_object": "yes"}),
+            "require_signed_request_object",
+        ),
+        (
+            json!({"request_object_signing_alg": "ES256"}),
+            "request objects",
+        ),
+        (
+            json!({"request_object_signing_alg": "ES256", "jwks": keys}),
+            "request objects",
+        ),
+        (
+            json!({"request_object_signing_alg": "HS256"}),
+            "request_object_signing_alg",
+        ),
+        (
+            json!({"request_object_signing_alg": "none"}),
+            "request_object_signing_alg",
+        ),
+        (
+            json!({"request_object_signing_alg": "none", "require_signed_request_object": true}),
+            "request_object_signing_alg",
+        ),
+        (
+            json!({"request_object_encryption_alg": "RSA-OAEP-256"}),
+            "request_object_encryption_alg",
+        ),
+        (json!({"request_uris": many}), "request_uris"),
+        (
+            json!({"request_uris": ["javascript:alert(1)"]}),
+            "request_uris",
+        ),
+        (
+            json!({"request_uris": ["http://app.example/r"]}),
+            "request_uris",
+        ),
+        (
+            json!({"request_uris": "https://app.example/r"}),
+            "request_uris",
+        ),
+        (
+            json!({"require_pushed_authorization_requests": 1}),
+            "require_pushed_authorization_requests",
+        ),
+        (
+            json!({"authorization_signed_response_alg": "none"}),
+            "authorization_signed_response_alg",
+        ),
+        (
+            json!({"authorization_signed_response_alg": "RS256"}),
+            "authorization_signed_response_alg",
+        ),
+        (
+            json!({"authorization_encrypted_response_alg": "ECDH-ES"}),
+            "authorization_encrypted_response_alg",
+        ),
+    ] {
+        let answer = server
+            .post_json(REGISTER, &with(&app(), &change), None)
+            .await;
+        assert_eq!(answer.error(), (400, METADATA), "{change}: {}", answer.body);
+        let told = answer.text("error_description");
+        assert!(told.contains(says), "{change}: {told}");
+    }
+    // What is there is kept, told, and replaced as a whole.
+    let all = json!({"request_object_signing_alg": "EdDSA", "require_signed_request_object": true, "jwks": keys,
+        "request_uris": ["https://app.example/r#x"], "require_pushed_authorization_requests": true,
+        "authorization_signed_response_alg": "ES256", "response_types": ["code"]});
+    let registered = server.registers(&with(&app(), &all)).await;
+    for (name, value) in all.as_object().unwrap() {
+        assert_eq!(registered.document[name], *value, "{name}");
+    }
+}
+
 async fn threat_2_redirects_that_nobody_may_be_sent_to(stores: &Stores) {
     let server = server(stores, |_| {}).await;
     let web = json!({"application_type": "web"});
@@ -282,13 +378,9 @@ async fn what_is_not_offered_is_not_promised(stores: &Stores) {
         ("subject_type", json!("pairwise")),
         ("dpop_bound_access_tokens", json!(true)),
         ("tls_client_certificate_bound_access_tokens", json!(true)),
-        ("require_signed_request_object", json!(true)),
-        ("require_pushed_authorization_requests", json!(true)),
         ("userinfo_signed_response_alg", json!("ES256")),
         ("id_token_encrypted_response_alg", json!("RSA-OAEP-256")),
         ("introspection_signed_response_alg", json!("ES256")),
-        ("request_object_signing_alg", json!("ES256")),
-        ("request_uris", json!(["https://app.example/request"])),
         ("frontchannel_logout_uri", json!("https://app.example/out")),
     ] {
         let body = with(&app(), &json!({member: value}));

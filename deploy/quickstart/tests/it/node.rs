@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "flow.mjs",
     "register.mjs",
+    "requests.mjs",
     "sign_out.mjs",
 ];
 
@@ -112,5 +113,28 @@ fn oidc_rp_initiated_and_back_channel_a_node_client_signs_a_person_out_and_hears
     let told = run("sign_out.mjs", &input);
     assert_eq!(told["header"]["typ"], "logout+jwt", "{told}");
     assert_eq!(told["claims"]["iss"], place.auth(""));
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("requests.mjs", &input);
+    let subjects = result.as_object().unwrap();
+    assert_eq!(subjects.len(), 5, "{result}");
+    assert!(
+        subjects
+            .values()
+            .all(|subject| *subject == result["pushed"])
+    );
     assert_eq!(running.log(), "");
 }
