@@ -413,7 +413,7 @@ fn rfc7591_2_keys_are_registered_by_value_or_by_reference() {
             false,
         ),
         ("both", both, false),
-        ("for a secret", secret, false),
+        ("beside a secret, to encrypt to", secret, true),
     ] {
         let made = Client::new("client".parse().unwrap(), metadata, Vec::new());
         assert_eq!(made.is_ok(), good, "{what}: {made:?}");

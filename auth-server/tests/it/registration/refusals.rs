@@ -95,13 +95,6 @@ async fn rfc7591_3_2_2_metadata_that_makes_no_sense(stores: &Stores) {
             "jwks",
         ),
         (
-            "keys for nothing",
-            service(),
-            json!({"jwks": {"keys": []}}),
-            METADATA,
-            "jwks",
-        ),
-        (
             "a scope that is not open",
             service(),
             json!({"scope": "read reports"}),
@@ -286,13 +279,10 @@ async fn threat_2_redirects_that_nobody_may_be_sent_to(stores: &Stores) {
 async fn what_is_not_offered_is_not_promised(stores: &Stores) {
     let server = server(stores, |_| {}).await;
     for (member, value) in [
-        ("subject_type", json!("pairwise")),
         ("dpop_bound_access_tokens", json!(true)),
         ("tls_client_certificate_bound_access_tokens", json!(true)),
         ("require_signed_request_object", json!(true)),
         ("require_pushed_authorization_requests", json!(true)),
-        ("userinfo_signed_response_alg", json!("ES256")),
-        ("id_token_encrypted_response_alg", json!("RSA-OAEP-256")),
         ("introspection_signed_response_alg", json!("ES256")),
         ("request_object_signing_alg", json!("ES256")),
         ("request_uris", json!(["https://app.example/request"])),
