@@ -17,6 +17,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     clients_of_each_method_are_made_and_work,
     clients_say_how_they_send_people,
     what_does_not_go_together_is_said,
+    oidc_registration_2_what_a_client_is_told_and_how,
 );
 
 const CREATE: [&str; 6] = [
@@ -226,4 +227,80 @@ async fn what_does_not_go_together_is_said(stores: &Stores) {
         assert!(!refused.status.success(), "{more:?}");
         assert!(told.contains(mend), "{more:?}: {told}");
     }
+}
+
+async fn oidc_registration_2_what_a_client_is_told_and_how(stores: &Stores) {
+    let folder = tempfile::tempdir().unwrap();
+    let jwks = folder.path().join("jwks.json");
+    let key = shared_testing::jwe::DecryptionKey::ec().public("its");
+    std::fs::write(&jwks, serde_json::json!({ "keys": [key] }).to_string()).unwrap();
+    let app = [
+        "client",
+        "create",
+        "--grant",
+        "authorization_code",
+        "--scope",
+        "openid",
+        "--redirect-uri",
+        "https://app.example/cb",
+        "--id-token-alg",
+        "ES256",
+    ];
+    let more = [
+        "--jwks",
+        jwks.to_str().unwrap(),
+        "--subject-type",
+        "pairwise",
+        "--userinfo-alg",
+        "ES256",
+        "--id-token-encryption",
+        "ECDH-ES",
+        "--userinfo-encryption",
+        "ECDH-ES",
+    ];
+    let made = client(&ran_json(stores, &[&app[..], &more].concat(), ""));
+    let shown = ran_json(stores, &["client", "show", &made.id], "");
+    for (name, value) in [
+        ("subject_type", "pairwise"),
+        ("userinfo_signed_response_alg", "ES256"),
+        ("id_token_encrypted_response_alg", "ECDH-ES"),
+        ("id_token_encrypted_response_enc", "A256GCM"),
+        ("userinfo_encrypted_response_alg", "ECDH-ES"),
+        ("userinfo_encrypted_response_enc", "A256GCM"),
+    ] {
+        assert_eq!(shown["metadata"][name], value, "{name}");
+    }
+    let other = ["--redirect-uri", "https://b.example/cb"];
+    for (more, mend) in [
+        (&["--userinfo-encryption", "ECDH-ES"][..], "needs jwks_uri"),
+        (&["--userinfo-encryption", "dir"], "not one of"),
+        (&["--userinfo-alg", "PS256"], "does not sign"),
+        (&["--subject-type", "private"], "not one of"),
+        (
+            &[&["--subject-type", "pairwise"][..], &other].concat(),
+            "of one host",
+        ),
+    ] {
+        let refused = run(stores, &[&app[..], more].concat(), "");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success(), "{more:?}");
+        assert!(told.contains(mend), "{more:?}: {told}");
+    }
+    let resource = [
+        "resource",
+        "create",
+        "https://api.example",
+        "--name",
+        "An API",
+    ];
+    let made = ran_json(stores, &resource, "");
+    assert_eq!(made["subject_type"], "public");
+    let made = ran_json(
+        stores,
+        &[&resource[..], &["--subject-type", "pairwise"]].concat(),
+        "",
+    );
+    assert_eq!(made["subject_type"], "pairwise");
+    let listed = ran_json(stores, &["resource", "list"], "");
+    assert_eq!(listed[0]["subject_type"], "pairwise");
 }

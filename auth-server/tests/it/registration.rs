@@ -179,7 +179,7 @@ async fn rfc7591_3_2_1_what_was_registered_is_told_and_works(stores: &Stores) {
     let url = format!("{}{REGISTER}/{id}", server.issuer);
     let expected = with(
         &body,
-        &json!({"color": null, "skip_consent": null, "subject_type": null, "dpop_bound_access_tokens": null,
+        &json!({"color": null, "skip_consent": null, "dpop_bound_access_tokens": null,
             "response_types": [], "client_id": id, "client_id_issued_at": server.clock.now().as_secs(),
             "client_secret": registered.client.secret, "client_secret_expires_at": 0,
             "registration_access_token": registered.token, "registration_client_uri": url}),
@@ -212,7 +212,7 @@ async fn rfc7591_2_what_is_left_out_has_its_default(stores: &Stores) {
         ("application_type", json!("web")),
         (
             "scope",
-            json!("email offline_access openid profile read write"),
+            json!("address email offline_access openid phone profile read write"),
         ),
     ] {
         assert_eq!(document[name], value, "{name}");

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
@@ -13,6 +13,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     accounts_are_made_and_can_be_signed_in_to,
     accounts_are_changed_by_address_and_by_id,
     what_cannot_be_done_is_said_without_the_password,
+    oidc_core_5_1_what_is_known_of_a_person_is_said_claim_by_claim,
 );
 
 /// Runs the program on these stores.
@@ -165,4 +166,64 @@ async fn what_cannot_be_done_is_said_without_the_password(stores: &Stores) {
         Some(2),
         "seen by every program of the machine"
     );
+}
+
+async fn oidc_core_5_1_what_is_known_of_a_person_is_said_claim_by_claim(stores: &Stores) {
+    ran(stores, &["user", "create", EMAIL, "--name", "Jo"], PASSWORD);
+    let set = |claims: &[&str]| {
+        ran_json(
+            stores,
+            &[&["user", "set-profile", EMAIL], claims].concat(),
+            "",
+        )
+    };
+    let profile = set(&[
+        "name=Jo Doe",
+        "given_name=Jo",
+        "birthdate=0000-02-29",
+        "phone_number=+431234567",
+        "phone_number_verified=true",
+        "address.locality=Vienna",
+        "address.country=Austria",
+    ]);
+    assert_eq!(profile["name"], "Jo Doe");
+    let expected = json!({"given_name": "Jo", "birthdate": "0000-02-29", "phone_number": "+431234567",
+        "phone_number_verified": true, "address": {"locality": "Vienna", "country": "Austria"}});
+    assert_eq!(profile["profile"], expected);
+    let profile = set(&[
+        "birthdate=",
+        "phone_number=+437654321",
+        "address.locality=",
+        "address.country=",
+    ]);
+    // Another number, which nobody has verified.
+    let expected = json!({"given_name": "Jo", "phone_number": "+437654321"});
+    assert_eq!(profile["profile"], expected);
+    let listed = ran_json(stores, &["user", "list"], "");
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["profile"]),
+        (&json!("Jo Doe"), &expected)
+    );
+    for (claim, says) in [
+        ("given_name", "NAME=VALUE"),
+        ("shoe_size=44", "shoe_size"),
+        ("email=other@example.com", "email"),
+        ("address.planet=Earth", "address.planet"),
+        ("address=Vienna", "address"),
+        ("birthdate=29.2.", "YYYY-MM-DD"),
+        ("picture=http://example.com/jo.png", "https"),
+        ("zoneinfo=/etc/passwd", "time zone"),
+        ("locale=de_AT", "language tag"),
+        ("phone_number=0123", "+ and 4 to 15 digits"),
+        ("phone_number_verified=yes", "true or false"),
+        ("nickname=a\nb", "one line"),
+        ("name= ", "name"),
+    ] {
+        let refused = run(stores, &["user", "set-profile", EMAIL, claim], "");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success(), "{claim}");
+        assert!(told.contains(says), "{claim}: {told}");
+    }
+    let listed = ran_json(stores, &["user", "list"], "");
+    assert_eq!(listed[0]["profile"], expected, "nothing of that was kept");
 }

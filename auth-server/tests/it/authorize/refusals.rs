@@ -357,10 +357,16 @@ async fn oidc_3_1_2_1_an_id_token_hint_is_ours_and_for_the_client(stores: &Store
             false,
         ),
         ("for nobody", id_token(&with("aud", json!([]))).await, false),
+        // What people are called is the client's and ours; nobody is called so.
         (
-            "of nobody who is known",
+            "of somebody unknown",
             id_token(&with("sub", json!("x"))).await,
             true,
+        ),
+        (
+            "without an end, as what userinfo signs",
+            id_token(&with("exp", Value::Null)).await,
+            false,
         ),
         (
             "of nobody",

@@ -375,11 +375,8 @@ async fn threat_2_redirects_that_nobody_may_be_sent_to(stores: &Stores) {
 async fn what_is_not_offered_is_not_promised(stores: &Stores) {
     let server = server(stores, |_| {}).await;
     for (member, value) in [
-        ("subject_type", json!("pairwise")),
         ("dpop_bound_access_tokens", json!(true)),
         ("tls_client_certificate_bound_access_tokens", json!(true)),
-        ("userinfo_signed_response_alg", json!("ES256")),
-        ("id_token_encrypted_response_alg", json!("RSA-OAEP-256")),
         ("introspection_signed_response_alg", json!("ES256")),
         ("frontchannel_logout_uri", json!("https://app.example/out")),
     ] {

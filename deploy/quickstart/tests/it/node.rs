@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
+    "claims.mjs",
     "flow.mjs",
     "register.mjs",
     "requests.mjs",
@@ -136,5 +137,26 @@ fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
             .values()
             .all(|subject| *subject == result["pushed"])
     );
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn oidc_core_5_node_clients_are_told_of_people_signed_encrypted_and_under_names_of_their_own() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let told = run("claims.mjs", &input);
+    assert_eq!(told["plain"]["nickname"], "Dee");
+    assert_eq!(told["plain"]["address"]["locality"], "Vienna");
+    let subject = |of: &str| told[of]["sub"].as_str().unwrap().to_owned();
+    assert!(subject("plain").starts_with("usr_"), "{told}");
+    assert_eq!(subject("pairwise"), subject("sister"));
+    assert_ne!(subject("pairwise"), subject("stranger"));
+    assert!(!told["pairwise"].to_string().contains("usr_"), "{told}");
     assert_eq!(running.log(), "");
 }
