@@ -176,6 +176,9 @@ async fn serve(config: &Config, world: &World) -> anyhow::Result<()> {
             "development mode: plain http, in-process stores and a key beside the database are accepted"
         );
     }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     tracing::info!(issuer = %config.issuer, listening = ?listener.addresses(), "ready");
     server.serve(listener, operations).await;
     traces.finish().await;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use shared_protocol::random;
@@ -13,6 +14,7 @@ use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, TokenResponse};
+use crate::accounts::Proven;
 use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
 use crate::authorize::acr::{Levels, Proof};
 use crate::authorize::agreement::Agreement;
@@ -87,7 +89,11 @@ pub async fn grant(
         address,
         device: None,
     };
-    let terms = served.sign_in(client, &attempt, agreed, now).await?;
+    let proven = served.sign_in.attempt(&attempt, now).await?;
+    let person = proven.account_id.as_str().as_bytes();
+    let standing = grantor.accounts.admit(person, now).await?;
+    client.standings().note(standing);
+    let terms = served.begin(client, &proven, agreed, now).await?;
     let id = GrantId::generate(&*grantor.tokens.random);
     let family_salt = redeem(client, (&id, &terms), &audience, grantor, now).await?;
     let granted = Granted {
@@ -118,16 +124,16 @@ impl PasswordGrant {
         Ok(agreed)
     }
 
-    async fn sign_in(
+    /// Begins the session of the grant.
+    async fn begin(
         &self,
         client: &AuthenticatedClient,
-        attempt: &Attempt<'_>,
+        proven: &Proven,
         agreed: Agreement,
         now: Instant,
     ) -> Result<Terms, TokenError> {
-        let proven = self.sign_in.attempt(attempt, now).await?;
         let beginning = Beginning {
-            proven: &proven,
+            proven,
             amr: &[Amr::Pwd],
             user_agent: client.client().metadata.client_name.as_deref(),
             before: None,
@@ -138,7 +144,7 @@ impl PasswordGrant {
         let (session, _) = begun.map_err(SignInRefusal::from)?;
         let proof = Proof {
             amr: &session.amr,
-            age: std::time::Duration::ZERO,
+            age: Duration::ZERO,
         };
         let acr = self.levels.highest(proof).map(str::to_owned);
         Ok(Terms {
@@ -163,13 +169,10 @@ async fn redeem(
     grantor: &Grantor,
     now: Instant,
 ) -> Result<Option<[u8; 16]>, TokenError> {
-    let refreshes = &client.client().metadata.grant_types;
-    let family_salt = refreshes
+    let grant_types = &client.client().metadata.grant_types;
+    let family_salt = grant_types
         .contains(&GrantType::RefreshToken)
         .then(|| random::bytes(&*grantor.tokens.random));
-    let person = terms.account_id.as_str().as_bytes();
-    let standing = grantor.accounts.admit(person, now).await?;
-    client.standings().note(standing);
     let redemption = Redemption {
         id,
         code_digest: None,

@@ -29,7 +29,7 @@ use url::form_urlencoded;
 
 use self::error::AppError;
 use self::page::{ErrorPage, SignedInPage, StartPage};
-use self::provider::{Provider, Tokens};
+use self::provider::{Provider, StepUp, Tokens};
 use self::visits::{Cookie, SignedIn, Started, Visits};
 
 /// 43 letters and digits hold 256 bits; as a PKCE verifier they are as long as RFC 7636 §4.1 asks.
@@ -76,6 +76,7 @@ pub(crate) fn router(settings: AppSettings, observed: &Observed) -> anyhow::Resu
         .route("/start", get(start))
         .route("/callback", get(callback))
         .route("/refresh", post(refresh))
+        .route("/rename", post(rename))
         .route("/sign-out", post(sign_out))
         .route(SIGNED_OUT, get(signed_out))
         .route(BACK_CHANNEL, post(hear))
@@ -114,25 +115,9 @@ async fn front(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Respon
     }
 }
 
-/// Makes what only this browser and this app know, and sends the person to the authorization server (RFC 6749 §4.1.1).
+/// Sends the person to sign in.
 async fn start(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, AppError> {
-    let endpoints = app.provider.discover().await?;
-    let secret = || alphanumeric(SECRET_LENGTH, &*app.random);
-    let visit = app.cookie.of(&headers);
-    let set_cookie = visit.is_none();
-    let started = Started {
-        visit: visit.unwrap_or_else(secret),
-        nonce: secret(),
-        verifier: secret().into(),
-    };
-    let state = secret();
-    let mut response = see_other(&app.provider.authorization_url(&endpoints, &state, &started));
-    if set_cookie {
-        let cookie = app.cookie.set(&started.visit);
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    app.visits.start(state, started);
-    Ok(response)
+    app.send_away(&headers, &StepUp::default(), None).await
 }
 
 /// Where the authorization server sends the person back to (RFC 6749 §4.1.2).
@@ -176,6 +161,10 @@ async fn callback(
     response
         .headers_mut()
         .insert(SET_COOKIE, app.cookie.set(&visit));
+    if let Some(name) = &started.name {
+        let renamed = app.provider.rename(&tokens.access_token, name).await?;
+        renamed.map_err(|_| AppError::Unexpected("the API asks for another sign-in"))?;
+    }
     let form = alphanumeric(SECRET_LENGTH, &*app.random).into();
     let signed_in = SignedIn {
         tokens,
@@ -228,6 +217,22 @@ async fn refresh(
     };
     app.visits.sign_in(visit, after);
     Ok(see_other("/"))
+}
+
+/// Tells the API what the person wants to be called. Where it wants them to sign in for that (RFC 9470), they go there, and it is told
+/// afterwards.
+async fn rename(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Result<Response, AppError> {
+    let (_, signed_in) = app.posted(&headers, &form)?;
+    let name = single(&form, "name").unwrap_or_default();
+    let access_token = &signed_in.tokens.access_token;
+    match app.provider.rename(access_token, &name).await? {
+        Ok(()) => Ok(see_other("/")),
+        Err(step_up) => app.send_away(&headers, &step_up, Some(name)).await,
+    }
 }
 
 /// Ends what the person allowed the app (RFC 7009), forgets the tokens, and has the person signed out everywhere else: by the
@@ -305,6 +310,36 @@ async fn style() -> Response {
 }
 
 impl App {
+    /// Makes what only this browser and this app know, and sends the person to the authorization server (RFC 6749 §4.1.1).
+    async fn send_away(
+        &self,
+        headers: &HeaderMap,
+        step_up: &StepUp,
+        name: Option<String>,
+    ) -> Result<Response, AppError> {
+        let endpoints = self.provider.discover().await?;
+        let secret = || alphanumeric(SECRET_LENGTH, &*self.random);
+        let visit = self.cookie.of(headers);
+        let set_cookie = visit.is_none();
+        let started = Started {
+            visit: visit.unwrap_or_else(secret),
+            nonce: secret(),
+            verifier: secret().into(),
+            name,
+        };
+        let state = secret();
+        let url = self
+            .provider
+            .authorization_url(&endpoints, &state, &started, step_up);
+        let mut response = see_other(&url);
+        if set_cookie {
+            let cookie = self.cookie.set(&started.visit);
+            response.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        self.visits.start(state, started);
+        Ok(response)
+    }
+
     /// Who posts a form of the signed-in page, if it is one: it holds a token that no other site knows.
     fn posted(
         &self,

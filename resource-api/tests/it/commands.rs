@@ -77,7 +77,7 @@ fn a_database_is_migrated_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/new/api.db", folder.path().display());
     // What every server has, and its own.
-    for applied in [2, 0] {
+    for applied in [3, 0] {
         let output = Command::new(env!("CARGO_BIN_EXE_resource-api"))
             .args(["migrate", "--json"])
             .env_clear()

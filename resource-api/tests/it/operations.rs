@@ -102,7 +102,7 @@ on_both_stores! {
         let Err(StartError::Unmigrated(pending)) = start(config.clone()).await else {
             panic!("the server starts on an empty database");
         };
-        assert_eq!(pending.len(), 2, "of every server, and its own");
+        assert_eq!(pending.len(), 3, "of every server, and its own");
         config.database.migrate_at_start = true;
         assert!(start(config).await.is_ok());
     }

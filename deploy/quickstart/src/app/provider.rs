@@ -23,7 +23,7 @@ use super::visits::Started;
 use super::{AppSettings, SIGNED_OUT, jwt};
 
 /// What the app asks to be allowed.
-const SCOPE: &str = "openid profile email offline_access profile:read";
+const SCOPE: &str = "openid profile email offline_access profile:read profile:write";
 
 /// Where the authorization server has what (RFC 8414 §2).
 #[derive(Deserialize)]
@@ -88,6 +88,26 @@ struct ErrorResponse {
     error_description: Option<String>,
 }
 
+/// How a person has to sign in: parameters of an authorization request (RFC 9470 §4).
+#[derive(Default)]
+pub(crate) struct StepUp(Vec<(&'static str, String)>);
+
+impl StepUp {
+    /// What a challenge asks for, if it asks for a sign-in (RFC 9470 §3).
+    fn of(challenge: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
+            let (value, _) = rest.split_once('"')?;
+            Some(value.to_owned())
+        };
+        if value(" error").as_deref() != Some("insufficient_user_authentication") {
+            return None;
+        }
+        let asked = ["acr_values", "max_age"].map(|name| Some((name, value(&format!(" {name}"))?)));
+        Some(Self(asked.into_iter().flatten().collect()))
+    }
+}
+
 /// Both servers.
 pub(crate) struct Provider {
     settings: AppSettings,
@@ -145,6 +165,7 @@ impl Provider {
         endpoints: &Endpoints,
         state: &str,
         started: &Started,
+        step_up: &StepUp,
     ) -> String {
         let digest = Sha256::digest(started.verifier.expose_secret());
         let challenge = URL_SAFE_NO_PAD.encode(digest);
@@ -160,6 +181,8 @@ impl Provider {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
+        // RFC 9470 §4.
+        url.query_pairs_mut().extend_pairs(&step_up.0);
         url.into()
     }
 
@@ -322,19 +345,44 @@ impl Provider {
 
     /// What the API says about whose token this is.
     pub(crate) async fn me(&self, access_token: &SecretString) -> Result<Answer, AppError> {
+        self.call(&self.me_url()?, access_token).await
+    }
+
+    /// Tells the API what the person wants to be called; or how they must sign in before it listens.
+    pub(crate) async fn rename(
+        &self,
+        access_token: &SecretString,
+        name: &str,
+    ) -> Result<Result<(), StepUp>, AppError> {
+        let body = serde_json::json!({"display_name": name}).to_string();
+        let mut request = request(Method::PUT, &self.me_url()?, body.into())?;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, bearer(access_token)?);
+        let fetched = self.fetcher.send(request).await?;
+        if fetched.status == StatusCode::OK {
+            return Ok(Ok(()));
+        }
+        let step_up = fetched.challenge.as_deref().and_then(StepUp::of);
+        step_up
+            .map(Err)
+            .ok_or(AppError::Unexpected("the API does not take the name"))
+    }
+
+    fn me_url(&self) -> Result<Url, AppError> {
         let base = self.api().trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/api/v1/users/me"))
-            .map_err(|_| AppError::Unexpected("the API has no address"))?;
-        self.call(&url, access_token).await
+        Url::parse(&format!("{base}/api/v1/users/me"))
+            .map_err(|_| AppError::Unexpected("the API has no address"))
     }
 
     /// RFC 6750 §2.1.
     async fn call(&self, url: &Url, access_token: &SecretString) -> Result<Answer, AppError> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose_secret()))
-            .map_err(|_| AppError::Unexpected("an access token that no header can hold"))?;
-        bearer.set_sensitive(true);
         let mut request = request(Method::GET, url, Bytes::new())?;
-        request.headers_mut().insert(AUTHORIZATION, bearer);
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, bearer(access_token)?);
         let fetched = self.fetcher.send(request).await?;
         let body = match serde_json::from_slice::<Value>(&fetched.body) {
             Ok(value) => super::page::pretty(&value),
@@ -359,6 +407,13 @@ impl Provider {
         );
         Ok(self.fetcher.send(request).await?)
     }
+}
+
+fn bearer(access_token: &SecretString) -> Result<HeaderValue, AppError> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose_secret()))
+        .map_err(|_| AppError::Unexpected("an access token that no header can hold"))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 fn request(method: Method, url: &Url, body: Bytes) -> Result<Request<Bytes>, AppError> {
@@ -386,5 +441,33 @@ fn refusal(fetched: &Fetched) -> AppError {
             description: response.error_description,
         },
         Err(_) => AppError::Unexpected("an error without a code"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9470_3_a_challenge_is_read() {
+        for (challenge, expected) in [
+            (
+                r#"Bearer error="insufficient_user_authentication", error_description="x", acr_values="a b", max_age="5", resource_metadata="y""#,
+                Some(vec![("acr_values", "a b"), ("max_age", "5")]),
+            ),
+            (
+                r#"Bearer error="insufficient_user_authentication""#,
+                Some(vec![]),
+            ),
+            (r#"Bearer error="invalid_token", acr_values="a""#, None),
+            ("Bearer", None),
+        ] {
+            let read = StepUp::of(challenge);
+            let read = read.as_ref().map(|step_up| {
+                let pairs = step_up.0.iter();
+                pairs.map(|(name, value)| (*name, value.as_str())).collect()
+            });
+            assert_eq!(read, expected, "{challenge}");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Started {
     pub(crate) nonce: String,
     /// Proves that who redeems the code is who asked for it (RFC 7636 §4.1).
     pub(crate) verifier: SecretString,
+    /// What the API is told once they have signed in: the name by which they want to be called.
+    pub(crate) name: Option<String>,
 }
 
 /// What a person's sign-in brought.

@@ -1,5 +1,6 @@
 //! People in Chromium: what no HTTP client shows is whether a browser does as the pages want.
 
+mod again;
 mod chrome;
 mod landing;
 mod sign_out;

@@ -59,8 +59,21 @@ async fn a_person_signs_in_reads_refreshes_and_signs_out() {
 
 /// Presses the button of the form that goes to `action`; the page's forms have no ids.
 async fn submit(person: &mut Person, page: &Visited, action: &str) -> Visited {
+    fill_in(person, page, action, &[]).await
+}
+
+async fn fill_in(
+    person: &mut Person,
+    page: &Visited,
+    action: &str,
+    fill: &[(&str, &str)],
+) -> Visited {
     let marked = page.html.replace(
         &format!("<form method=\"post\" action=\"{action}\">"),
+        &format!("<form id=\"wanted\" method=\"post\" action=\"{action}\">"),
+    );
+    let marked = marked.replace(
+        &format!("<form class=\"actions\" method=\"post\" action=\"{action}\">"),
         &format!("<form id=\"wanted\" method=\"post\" action=\"{action}\">"),
     );
     let marked = Visited {
@@ -68,7 +81,47 @@ async fn submit(person: &mut Person, page: &Visited, action: &str) -> Visited {
         status: page.status,
         html: marked,
     };
-    person.submit(&marked, "wanted", &[]).await
+    person.submit(&marked, "wanted", fill).await
+}
+
+/// What the API needs, what the authorization server does for it, and what the app makes of both.
+#[tokio::test]
+async fn rfc9470_the_api_wants_a_sign_in_and_gets_it() {
+    let place = Place::new();
+    let (weak, recent) = ("urn:example:weak", "urn:example:recent");
+    let level = |name: &str| format!("[[acr]]\nvalue = \"{name}\"\namr = [\"pwd\"]\n");
+    let auth = format!("{}{}within = \"1s\"\n", level(weak), level(recent));
+    let api = format!("[step_up]\nacr_values = [\"{recent}\"]\nmax_age = \"1h\"\n");
+    let [auth, api] = [("auth.toml", auth), ("api.toml", api)].map(|(name, text)| {
+        std::fs::write(place.file(name), text).unwrap();
+        place.file(name).to_str().unwrap().to_owned()
+    });
+    let running = place.start(&["--auth-config", &auth, "--api-config", &api]);
+    let mut person = Person::until("nowhere");
+    let mut page = person.sign_in_at_the_app(&place).await;
+    // Good enough at once: nobody is asked for more.
+    let named = fill_in(&mut person, &page, "/rename", &[("name", "Ada")]).await;
+    if named.has("me") {
+        assert!(named.html.contains("&#34;display_name&#34;: &#34;Ada&#34;"));
+    }
+    while !page.html.contains(weak) {
+        page = person.sign_in_at_the_app(&place).await;
+        assert!(page.has("me"), "{}", page.html);
+    }
+    let asked = fill_in(&mut person, &page, "/rename", &[("name", "Grace")]).await;
+    assert!(asked.has("sign-in"), "{}", asked.html);
+    let demo = place.demo();
+    let text = |name: &str| demo["person"][name].as_str().unwrap().to_owned();
+    let (email, password) = (text("email"), text("password"));
+    let fill = [("email", email.as_str()), ("password", password.as_str())];
+    let agreed = person.submit(&asked, "sign-in", &fill).await;
+    let page = person
+        .submit(&agreed, "consent", &[("decision", "approve")])
+        .await;
+    for shown in ["&#34;display_name&#34;: &#34;Grace&#34;", recent] {
+        assert!(page.html.contains(shown), "{shown}: {}", page.html);
+    }
+    assert_eq!(running.log(), "");
 }
 
 /// Spoils an answer, or who brings it.

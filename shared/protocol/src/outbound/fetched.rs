@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, WWW_AUTHENTICATE,
+};
 
 /// A response, whatever its status below 300 or above 399.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,6 +16,8 @@ pub struct Fetched {
     /// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1), else the time from `Date` to `Expires` (§5.3). Zero if the response says
     /// `no-store` or `no-cache`, or if the value is not a number or a date (§4.2.1); `None` if it says nothing.
     pub max_age: Option<Duration>,
+    /// `WWW-Authenticate` (RFC 9110 §11.6.1); `None` if absent, repeated or not text.
+    pub challenge: Option<String>,
     /// The content as sent: a `Content-Encoding` is not undone.
     pub body: Bytes,
 }
@@ -24,9 +28,18 @@ impl Fetched {
             status,
             media_type: media_type(headers),
             max_age: max_age(headers).or_else(|| until_expiry(headers)),
+            challenge: challenge(headers),
             body,
         }
     }
+}
+
+fn challenge(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(WWW_AUTHENTICATE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    value.to_str().ok().map(str::to_owned)
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {

@@ -39,6 +39,7 @@ async fn a_response_is_read_whole() {
         status: StatusCode::OK,
         media_type: Some("application/jwk-set+json".to_owned()),
         max_age: Some(Duration::from_mins(5)),
+        challenge: None,
         body: Bytes::from_static(b"{\"keys\":[]}"),
     };
     assert_eq!(fetched, expected);
