@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,8 +10,9 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use conformance_tests::browser::Person;
 use conformance_tests::{
-    App, AssertionKey, Authentication, Clock, Credentials, Evidence, Limits, Outcome, Plan, Report,
-    Requirement, RequirementResult, Standard, Subject, Target, catalogue, plan, run, run_plans,
+    App, AssertionKey, Authentication, Clock, Credentials, Evidence, Limits, Listen, Outcome, Plan,
+    Report, Requirement, RequirementResult, Standard, Subject, Target, catalogue, plan, run,
+    run_plans,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -125,6 +127,14 @@ struct Arguments {
     /// File with an initial access token, where the server registers clients for those who have one (RFC 7591 §1.2).
     #[arg(long, value_name = "PATH")]
     registration_token_file: Option<PathBuf>,
+
+    /// Where to listen for what the server fetches from its clients and sends to them: logout tokens, keys, request objects.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// The URL at which the server reaches that address, where it is another one.
+    #[arg(long, value_name = "URL", requires = "listen")]
+    listen_url: Option<Url>,
 
     /// File with one JSON object that the app may ask for in `authorization_details` (RFC 9396).
     #[arg(long, value_name = "PATH")]
@@ -276,6 +286,12 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
     if let Some(path) = &arguments.authorization_details_file {
         let details = serde_json::from_slice(&read(path)?);
         target.authorization_details = Some(details.with_context(|| path.display().to_string())?);
+    }
+    if let Some(address) = arguments.listen {
+        target.listen = Some(Listen {
+            address,
+            url: arguments.listen_url,
+        });
     }
     target.person = person.or(target.person);
     if let Some(issuer) = arguments.issuer {

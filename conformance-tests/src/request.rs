@@ -37,6 +37,10 @@ impl<'s> Request<'s> {
         }
     }
 
+    pub(crate) const fn subject(&self) -> &'s Subject {
+        self.subject
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -23,6 +23,7 @@ use crate::check::{Outcome, Stop};
 use crate::clock::Clock;
 use crate::exchange::Redactor;
 use crate::jws::Jws;
+use crate::listener::Listener;
 use crate::metadata::{Metadata, is_loopback, well_known};
 use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
@@ -76,6 +77,7 @@ pub struct Subject {
     grant: OnceCell<Result<Grant, Stop>>,
     assertions: Arc<AtomicU64>,
     clients: Arc<Clients>,
+    listener: Option<Arc<Listener>>,
 }
 
 /// A server that cannot be tested, because no metadata came from it.
@@ -138,11 +140,22 @@ impl Subject {
             return Err(unreachable("not an issuer identifier"));
         };
 
+        let listener = match &target.listen {
+            Some(listen) => {
+                let open = Listener::open(listen).await;
+                let cause =
+                    |cause| unreachable(&format!("cannot listen at {}: {cause}", listen.address));
+                Some(Arc::new(open.map_err(cause)?))
+            }
+            None => None,
+        };
+
         let mut subject = Self {
             browser: Mutex::new(Browser::over(http.clone())),
             turned_away: Arc::default(),
             grant: OnceCell::new(),
             clients: Arc::new(Clients::new(&clock)),
+            listener,
             target: Arc::new(target),
             clock,
             limits,
@@ -220,6 +233,7 @@ impl Subject {
             grant: OnceCell::new(),
             assertions: self.assertions.clone(),
             clients: self.clients.clone(),
+            listener: self.listener.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::browser::Person;
+use crate::listener::Listen;
 
 /// The server under test and what was prepared for the tests.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Target {
     pub registration_token: Option<SecretString>,
     /// What the app may ask for in `authorization_details` (RFC 9396 §2): one object of a type that the issuer knows.
     pub authorization_details: Option<Value>,
+    /// Where the tests listen for what the issuer fetches from its clients and sends to them. Without it, that stays unchecked.
+    pub listen: Option<Listen>,
 }
 
 /// A public client with the `authorization_code` and `refresh_token` grants.
@@ -101,6 +104,7 @@ impl Target {
             app: None,
             registration_token: None,
             authorization_details: None,
+            listen: None,
         }
     }
 }
@@ -222,6 +226,7 @@ impl Target {
             }),
             registration_token: None,
             authorization_details: demo.authorization_details,
+            listen: Some(Listen::here()),
         })
     }
 }
@@ -250,6 +255,8 @@ mod tests {
         let app = target.app.as_ref().unwrap();
         assert_eq!(app.client_id, "app");
         assert_eq!(app.redirect_uri, "http://127.0.0.1/callback");
+        // What runs in development mode runs on this machine.
+        assert_eq!(target.listen, Some(Listen::here()));
         let shown = format!("{target:?}");
         assert!(
             shown.contains("client_secret_basic") && !shown.contains("hush"),

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use conformance_tests::browser::Person;
 use conformance_tests::{
     App, AssertionKey, Authentication, Clock, Credentials, Level, Limits, Outcome, Subject, Target,
-    catalogue, run,
+    catalogue, plan, run, run_plans,
 };
 use shared_protocol::jose::{Algorithm, SigningKey};
 use shared_protocol::random::SystemRandom;
@@ -20,6 +20,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     every_must_holds_for_client_secret_basic,
     every_must_holds_for_client_secret_post,
     every_must_holds_for_private_key_jwt,
+    no_module_of_a_certification_plan_fails,
 );
 
 /// What the app may ask for: everything that a requirement looks at.
@@ -41,6 +42,26 @@ async fn start(stores: &Stores) -> TestServer {
 }
 
 async fn judge(server: &TestServer, credentials: Credentials, public_client: Option<String>) {
+    let subject = subject(server, credentials, public_client).await;
+    let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
+    assert!(report.summary.passed > 230, "{}", report.text());
+    for requirement in report.requirements() {
+        if let Outcome::Failed { reason, .. } = &requirement.result {
+            let known = KNOWN.contains(&requirement.id) && requirement.level == Level::Should;
+            assert!(
+                known,
+                "{} {}: {reason}",
+                requirement.id, requirement.statement
+            );
+        }
+    }
+}
+
+async fn subject(
+    server: &TestServer,
+    credentials: Credentials,
+    public_client: Option<String>,
+) -> Subject {
     let person = Person {
         login: "ada@example.com".into(),
         password: PASSWORD.to_owned().into(),
@@ -54,34 +75,21 @@ async fn judge(server: &TestServer, credentials: Credentials, public_client: Opt
         redirect_uri: redirect_uri.into(),
     };
     let target = Target {
-        issuer: server.issuer.clone(),
         credentials: Some(credentials),
         public_client,
         resources: vec![API.into(), OTHER_API.into()],
-        api: None,
         person: Some(person),
         app: Some(app),
+        ..Target::of(server.issuer.clone())
     };
     let clock = server.clock.clone();
     let clock = Clock::new(move || {
         let now = shared_protocol::time::Clock::now(&*clock).as_millis();
         std::time::Duration::from_millis(now.try_into().unwrap())
     });
-    let subject = Subject::connect(target, clock, Limits::default())
+    Subject::connect(target, clock, Limits::default())
         .await
-        .unwrap();
-    let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
-    assert!(report.summary.passed > 170, "{}", report.text());
-    for requirement in report.requirements() {
-        if let Outcome::Failed { reason, .. } = &requirement.result {
-            let known = KNOWN.contains(&requirement.id) && requirement.level == Level::Should;
-            assert!(
-                known,
-                "{} {}: {reason}",
-                requirement.id, requirement.statement
-            );
-        }
-    }
+        .unwrap()
 }
 
 async fn public_client(server: &TestServer) -> Option<String> {
@@ -145,4 +153,20 @@ async fn every_must_holds_for_private_key_jwt(stores: &Stores) {
         public,
     )
     .await;
+}
+
+async fn no_module_of_a_certification_plan_fails(stores: &Stores) {
+    let server = start(stores).await;
+    let client = server
+        .client(AuthMethod::ClientSecretBasic, "read write reports")
+        .await;
+    let authentication = Authentication::ClientSecretBasic(client.secret.into());
+    let credentials = Credentials {
+        client_id: client.id,
+        authentication,
+    };
+    let subject = subject(&server, credentials, public_client(&server).await).await;
+    let report = run_plans(&subject, plan::PLANS, |_| ()).await;
+    assert_eq!(report.summary.failed, 0, "{}", report.text());
+    assert!(report.summary.passed > 70, "{}", report.text());
 }

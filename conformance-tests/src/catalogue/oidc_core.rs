@@ -2,6 +2,7 @@
 
 mod authentication;
 mod claims;
+mod client_keys;
 mod id_token;
 mod subjects;
 mod userinfo;
@@ -32,6 +33,11 @@ const REGISTERED: &[Feature] = &[
     Feature::Grant("authorization_code"),
     Feature::Listed("scopes_supported", "openid"),
     Feature::Member("registration_endpoint"),
+];
+const SIGNING: &[Feature] = &[
+    Feature::Member("authorization_endpoint"),
+    Feature::Member("registration_endpoint"),
+    Feature::ClientAuthentication("private_key_jwt"),
 ];
 const CLAIMS: &[Feature] = &[
     Feature::Member("authorization_endpoint"),
@@ -266,29 +272,36 @@ const REQUIREMENTS: &[Requirement] = &[
     must(
         "oidccore-5.4-profile",
         "5.4",
-        "The scope profile brings claims of the person's profile, and no others.",
+        "The scope profile brings the known claims of the person's profile, each of its type.",
         &[check!(claims::profile_scope)],
     )
     .when(USERINFO),
     must(
         "oidccore-5.4-email",
         "5.4",
-        "The scope email brings email and email_verified, and no others.",
+        "The scope email brings email and email_verified, each of its type.",
         &[check!(claims::email_scope)],
     )
     .when(USERINFO),
     must(
         "oidccore-5.4-address",
         "5.4",
-        "The scope address brings address, and no others.",
+        "The scope address brings address, an object.",
         &[check!(claims::address_scope)],
     )
     .when(USERINFO),
     must(
         "oidccore-5.4-phone",
         "5.4",
-        "The scope phone brings phone_number and phone_number_verified, and no others.",
+        "The scope phone brings phone_number and phone_number_verified, each of its type.",
         &[check!(claims::phone_scope)],
+    )
+    .when(USERINFO),
+    should(
+        "oidccore-5.4-no-more",
+        "5.4",
+        "Claims of a scope that was not asked for are not told.",
+        &[check!(claims::nothing_more)],
     )
     .when(USERINFO),
     must(
@@ -383,6 +396,20 @@ const REQUIREMENTS: &[Requirement] = &[
         Feature::Member("registration_endpoint"),
         Feature::ClientAuthentication("client_secret_post"),
     ]),
+    must(
+        "oidccore-9-private-key-jwt",
+        "9",
+        "A client that registered private_key_jwt redeems its codes with an assertion for the issuer.",
+        &[check!(client_keys::assertion_for_the_issuer)],
+    )
+    .when(SIGNING),
+    must(
+        "oidccore-10.1.1-client-rotation",
+        "10.1.1",
+        "A client that has published another key at its jwks_uri authenticates with that one.",
+        &[check!(client_keys::next_key_is_fetched)],
+    )
+    .when(SIGNING),
     must(
         "oidccore-10.1.1-rotation",
         "10.1.1",

@@ -1,11 +1,14 @@
 //! OpenID Connect Dynamic Client Registration 1.0.
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{Feature, Requirement, Standard, must};
+use crate::answer::Answer;
 use crate::check::{Stop, Verdict, check};
-use crate::jws::Jws;
+use crate::jws::{self, Jws};
 use crate::subject::{Registered, Subject};
+use crate::target::AssertionKey;
 
 const REGISTRATION: &[Feature] = &[
     Feature::Member("registration_endpoint"),
@@ -27,6 +30,12 @@ const SIGNED_USERINFO: &[Feature] = &[
 const PAIRWISE: &[Feature] = &[
     Feature::Member("registration_endpoint"),
     Feature::Listed("subject_types_supported", "pairwise"),
+];
+
+const KEYS: &[Feature] = &[
+    Feature::Member("registration_endpoint"),
+    Feature::Grant("authorization_code"),
+    Feature::ClientAuthentication("private_key_jwt"),
 ];
 
 const NO_HOST: &str = "needs a document of the tests at an https address that the issuer can fetch";
@@ -91,11 +100,10 @@ const REQUIREMENTS: &[Requirement] = &[
     must(
         "oidcregistration-2-jwks-uri",
         "2",
-        "Keys are fetched from jwks_uri, and fetched again after the client has changed them.",
-        &[],
+        "Keys are fetched from jwks_uri.",
+        &[check!(keys_are_fetched)],
     )
-    .unchecked(NO_HOST)
-    .when(REGISTRATION),
+    .when(KEYS),
     must(
         "oidcregistration-3.2-response",
         "3.2",
@@ -304,4 +312,46 @@ async fn sector_that_is_not_there(subject: &Subject) -> Verdict {
         "sector_identifier_uri": "https://sector.invalid/redirects.json",
     });
     sector_is_refused(subject, more).await
+}
+
+/// A client whose keys the tests publish, and the path where they do.
+pub(super) async fn publishing_app(subject: &Subject) -> Result<(Registered, String), Stop> {
+    let place = format!("keys/{}", subject.unique());
+    let url = publish_key(subject, &place, subject.client_key()?)?;
+    let more = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "ES256",
+        "jwks_uri": url,
+    });
+    Ok((subject.reaching_client(more).await?, place))
+}
+
+pub(super) fn publish_key(subject: &Subject, place: &str, key: &AssertionKey) -> Result<Url, Stop> {
+    let keys = jws::public_keys(key).ok_or_else(|| Stop::unchecked("no key could be made"))?;
+    let listener = subject.listener()?;
+    Ok(listener.publish(place, "application/json", keys.to_string()))
+}
+
+/// What the token endpoint says to a client with a code that nobody issued: `invalid_client` until it has authenticated.
+pub(super) async fn asks(
+    subject: &Subject,
+    client: &Registered,
+    key: &AssertionKey,
+) -> Result<Answer, Stop> {
+    let request = subject.post("token_endpoint")?.form(&[
+        ("grant_type", "authorization_code"),
+        ("code", "no-such-code"),
+        ("redirect_uri", &client.redirect_uri),
+        ("code_verifier", &"a".repeat(43)),
+    ]);
+    client.asserted(request, key)?.send().await
+}
+
+/// The error of a client that has authenticated.
+pub(super) const LET_IN: &[&str] = &["invalid_grant", "invalid_request"];
+
+async fn keys_are_fetched(subject: &Subject) -> Verdict {
+    let (client, _) = publishing_app(subject).await?;
+    let answer = asks(subject, &client, subject.client_key()?).await?;
+    answer.refused(&[400], LET_IN)
 }

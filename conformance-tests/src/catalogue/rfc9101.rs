@@ -63,10 +63,13 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9101-5.2-reference",
         "5.2",
         "A registered request_uri is fetched, and the request object there is the request.",
-        &[],
+        &[check!(registered_reference)],
     )
-    .unchecked("needs a document of the tests at an https address that the issuer can fetch")
-    .when(REFERENCES),
+    .when(&[
+        Feature::Flag("request_uri_parameter_supported"),
+        Feature::Member("authorization_endpoint"),
+        Feature::Member("registration_endpoint"),
+    ]),
     must(
         "rfc9101-6.1-encrypted",
         "6.1",
@@ -252,6 +255,31 @@ async fn unregistered_reference(subject: &Subject) -> Verdict {
         ])
         .yields_no_code()
         .await
+}
+
+async fn registered_reference(subject: &Subject) -> Verdict {
+    let place = format!("request/{}", subject.unique());
+    let listener = subject.listener()?;
+    let keys = jws::public_keys(subject.client_key()?);
+    let keys = keys.ok_or_else(|| Stop::unchecked("no key could be made"))?;
+    let more = json!({
+        "jwks": keys,
+        "request_object_signing_alg": "ES256",
+        "request_uris": [listener.url(&place)],
+    });
+    let client = subject.reaching_client(more).await?;
+    let request = subject.authorization_of(&client)?;
+    let object = object(subject, &request, |_| ())?;
+    let url = listener.publish(&place, "application/oauth-authz-req+jwt", object);
+    let front = [
+        ("client_id", client.client_id.as_str()),
+        ("response_type", "code"),
+        ("scope", "openid"),
+        ("request_uri", url.as_str()),
+    ];
+    let arrival = request.travelling_as(&front).arrive().await?;
+    arrival.keeps_state()?;
+    subject.redeem_as(&client, &arrival.code()?).await.map(drop)
 }
 
 /// What `make` makes of a genuine request object must be refused.

@@ -34,8 +34,6 @@ const BY_REFERENCE: &[Feature] = &[
     Feature::Flag("request_uri_parameter_supported"),
 ];
 
-const NO_HOST: &str = "needs a document of the tests at an https address that the issuer can fetch";
-
 const DISCOVERY: Module = module(
     "oidcc-discovery-endpoint-verification",
     ("OIDC Discovery", "4.3"),
@@ -181,25 +179,25 @@ const MODULES: &[Module] = &[
         &["oidccore-10.1.1-rotation"],
     )
     .when(REGISTERED),
-    unchecked(
+    module(
         "oidcc-refresh-token-rp-key-rotation",
         (CORE, "10.1.1"),
         "A client that has changed its keys authenticates with the new ones.",
-        NO_HOST,
+        &["oidccore-10.1.1-client-rotation"],
     )
     .when(REGISTERED),
     unchecked(
         "oidcc-request-uri-unsigned",
         (CORE, "6.2"),
         "An unsigned request object by reference is taken.",
-        NO_HOST,
+        "unsigned request objects protect nothing, and the tests ask nobody for them",
     )
     .when(BY_REFERENCE),
     unchecked(
         "oidcc-request-uri-signed-rs256",
         (CORE, "6.2"),
         "A request object by reference that is signed with RS256 is taken.",
-        NO_HOST,
+        "the tests sign request objects with ES256 alone",
     )
     .when(BY_REFERENCE),
     REQUEST_OBJECT_WITH_REDIRECT,
@@ -208,7 +206,7 @@ const MODULES: &[Module] = &[
         "oidcc-ensure-client-assertion-with-iss-aud-succeeds",
         (CORE, "9"),
         "A client assertion whose aud is the issuer is taken.",
-        &["rfc7523-2.2-assertion"],
+        &["oidccore-9-private-key-jwt"],
     )
     .when(REGISTERED),
 ];

@@ -1,6 +1,6 @@
 //! RP-Initiated Logout OP and Back-Channel Logout OP.
 
-use super::{Module, Plan, module, unchecked};
+use super::{Module, Plan, module};
 use crate::catalogue::Feature;
 
 pub(super) const RP_INITIATED: Plan = Plan {
@@ -128,11 +128,15 @@ const BACK_CHANNEL_MODULES: &[Module] = &[
         ],
     )
     .when(BACK_CHANNEL_FLAG),
-    unchecked(
+    module(
         "oidcc-backchannel-rp-initiated-logout",
         ("Back-Channel Logout", "2.5"),
         "When the person signs out, the app is sent a logout token as it should be.",
-        "needs an address of the tests that the issuer sends logout tokens to",
+        &[
+            "back-channellogout-2.4-logout-token",
+            "back-channellogout-2.5-request",
+            "back-channellogout-2.4-sid",
+        ],
     )
     .when(BACK_CHANNEL_FLAG),
 ];

@@ -6,6 +6,7 @@ use url::Url;
 use super::Subject;
 use crate::browser::Person;
 use crate::check::Stop;
+use crate::listener::Listener;
 use crate::target::{App, AssertionKey, Authentication, Credentials};
 
 impl Subject {
@@ -71,6 +72,13 @@ impl Subject {
             .app
             .as_ref()
             .ok_or_else(|| Stop::unchecked("no app was given for a person to use"))
+    }
+
+    /// Where the issuer reaches the tests.
+    pub(crate) fn listener(&self) -> Result<&Listener, Stop> {
+        self.listener
+            .as_deref()
+            .ok_or_else(|| Stop::unchecked("the tests listen nowhere that the issuer could reach"))
     }
 
     pub(crate) fn api(&self) -> Result<&Url, Stop> {

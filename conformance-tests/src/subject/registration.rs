@@ -91,10 +91,26 @@ impl Registered {
                 ("client_id", self.client_id.as_str()),
                 ("client_secret", self.secret()?),
             ]),
+            Some("private_key_jwt") => {
+                let subject = request.subject();
+                self.asserted(request, subject.client_key()?)?
+            }
             _ => request
                 .without("client_id")
                 .basic(&self.client_id, self.secret()?),
         })
+    }
+
+    /// A request in its name, with an assertion that `key` signs.
+    pub(crate) fn asserted<'s>(
+        &self,
+        request: Request<'s>,
+        key: &AssertionKey,
+    ) -> Result<Request<'s>, Stop> {
+        let claims = request.subject().assertion_claims(&self.client_id);
+        let assertion = jws::sign(key, &claims);
+        let assertion = assertion.ok_or_else(|| Stop::unchecked("no assertion could be made"))?;
+        Ok(request.without("client_id").assertion(&assertion))
     }
 
     /// Where it is managed and the token for that (RFC 7592 §3).
@@ -222,6 +238,17 @@ impl Subject {
         let keys = jws::public_keys(self.client_key()?);
         let keys = keys.ok_or_else(|| Stop::unchecked("no key could be made"))?;
         self.web_app(merged(json!({ "jwks": keys }), more)).await
+    }
+
+    /// A new client with metadata that points to the tests' own address, which issuers may refuse.
+    pub(crate) async fn reaching_client(&self, more: Value) -> Result<Registered, Stop> {
+        let answer = self.register(&self.web_app_metadata(more)).await?;
+        if answer.status == 400 {
+            let reason =
+                "the issuer registers no client with the address at which the tests listen";
+            return Err(Stop::unchecked(reason));
+        }
+        Registered::read(self, answer)
     }
 
     /// Registers what the target lacks, as far as the issuer lets strangers. What does not work is left out: then the checks that

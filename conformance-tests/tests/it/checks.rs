@@ -307,10 +307,7 @@ async fn every_module_of_a_plan_can_pass_or_says_why_not() {
         .collect();
     // What needs somebody at the server, or a document that the server fetches.
     let expected = [
-        "oidcc-backchannel-rp-initiated-logout",
         "oidcc-idtoken-unsigned",
-        "oidcc-refresh-token-rp-key-rotation",
-        "oidcc-registration-jwks-uri",
         "oidcc-registration-logo-uri",
         "oidcc-registration-sector-uri",
         "oidcc-request-uri-signed-rs256",

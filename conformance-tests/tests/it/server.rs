@@ -6,6 +6,7 @@ mod clients;
 mod grants;
 mod jwt;
 mod logout;
+mod outside;
 mod registration;
 mod requests;
 mod token;
@@ -19,7 +20,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use conformance_tests::browser::Person;
-use conformance_tests::{App, AssertionKey, Authentication, Credentials, Target};
+use conformance_tests::{App, AssertionKey, Authentication, Credentials, Listen, Target};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -112,11 +113,16 @@ pub(crate) enum Rule {
     JarmInQuery,
     JarmIsForNobody,
     JarmIsUnsigned,
+    KeysAreKept,
+    KeysAreNotFetched,
     LastDuplicateWins,
     LoadSpends,
     LogoutDoesNothing,
     LogoutIsGetOnly,
+    LogoutIsNotTold,
     LogoutLosesState,
+    LogoutTokenAsJson,
+    LogoutTokenHasNonce,
     MaxAgeIsIgnored,
     NestedObjects,
     NestedStatement,
@@ -154,11 +160,13 @@ pub(crate) enum Rule {
     RedirectIsOptional,
     RedirectWithoutHint,
     RedirectsAreOptional,
+    ReferencesAreNotFetched,
     RefreshForAnyClient,
     RefreshIsAnotherPerson,
     RefreshIsRefused,
     RefreshOutlivesSession,
     RefuseUnknownParameters,
+    RegisteredKeysAreIgnored,
     RepeatedClaim,
     ReplayIsForgotten,
     RevocationDoesNothing,
@@ -278,6 +286,10 @@ pub(crate) struct Server {
     pub(crate) people: Mutex<grants::People>,
     pub(crate) clients: Mutex<HashMap<String, Members>>,
     pub(crate) pushed: Mutex<HashMap<String, requests::Pushed>>,
+    /// What was fetched from clients, by URL.
+    pub(crate) fetched: Mutex<HashMap<String, String>>,
+    /// What is to be posted to clients.
+    pub(crate) outbox: Mutex<Vec<(String, String)>>,
     pub(crate) who: Who,
 }
 
@@ -303,6 +315,8 @@ impl Server {
             people: Mutex::default(),
             clients: Mutex::default(),
             pushed: Mutex::default(),
+            fetched: Mutex::default(),
+            outbox: Mutex::default(),
             who,
         });
         let app = Router::new().fallback(handle).with_state(server);
@@ -345,6 +359,7 @@ impl Server {
             }),
             registration_token: None,
             authorization_details: Some(json!({"type": "payment", "amount": 1})),
+            listen: Some(Listen::here()),
             issuer,
         };
         if let Fault::Target(edit) = fault {
@@ -522,7 +537,9 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         form: pairs(&body),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
+    server.fetch(&asked).await;
     let mut wire = server.answer(&asked);
+    server.deliver().await;
     if let Fault::Wire(path, edit) = server.fault
         && (path == asked.path || (path == "/register/*" && asked.path.starts_with("/register/")))
     {

@@ -47,19 +47,13 @@ async fn userinfo_for(
     Ok((answer, json))
 }
 
-/// The scope must bring one of its claims, and none of another scope's.
+/// The scope must bring claims of its own, each of its type.
 async fn scope_brings(subject: &Subject, scope: &str, own: &[&str]) -> Verdict {
     if !subject.knows_scope(scope) {
         let reason = format!("scopes_supported does not list {scope}");
         return Err(Stop::not_applicable(reason));
     }
     let (answer, claims) = userinfo_for(subject, &format!("openid {scope}")).await?;
-    for foreign in [PROFILE, EMAIL, ADDRESS, PHONE].concat() {
-        answer.require(
-            own.contains(&foreign) || !claims.contains_key(foreign),
-            format!("{foreign} is told, and was not asked for"),
-        )?;
-    }
     well_formed(&answer, &claims)?;
     if own.iter().any(|name| claims.contains_key(*name)) {
         return Ok(());
@@ -100,6 +94,23 @@ pub(super) async fn address_scope(subject: &Subject) -> Verdict {
 
 pub(super) async fn phone_scope(subject: &Subject) -> Verdict {
     scope_brings(subject, "phone", PHONE).await
+}
+
+/// What nobody asked for is not told: neither without a scope, nor with one for the claims of another.
+pub(super) async fn nothing_more(subject: &Subject) -> Verdict {
+    for (scope, own) in [("", &[][..]), ("email", EMAIL), ("profile", PROFILE)] {
+        if !scope.is_empty() && !subject.knows_scope(scope) {
+            continue;
+        }
+        let (answer, claims) = userinfo_for(subject, format!("openid {scope}").trim()).await?;
+        for foreign in [PROFILE, EMAIL, ADDRESS, PHONE].concat() {
+            answer.require(
+                own.contains(&foreign) || !claims.contains_key(foreign),
+                format!("{foreign} is told, and was not asked for"),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Every scope of §5.4 that the server knows and the app may have, in that order and in the other.

@@ -65,6 +65,9 @@ impl Server {
             let jwt_bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             let typed = asked.field("client_assertion_type") == Some(jwt_bearer)
                 || self.breaks(Rule::AnyAssertionType);
+            if let Some(client) = Parsed::of(assertion).and_then(|token| self.asserting(&token)) {
+                return Ok(Client::Confidential(client));
+            }
             let known = Parsed::of(assertion).is_some_and(|token| self.is_assertion(&token, now()));
             let right = typed && known && !self.breaks(Rule::NoAssertions);
             return if right {
@@ -92,6 +95,17 @@ impl Server {
             }
             _ => Err(invalid_client(false)),
         }
+    }
+
+    /// The registered client that the assertion is of.
+    fn asserting(&self, token: &Parsed) -> Option<String> {
+        let client = token.claims.get("iss")?.as_str()?;
+        let metadata = self.registered(client)?;
+        let ours = metadata["token_endpoint_auth_method"] == json!("private_key_jwt")
+            && token.claims.get("aud") == Some(&json!(self.issuer));
+        let mut keys = self.keys_of(client).into_iter();
+        let signed = keys.any(|key| token.verifies_with_jwk(&key));
+        (ours && signed).then(|| client.to_owned())
     }
 
     /// Whether that is a registered client's secret, and its method.

@@ -53,6 +53,9 @@ impl Server {
         }
         if !self.breaks(Rule::LogoutDoesNothing) {
             self.end_session(asked);
+            if let Some(client) = client {
+                self.tell(client);
+            }
         }
         let Some(redirect) = redirect else {
             return page(200, "signed out");

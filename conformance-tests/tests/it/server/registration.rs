@@ -8,7 +8,9 @@ use url::Url;
 use super::clients::refusal;
 use super::{Asked, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 26] = [
+    "request_uris",
+    "token_endpoint_auth_signing_alg",
     "redirect_uris",
     "token_endpoint_auth_method",
     "grant_types",
@@ -96,7 +98,12 @@ impl Server {
             kept.entry(name).or_insert(value);
         }
         let text = |name: &str| kept.get(name).and_then(Value::as_str).unwrap_or_default();
-        let methods = ["none", "client_secret_basic", "client_secret_post"];
+        let methods = [
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "private_key_jwt",
+        ];
         let keys = kept.contains_key("jwks") && kept.contains_key("jwks_uri");
         let codes = texts(&kept, "grant_types").contains(&"authorization_code".to_owned());
         let typed = texts(&kept, "response_types").contains(&"code".to_owned());
@@ -164,7 +171,8 @@ impl Server {
             sent.get(name)
                 .is_none_or(|given| Some(given) == kept.get(name))
         };
-        if !(same("client_id") && same("client_secret")) && !self.breaks(Rule::UpdateChangesId) {
+        let own = same("client_id") && same("client_secret");
+        if !own && !self.breaks(Rule::UpdateChangesId) {
             return refusal(400, "invalid_client_metadata");
         }
         let mut next = match self.judged(sent) {

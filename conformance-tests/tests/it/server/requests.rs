@@ -124,6 +124,15 @@ impl Server {
             let usual = usual.map(|(name, value)| (name.to_owned(), value.to_owned()));
             return Ok(Parameters::new(usual.to_vec()));
         }
+        let metadata = self.registered(client).unwrap_or_default();
+        let listed = metadata.get("request_uris").and_then(Value::as_array);
+        if listed.is_some_and(|list| list.contains(&json!(uri)))
+            && !self.breaks(Rule::ReferencesAreNotFetched)
+        {
+            let object = self.fetched.lock().unwrap().get(uri).cloned();
+            let within = self.within(client, object.as_deref().unwrap_or_default());
+            return within.map(Parameters::new).map_err(|_| Unresolved::Page);
+        }
         let mut all = self.pushed.lock().unwrap();
         let mut found = all.get_mut(uri);
         if found.is_none() && self.breaks(Rule::UnknownPushIsAny) {
@@ -158,10 +167,9 @@ impl Server {
     /// The parameters of a request object (RFC 9101 §6).
     fn within(&self, client: &str, object: &str) -> Result<Vec<(String, String)>, &'static str> {
         let invalid = "invalid_request_object";
-        let metadata = self.registered(client).unwrap_or_default();
-        let key = metadata.get("jwks").and_then(|jwks| jwks["keys"].get(0));
         let token = Parsed::of(object).ok_or(invalid)?;
-        let signed = key.is_some_and(|key| token.verifies_with_jwk(key));
+        let mut keys = self.keys_of(client).into_iter();
+        let signed = keys.any(|key| token.verifies_with_jwk(&key));
         if !signed && !self.breaks(Rule::AnyObjectSignature) || self.breaks(Rule::ObjectsAreRefused)
         {
             return Err(invalid);

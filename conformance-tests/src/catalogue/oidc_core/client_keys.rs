@@ -1,0 +1,44 @@
+//! Clients that authenticate with their own keys (OpenID Connect Core §9), and change them (§10.1.1).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::catalogue::oidc_registration::{LET_IN, asks, publish_key, publishing_app};
+use crate::check::{Stop, Verdict};
+use crate::jws;
+use crate::subject::Subject;
+
+/// How often, and how long between, it is looked whether the issuer has the next key: it may not ask too often either.
+const LOOKS: usize = 15;
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn assertion_for_the_issuer(subject: &Subject) -> Verdict {
+    let more = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "ES256",
+    });
+    let client = subject.signing_app(more).await?;
+    let code = subject.authorization_of(&client)?.code().await?;
+    subject.redeem_as(&client, &code).await.map(drop)
+}
+
+pub(super) async fn next_key_is_fetched(subject: &Subject) -> Verdict {
+    let (client, place) = publishing_app(subject).await?;
+    let answer = asks(subject, &client, subject.client_key()?).await?;
+    answer.refused(&[400], LET_IN)?;
+    let next = jws::derived_key(&subject.unique(), "next");
+    let next = next.ok_or_else(|| Stop::unchecked("no key could be made"))?;
+    publish_key(subject, &place, &next)?;
+    let mut last = answer;
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        last = asks(subject, &client, &next).await?;
+        if last.refused(&[400], LET_IN).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(last.fail("the next key was not fetched"))
+}
