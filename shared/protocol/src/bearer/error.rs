@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use url::Url;
 
+use crate::authorization_details::AuthorizationDetails;
 use crate::jose::{InvalidJwk, JwtError};
 use crate::outbound::FetchError;
 use crate::scope::ScopeSet;
@@ -38,6 +39,12 @@ pub enum BearerError {
     InsufficientScope {
         /// What the route needs.
         needed: ScopeSet,
+    },
+    /// The same where a scope says too little: none of its authorization details allows this.
+    #[error("the access token lacks authorization details")]
+    InsufficientDetails {
+        /// Some that would do, for a client to ask for.
+        needed: AuthorizationDetails,
     },
     /// The issuer could not be asked.
     #[error("the issuer cannot be reached")]
@@ -115,7 +122,10 @@ impl BearerError {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"))
             }
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-            Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            // RFC 9396 has no code of its own: the request needs more than the token brings (RFC 6750 §3.1).
+            Self::InsufficientScope { .. } | Self::InsufficientDetails { .. } => {
+                (StatusCode::FORBIDDEN, Some("insufficient_scope"))
+            }
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         }
     }
@@ -131,6 +141,7 @@ impl BearerError {
             | Self::TwoPlaces
             | Self::Form
             | Self::InsufficientScope { .. }
+            | Self::InsufficientDetails { .. }
             | Self::Unavailable(_) => self.to_string(),
         }
     }
@@ -186,8 +197,20 @@ impl BearerRefusal {
             parameters.push(("error", code.to_owned()));
             parameters.push(("error_description", self.error.description()));
         }
-        if let BearerError::InsufficientScope { needed } = &*self.error {
-            parameters.push(("scope", needed.to_string()));
+        match &*self.error {
+            BearerError::InsufficientScope { needed } => {
+                parameters.push(("scope", needed.to_string()));
+            }
+            BearerError::InsufficientDetails { needed } => {
+                parameters.push(("authorization_details", needed.to_string()));
+            }
+            BearerError::NoToken
+            | BearerError::Repeated
+            | BearerError::Malformed
+            | BearerError::TwoPlaces
+            | BearerError::Form
+            | BearerError::InvalidToken(_)
+            | BearerError::Unavailable(_) => {}
         }
         if let Some(url) = &self.resource_metadata {
             parameters.push(("resource_metadata", url.to_string()));

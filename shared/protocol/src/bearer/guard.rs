@@ -94,15 +94,21 @@ impl Guard {
         self.0.resource_metadata_url.clone()
     }
 
-    /// The protected resource metadata (RFC 9728 §2), with the scopes that the resource server knows.
+    /// The protected resource metadata (RFC 9728 §2), with the scopes and the types of authorization details that the resource server
+    /// knows.
     #[must_use]
-    pub fn resource_metadata(&self, scopes: &ScopeSet) -> Value {
-        json!({
+    pub fn resource_metadata(&self, scopes: &ScopeSet, details_types: &[&str]) -> Value {
+        let mut metadata = json!({
             "resource": self.0.resource,
             "authorization_servers": self.0.verifier.issuers().map(Issuer::as_str).collect::<Vec<_>>(),
             "scopes_supported": scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "bearer_methods_supported": ["header"],
-        })
+        });
+        if let (false, Some(members)) = (details_types.is_empty(), metadata.as_object_mut()) {
+            let name = "authorization_details_types_supported";
+            members.insert(name.into(), details_types.into());
+        }
+        metadata
     }
 
     /// The response to a request that is refused for `error`: for handlers that find out later than the layer.
