@@ -2,6 +2,7 @@
 //! agreed to, and answers with a code, or sends the person to sign in or to decide first.
 
 pub mod agreement;
+mod authorization_details;
 pub mod checks;
 pub mod consent;
 pub mod decision;
@@ -40,13 +41,14 @@ use crate::parameters::Parameters;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
-const PARAMETERS: [&str; 14] = [
+const PARAMETERS: [&str; 15] = [
     "client_id",
     "redirect_uri",
     "response_type",
     "response_mode",
     "scope",
     "resource",
+    "authorization_details",
     "state",
     "nonce",
     "prompt",

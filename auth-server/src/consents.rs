@@ -38,6 +38,7 @@ impl Consents {
                 let consent = (
                     all.own.to_string(),
                     serde_json::json!(all.resources),
+                    all.details_value(),
                     client.digest().map(Vec::from),
                 );
                 consents::put(conn, (account_id, &client.id), &consent, now).await
@@ -61,7 +62,7 @@ impl Consents {
 /// A row that makes no sense counts for nothing: the person is asked. Nor does one for what a client that describes itself was before
 /// its redirects or keys changed: perhaps it is somebody else's by now.
 pub(crate) fn agreement(
-    (own, resources, client_digest): Consent,
+    (own, resources, details, client_digest): Consent,
     client: &Client,
 ) -> Option<Agreement> {
     if client_digest.as_deref() != client.digest().map(<[u8; 32]>::as_slice) {
@@ -70,5 +71,6 @@ pub(crate) fn agreement(
     Some(Agreement {
         own: own.parse().ok()?,
         resources: serde_json::from_value(resources).ok()?,
+        details: Agreement::details_of(details)?,
     })
 }

@@ -249,6 +249,7 @@ impl Grants {
             expires_at: now + lives_on,
             revoked_at: None,
             access_until: now + redemption.access_lifetime,
+            authorization_details: terms.agreed.details_value(),
         }
     }
 
@@ -431,6 +432,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
             agreed: Agreement {
                 own: row.scope.parse().ok()?,
                 resources: serde_json::from_value(row.resources).ok()?,
+                details: Agreement::details_of(row.authorization_details)?,
             },
             auth_time: row.auth_time,
             amr: serde_json::from_value(row.amr).ok()?,

@@ -9,6 +9,7 @@ use shared_protocol::scope::{ScopeSet, ScopeToken};
 use crate::authorize::request::{OwnScope, Prompt, RESPONSE_TYPES, ResponseMode};
 use crate::clients::AuthMethod;
 use crate::pkce;
+use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::token::GrantName;
 
@@ -59,7 +60,7 @@ impl Offered {
 #[must_use]
 pub fn document(
     issuer: &Issuer,
-    scopes: &ScopeSet,
+    servers: &Snapshot,
     signs: &[Algorithm],
     offered: &Offered,
 ) -> Value {
@@ -78,7 +79,8 @@ pub fn document(
         .collect();
     let own = OwnScope::ALL.into_iter().filter(|scope| scope.is_served());
     let mut of_all: Vec<&str> = own.map(OwnScope::as_str).collect();
-    of_all.extend(scopes.iter().map(ScopeToken::as_str));
+    let of_servers: ScopeSet = servers.scopes().cloned().collect();
+    of_all.extend(of_servers.iter().map(ScopeToken::as_str));
     let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
@@ -108,6 +110,15 @@ pub fn document(
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     });
+    let details_types = servers.details_types();
+    if let (false, Some(members)) = (details_types.is_empty(), document.as_object_mut()) {
+        // RFC 9396 §10.
+        let names: Vec<_> = details_types
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        members.insert("authorization_details_types_supported".into(), json!(names));
+    }
     if let (Some(mtls), Some(members)) = (&offered.mtls, document.as_object_mut()) {
         // RFC 8705 §5.
         let aliases = json!({

@@ -26,6 +26,7 @@ use shared_server::web::{ClientAddress, Now};
 use self::error::RegistrationError;
 use self::statement::StatementIssuers;
 use self::token::RegistrationToken;
+use crate::authorization_details::TypeName;
 use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
 use crate::clients::sector::Sectors;
@@ -34,6 +35,7 @@ use crate::config::{Config, RegistrationMode};
 use crate::keys::Keys;
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
+use crate::resource_servers::ResourceServers;
 use crate::routes;
 use crate::server::World;
 
@@ -43,6 +45,8 @@ pub struct Policy {
     pub mode: RegistrationMode,
     /// Scopes of resource servers that they may get, beside those of this server.
     pub scopes: ScopeSet,
+    /// Types of authorization details that they may ask for.
+    pub details_types: Vec<TypeName>,
     /// How many may be there that never got a token; zero for any number.
     pub max_unused: u32,
     /// Whose word lets clients in.
@@ -57,6 +61,8 @@ pub struct Registration {
     pub clients: Clients,
     /// What ID tokens can be signed with.
     pub keys: Keys,
+    /// Which types of authorization details there are.
+    pub resource_servers: ResourceServers,
     /// How clients may authenticate.
     pub methods: Vec<AuthMethod>,
     /// Knows of which sectors clients are.
@@ -175,11 +181,13 @@ impl Registration {
             issuer: Arc::new(config.issuer.clone()),
             clients: records.clients.clone(),
             keys: records.keys.clone(),
+            resource_servers: records.resource_servers.clone(),
             methods: records.offered.methods.clone(),
             sectors: records.sites.sectors.clone(),
             policy: Policy {
                 mode: config.registration_mode(),
                 scopes: registration.scopes.iter().cloned().collect(),
+                details_types: registration.authorization_details_types.clone(),
                 max_unused: registration.max_unused,
                 statement_issuers: issuers,
             },

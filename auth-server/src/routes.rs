@@ -294,17 +294,9 @@ async fn server_metadata(
     let document = state.metadata.get(
         |(published, keys)| Arc::ptr_eq(published, &servers) && keys.is_same(&ring, now),
         || {
-            let scopes = servers
-                .values()
-                .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
             // An algorithm that was added is announced when its first key signs.
             let signs = ring.signing(state.tokens.keys.algorithms(), now);
-            let value = metadata::document(
-                &state.tokens.issuer,
-                &scopes.collect(),
-                &signs,
-                &state.offered,
-            );
+            let value = metadata::document(&state.tokens.issuer, &servers, &signs, &state.offered);
             (
                 (Arc::clone(&servers), OfKeys::new(&ring, now)),
                 Document::new(&value, "application/json"),

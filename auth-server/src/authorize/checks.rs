@@ -128,7 +128,7 @@ impl Checks {
         let code_challenge = self.code_challenge(client, parameters)?;
         let prompt = prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
-        let targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        let targets = Targets::choose(client, parameters, &self.resource_servers, &self.issuer)?;
         Ok(AuthorizationRequest {
             client: Arc::clone(client),
             back: back.clone(),

@@ -8,6 +8,7 @@ use shared_server::ephemeral::EphemeralError;
 
 use super::response::ReturnPath;
 use crate::accounts::AccountError;
+use crate::authorization_details::InvalidDetails;
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::parameters::InvalidParameters;
@@ -100,6 +101,9 @@ pub enum RedirectCause {
     /// RFC 8707 §2.
     #[error("a resource is malformed or unknown")]
     UnknownResource,
+    /// RFC 9396 §5.
+    #[error(transparent)]
+    AuthorizationDetails(#[from] InvalidDetails),
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
@@ -123,7 +127,7 @@ pub enum RedirectCause {
     Ephemeral(#[from] EphemeralError),
 }
 
-/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2 and OpenID Connect Core §3.1.2.6.
+/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9396 §5 and OpenID Connect Core §3.1.2.6.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthorizeErrorCode {
     /// Malformed.
@@ -138,6 +142,8 @@ pub enum AuthorizeErrorCode {
     InvalidScope,
     /// A resource that cannot be a target.
     InvalidTarget,
+    /// Authorization details that cannot be granted.
+    InvalidAuthorizationDetails,
     /// Nobody is signed in, and nothing may be shown.
     LoginRequired,
     /// Nobody agreed, and nothing may be shown.
@@ -163,6 +169,7 @@ impl AuthorizeErrorCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
@@ -193,6 +200,7 @@ impl RedirectCause {
             Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
             Self::InvalidScope => AuthorizeErrorCode::InvalidScope,
             Self::UnknownResource => AuthorizeErrorCode::InvalidTarget,
+            Self::AuthorizationDetails(_) => AuthorizeErrorCode::InvalidAuthorizationDetails,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
             Self::Denied => AuthorizeErrorCode::AccessDenied,

@@ -29,7 +29,7 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 26] = [
+const NOT_OFFERED: [(&str, Harmless); 25] = [
     ("subject_type", Harmless::Text("public")),
     ("dpop_bound_access_tokens", Harmless::False),
     (
@@ -53,7 +53,6 @@ const NOT_OFFERED: [(&str, Harmless); 26] = [
     ("authorization_signed_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_enc", Harmless::Nothing),
-    ("authorization_details_types", Harmless::Nothing),
     ("backchannel_logout_uri", Harmless::Nothing),
     ("backchannel_logout_session_required", Harmless::False),
     ("frontchannel_logout_uri", Harmless::Nothing),

@@ -11,8 +11,9 @@ use shared_server::on;
 use super::schema::consents as t;
 use crate::accounts::AccountId;
 
-/// The scopes of this server, the scopes of resources as a JSON object, and what the client was that describes itself.
-pub type Consent = (String, Value, Option<Vec<u8>>);
+/// The scopes of this server, the scopes and the authorization details of resources as JSON objects, and what the client was that
+/// describes itself.
+pub type Consent = (String, Value, Option<Value>, Option<Vec<u8>>);
 
 /// What a person agreed to for a client.
 pub async fn find(
@@ -22,7 +23,12 @@ pub async fn find(
 ) -> Result<Option<Consent>> {
     let query = t::table
         .find((account_id.as_str(), client_id.as_str()))
-        .select((t::scope, t::resources, t::client_digest));
+        .select((
+            t::scope,
+            t::resources,
+            t::authorization_details,
+            t::client_digest,
+        ));
     on!(conn, |c| query.get_result(c)).optional()
 }
 
@@ -30,7 +36,7 @@ pub async fn find(
 pub async fn put(
     conn: &mut Conn,
     (account_id, client_id): (&AccountId, &ClientId),
-    (scope, resources, client_digest): &Consent,
+    (scope, resources, details, client_digest): &Consent,
     now: Instant,
 ) -> Result<()> {
     let insert = diesel::insert_into(t::table)
@@ -39,6 +45,7 @@ pub async fn put(
             t::client_id.eq(client_id.as_str()),
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::authorization_details.eq(details),
             t::client_digest.eq(client_digest),
             t::created_at.eq(now),
             t::updated_at.eq(now),
@@ -48,6 +55,7 @@ pub async fn put(
         .set((
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::authorization_details.eq(details),
             t::client_digest.eq(client_digest),
             t::updated_at.eq(now),
         ));

@@ -63,6 +63,8 @@ pub struct GrantRow {
     pub revoked_at: Option<Instant>,
     /// From when on no access token of it is good.
     pub access_until: Instant,
+    /// The authorization details that were allowed, by resource, if any were.
+    pub authorization_details: Option<Value>,
 }
 
 /// A grant and what it depends on.
@@ -201,6 +203,9 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.expires_at.into_sql::<BigInt>(),
             row.revoked_at.into_sql::<Nullable<BigInt>>(),
             row.access_until.into_sql::<BigInt>(),
+            row.authorization_details
+                .as_ref()
+                .into_sql::<Nullable<Json>>(),
         ));
     let added = on!(
         conn,

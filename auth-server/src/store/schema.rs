@@ -72,6 +72,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    authorization_details_types (name) {
+        name -> Text,
+        resource -> Text,
+        description -> Text,
+        schema -> Json,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_keys (kid) {
         kid -> Text,
         alg -> Text,
@@ -150,6 +161,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         client_digest -> Nullable<Binary>,
+        authorization_details -> Nullable<Json>,
     }
 }
 
@@ -174,6 +186,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         access_until -> BigInt,
+        authorization_details -> Nullable<Json>,
     }
 }
 

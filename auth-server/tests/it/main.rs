@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod authorization_details;
+#[cfg(test)]
 mod authorize;
 #[cfg(test)]
 mod browser;
@@ -63,6 +65,8 @@ mod rate_limits;
 mod refresh_grant;
 #[cfg(test)]
 mod registration;
+#[cfg(test)]
+mod resource_indicators;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

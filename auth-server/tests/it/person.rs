@@ -81,6 +81,7 @@ impl Scene {
         Agreement {
             own: OwnScope::those_in(&scope),
             resources: resources.collect(),
+            ..Agreement::default()
         }
     }
 

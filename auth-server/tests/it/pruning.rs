@@ -121,6 +121,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         expires_at,
         revoked_at,
         access_until: expires_at,
+        authorization_details: None,
     }
 }
 

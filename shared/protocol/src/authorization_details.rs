@@ -213,20 +213,13 @@ impl FromStr for AuthorizationDetails {
         if values.is_empty() || values.len() > MAX_DETAILS {
             return Err(Count);
         }
-        if values.iter().any(|value| !is_within(value, MAX_DEPTH)) {
+        if values
+            .iter()
+            .any(|value| !jose::is_within(value, MAX_DEPTH))
+        {
             return Err(TooDeep);
         }
         values.into_iter().map(TryInto::try_into).collect()
-    }
-}
-
-/// Whether at most `depth` objects and arrays stand within each other.
-fn is_within(value: &Value, depth: usize) -> bool {
-    let inner = |value: &Value| depth > 0 && is_within(value, depth - 1);
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-        Value::Array(values) => depth > 0 && values.iter().all(inner),
-        Value::Object(members) => depth > 0 && members.values().all(inner),
     }
 }
 

@@ -11,7 +11,7 @@ mod signing_key;
 use std::fmt;
 use std::str::FromStr;
 
-pub use json::{InvalidJson, array, object};
+pub use json::{InvalidJson, array, is_within, object};
 pub use jwk::{InvalidJwk, JwkSet, KeyId, PublicJwk, Thumbprint};
 pub use jwt::{Audience, Claims, EitherJwt, JwtError, JwtKind, UnverifiedJwt, sign_jwt};
 pub use mac::{JwsAlgorithm, MacAlgorithm, UnknownJwsAlgorithm};

@@ -45,6 +45,17 @@ fn value(bytes: &[u8]) -> Result<Value, InvalidJson> {
         .map_err(|error| InvalidJson(Some(error)))
 }
 
+/// Whether at most `depth` objects and arrays stand within each other.
+#[must_use]
+pub fn is_within(value: &Value, depth: usize) -> bool {
+    let inner = |value: &Value| depth > 0 && is_within(value, depth - 1);
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(values) => depth > 0 && values.iter().all(inner),
+        Value::Object(members) => depth > 0 && members.values().all(inner),
+    }
+}
+
 struct Unique;
 
 impl<'de> DeserializeSeed<'de> for Unique {
