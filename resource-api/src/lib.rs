@@ -7,6 +7,7 @@ mod caller;
 pub mod config;
 mod docs;
 mod problem;
+mod profile_fields;
 mod rate_limits;
 mod routes;
 mod server;

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "flow.mjs",
     "register.mjs",
+    "rich.mjs",
 ];
 
 /// A copy of the scripts with the packages of their lock file: in the build folder, because tests leave the checkout as it is.
@@ -92,5 +93,32 @@ fn rfc7591_node_clients_register_themselves_and_use_every_method() {
     });
     let tokens = run("register.mjs", &input);
     assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc9396_and_rfc8707_a_node_client_asks_for_details_and_for_resources() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        "second": place.api("/second"),
+        "app": demo["app"]["client_id"],
+        "service": demo["service"],
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("rich.mjs", &input);
+
+    assert!(
+        result["sub"].as_str().unwrap().starts_with("usr_"),
+        "{result}"
+    );
+    assert_eq!(result["id"].as_str().unwrap().len(), 22, "{result}");
+    assert_eq!(result["userinfo"]["sub"], result["sub"]);
     assert_eq!(running.log(), "");
 }

@@ -98,3 +98,34 @@ async fn the_challenge_names_what_is_missing() {
     );
     assert_eq!(refusal.into_response().status(), StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn rfc9396_2_2_details_for_another_place_are_none_here() {
+    let world = World::new().await;
+    let guard = world.guard(Policy::Jwks);
+    for (what, locations, expected) in [
+        ("nowhere said", None, 1),
+        ("no place", Some(json!([])), 1),
+        ("here", Some(json!([RESOURCE])), 1),
+        (
+            "here too",
+            Some(json!(["https://other.example", RESOURCE])),
+            1,
+        ),
+        ("elsewhere", Some(json!(["https://other.example"])), 0),
+        ("below", Some(json!(["https://api.example/v1/photos"])), 0),
+        ("no place that there is", Some(json!(["v1"])), 0),
+    ] {
+        let mut detail = json!({"type": "photos"});
+        if let Some(locations) = locations {
+            detail = edited(&detail, "locations", locations);
+        }
+        let details = json!([detail, {"type": "films"}]);
+        let claims = edited(&world.claims(), "authorization_details", details);
+        let token = signed(&world.header(), &claims, &world.key).await;
+        let token = found(&guard, &token).await.unwrap();
+        assert_eq!(guard.details(&token, "photos").count(), expected, "{what}");
+        assert_eq!(guard.details(&token, "films").count(), 1, "{what}");
+        assert_eq!(guard.details(&token, "albums").count(), 0, "{what}");
+    }
+}
