@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use super::{PARAMETER, READ, album_schema, list, rich, set};
+use super::{PARAMETER, PAY, READ, album_schema, list, rich, set};
+use crate::browser::{Browser, parameter};
+use crate::client_documents::describing;
 use crate::introspection::eventually;
-use crate::server::{API, OTHER_API, TestServer, config};
+use crate::server::{API, OTHER_API, TestClient, TestServer, config};
+use crate::site::Site;
 use crate::users::{ran, ran_json, run};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -16,6 +19,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     types_are_registered_and_removed_by_command,
     what_is_no_type_is_said,
     rfc9396_10_clients_that_register_themselves_list_what_there_is_for_them,
+    rfc9396_10_clients_that_describe_themselves_get_what_there_is_for_them,
 );
 
 const COMMAND: &str = "authorization-details-type";
@@ -146,7 +150,7 @@ async fn types_are_registered_and_removed_by_command(stores: &Stores) {
         "--authorization-details-type",
     ];
     let made = ran_json(stores, &[&client[..], &["album"]].concat(), "");
-    let client = crate::server::TestClient {
+    let client = TestClient {
         id: made["client_id"].as_str().unwrap().to_owned(),
         secret: made["client_secret"].as_str().unwrap().to_owned(),
     };
@@ -256,7 +260,7 @@ async fn rfc9396_10_clients_that_register_themselves_list_what_there_is_for_them
     let server = server.with_resources(None).await;
     server.put_details_types().await;
     let register = async |types: Value| {
-        let body = json!({"redirect_uris": ["https://app.example/cb"], "authorization_details_types": types});
+        let body = json!({"redirect_uris": ["https://app.example/cb"], "id_token_signed_response_alg": "ES256", "authorization_details_types": types});
         let url = format!("{}/oauth/register", server.issuer);
         server.send(server.http.post(url).json(&body)).await
     };
@@ -300,6 +304,49 @@ async fn rfc9396_10_clients_that_register_themselves_list_what_there_is_for_them
                 let told = answer.text("error_description");
                 assert!(told.contains(says), "{what}: {told}");
             }
+        }
+    }
+    server.stop().await;
+}
+
+/// What they list beyond that is left out, as scopes are: the document is the same for every server.
+async fn rfc9396_10_clients_that_describe_themselves_get_what_there_is_for_them(stores: &Stores) {
+    let site = Site::start().await;
+    let mut config = config(stores);
+    site.open_to(&mut config);
+    config.client_documents.authorization_details_types = vec!["album".parse().unwrap()];
+    let server = TestServer::start_with(config, std::sync::Arc::default()).await;
+    let server = server.with_resources(None).await;
+    server.put_details_types().await;
+    server.clock.advance(std::time::Duration::from_mins(2));
+    let invalid = Some("invalid_authorization_details");
+    for (place, types, read, pay) in [
+        (
+            "/both.json",
+            json!(["album", "payment", "unknown"]),
+            None,
+            invalid,
+        ),
+        ("/none.json", Value::Null, invalid, invalid),
+    ] {
+        let app = TestClient {
+            id: site.at(place),
+            secret: String::new(),
+        };
+        let mut document = describing(&app.id);
+        document["authorization_details_types"] = types;
+        site.put(place, &document);
+        for (object, expected) in [(READ, read), (PAY, pay)] {
+            let details = list(&[object]);
+            let url = server.authorize_url(&app, &[(PARAMETER, &details)]);
+            let page = Browser::new(&server).open(url).await;
+            let told = page
+                .headers
+                .contains_key("location")
+                .then(|| page.location());
+            let error = told.and_then(|told| parameter(&told, "error"));
+            assert_eq!(error.as_deref(), expected, "{place}: {}", page.body);
+            assert_eq!(page.has("sign-in"), expected.is_none(), "{place}");
         }
     }
     server.stop().await;
