@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use serde_json::Value;
 use shared_protocol::authorization_details::{
     AuthorizationDetail, AuthorizationDetails, InvalidAuthorizationDetails,
 };
@@ -76,6 +77,9 @@ pub struct DetailsType {
     pub description: Description,
     /// What its objects may be.
     pub schema: DetailsSchema,
+    /// The members that are lists of which each value adds a right, so that fewer values are less (RFC 9396 §6.1). Of all others, only
+    /// the API could judge.
+    pub additive: Vec<String>,
 }
 
 impl DetailsType {
@@ -92,6 +96,31 @@ impl DetailsType {
         self.schema
             .check(detail)
             .map_err(|at| InvalidDetails::Schema { object, at })
+    }
+
+    /// Whether `asked` is as the type has it, and nothing that `granted` is not: the same members, each the same, but for fewer values of
+    /// an additive list.
+    pub(crate) fn is_less(
+        &self,
+        asked: &AuthorizationDetail,
+        granted: &AuthorizationDetail,
+    ) -> bool {
+        let (asked_members, granted_members) = (asked.members(), granted.members());
+        let is_covered = |(name, value): (&String, &Value)| {
+            let Some(before) = granted_members.get(name) else {
+                return false;
+            };
+            let lists = value.as_array().zip(before.as_array());
+            match lists.filter(|_| self.additive.contains(name)) {
+                Some((fewer, before)) => {
+                    !fewer.is_empty() && fewer.iter().all(|value| before.contains(value))
+                }
+                None => value == before,
+            }
+        };
+        asked_members.len() == granted_members.len()
+            && asked_members.iter().all(is_covered)
+            && self.check(asked, 1).is_ok()
     }
 }
 

@@ -31,6 +31,7 @@ use crate::codes::Codes;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
+use crate::resource_servers::ResourceServers;
 
 /// The grants that are served: what the endpoint matches on and the metadata announces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -132,11 +133,16 @@ impl FromParameters for Target {
 }
 
 impl Target {
-    /// What of `allowed` is asked for (RFC 6749 §6, RFC 9396 §6): it may be less, and never more.
+    /// What of `allowed` is asked for (RFC 6749 §6, RFC 9396 §6): it may be less, and never more; what less of an object is, its type
+    /// says.
     ///
     /// # Errors
     /// [`TokenError::InvalidScope`], [`InvalidDetails::NotGranted`].
-    pub fn of(&self, allowed: Agreement) -> Result<Agreement, TokenError> {
+    pub fn of(
+        &self,
+        allowed: Agreement,
+        servers: &ResourceServers,
+    ) -> Result<Agreement, TokenError> {
         let allowed = match &self.scope {
             None => allowed,
             Some(asked) if asked.is_subset(&allowed.scope()) => allowed.narrowed(asked),
@@ -145,7 +151,8 @@ impl Target {
         match &self.details {
             None => Ok(allowed),
             Some(asked) => {
-                let left = allowed.with_details(asked);
+                let is_within = |asked: &_, granted: &_| servers.is_within(asked, granted);
+                let left = allowed.with_details(asked, is_within);
                 Ok(left.ok_or(InvalidDetails::NotGranted)?)
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_protocol::authorization_details::AuthorizationDetails;
+use shared_protocol::authorization_details::{AuthorizationDetail, AuthorizationDetails};
 use shared_protocol::scope::ScopeSet;
 
 use crate::authorization_details::{ByResource, TypeName};
@@ -89,19 +89,25 @@ impl Agreement {
         })
     }
 
-    /// The same with no authorization details but these, if each of them has its equal (RFC 9396 §6).
+    /// The same with no authorization details but these, if each of them is one that is there, or less than it (RFC 9396 §6).
     #[must_use]
-    pub fn with_details(self, asked: &AuthorizationDetails) -> Option<Self> {
+    pub fn with_details(
+        self,
+        asked: &AuthorizationDetails,
+        is_within: impl Fn(&AuthorizationDetail, &AuthorizationDetail) -> bool,
+    ) -> Option<Self> {
+        let is_among = |detail: &AuthorizationDetail, granted: &AuthorizationDetails| {
+            granted.iter().any(|granted| is_within(detail, granted))
+        };
         let is_granted = |detail| {
-            self.details
-                .values()
-                .any(|granted| granted.contains(detail))
+            let mut granted = self.details.values();
+            granted.any(|granted| is_among(detail, granted))
         };
         if !asked.iter().all(is_granted) {
             return None;
         }
-        Some(self.keeping(|details| {
-            let left = details.iter().filter(|detail| asked.contains(detail));
+        Some(self.keeping(|granted| {
+            let left = asked.iter().filter(|detail| is_among(detail, granted));
             left.cloned().collect()
         }))
     }
@@ -241,7 +247,10 @@ mod tests {
                 None,
             ),
         ] {
-            let narrowed = agreed.clone().with_details(&asked.parse().unwrap());
+            let asked_for = asked.parse().unwrap();
+            let narrowed = agreed
+                .clone()
+                .with_details(&asked_for, |asked, granted| asked == granted);
             assert_eq!(narrowed, left, "{asked}");
         }
         let types: [TypeName; 1] = ["album".parse().unwrap()];

@@ -48,6 +48,9 @@ pub(crate) struct AddDetailsType {
     /// ("additionalProperties": false)
     #[arg(long, value_name = "FILE")]
     schema: PathBuf,
+    /// A member that is a list of which each value adds a right, such as actions: a token may be asked for with fewer of them (may repeat)
+    #[arg(long = "additive", value_name = "MEMBER")]
+    additive: Vec<String>,
 }
 
 impl DetailsTypeCommand {
@@ -106,6 +109,7 @@ impl AddDetailsType {
             resource: self.resource,
             description: self.description,
             schema: DetailsSchema::parse(&text).with_context(|| file)?,
+            additive: self.additive,
         };
         let servers = &records.resource_servers;
         servers

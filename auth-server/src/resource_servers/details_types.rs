@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared_protocol::authorization_details::AuthorizationDetails;
+use serde_json::json;
+use shared_protocol::authorization_details::{AuthorizationDetail, AuthorizationDetails};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
@@ -34,6 +35,16 @@ impl ResourceServers {
         let loaded = self.loaded.load();
         let known = |name: &str| loaded.details_types.get(name).map(|known| &**known);
         authorization_details::sorted(details, registered, known)
+    }
+
+    /// Whether one object is another, or less than it by what its type has for less (RFC 9396 §6.1).
+    #[must_use]
+    pub fn is_within(&self, asked: &AuthorizationDetail, granted: &AuthorizationDetail) -> bool {
+        asked == granted
+            || asked.type_name() == granted.type_name()
+                && self
+                    .details_type(asked.type_name())
+                    .is_some_and(|known| known.is_less(asked, granted))
     }
 
     /// Those of `details` whose types still belong to this resource server: a type that was taken from it since is no right there
@@ -72,6 +83,7 @@ impl ResourceServers {
             resource: details_type.resource.normal().to_owned(),
             description: details_type.description.as_str().to_owned(),
             schema: details_type.schema.source().clone(),
+            additive: json!(details_type.additive),
             created_at: now,
             updated_at: now,
         };
@@ -135,6 +147,7 @@ fn is_of(known: &DetailsType, row: &DetailsTypeRow) -> bool {
     known.resource.normal() == row.resource
         && known.description.as_str() == row.description
         && *known.schema.source() == row.schema
+        && json!(known.additive) == row.additive
 }
 
 fn from_row(row: DetailsTypeRow) -> Result<DetailsType, DamagedType> {
@@ -143,25 +156,28 @@ fn from_row(row: DetailsTypeRow) -> Result<DetailsType, DamagedType> {
         resource,
         description,
         schema,
+        additive,
         ..
     } = row;
-    let parse = || -> Option<(TypeName, ResourceId, _)> {
+    let parse = || -> Option<(TypeName, ResourceId, _, Vec<String>)> {
         Some((
             name.parse().ok()?,
             resource.parse().ok()?,
             description.parse().ok()?,
+            serde_json::from_value(additive).ok()?,
         ))
     };
     let damaged = |schema| DamagedType {
         name: name.clone(),
         schema,
     };
-    let (type_name, resource, description) = parse().ok_or_else(|| damaged(None))?;
+    let (type_name, resource, description, additive) = parse().ok_or_else(|| damaged(None))?;
     let schema = DetailsSchema::compile(schema).map_err(|error| damaged(Some(error)))?;
     Ok(DetailsType {
         name: type_name,
         resource,
         description,
         schema,
+        additive,
     })
 }

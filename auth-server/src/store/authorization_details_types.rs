@@ -21,6 +21,8 @@ pub struct DetailsTypeRow {
     pub description: String,
     /// Its JSON Schema.
     pub schema: Value,
+    /// The names of its lists of which fewer values are less.
+    pub additive: Value,
     /// When it was registered.
     pub created_at: Instant,
     /// When it was last changed.
@@ -43,6 +45,7 @@ pub async fn put(conn: &mut Conn, row: &DetailsTypeRow) -> Result<()> {
             t::resource.eq(&row.resource),
             t::description.eq(&row.description),
             t::schema.eq(&row.schema),
+            t::additive.eq(&row.additive),
             t::updated_at.eq(row.updated_at),
         ));
     on!(conn, |c| insert.execute(c)).map(drop)

@@ -77,6 +77,7 @@ diesel::table! {
         resource -> Text,
         description -> Text,
         schema -> Json,
+        additive -> Json,
         created_at -> BigInt,
         updated_at -> BigInt,
     }

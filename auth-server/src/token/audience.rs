@@ -77,11 +77,14 @@ impl AccessTokens {
         target: &Target,
         metadata: &ClientMetadata,
     ) -> Result<Audience, TokenError> {
-        let named = match &target.resource {
-            Some(named) => Some(named.clone()),
-            None => only_of(details)?,
+        let of_details;
+        let named = if target.resource.is_some() {
+            target.resource.as_ref()
+        } else {
+            of_details = only_of(details)?;
+            of_details.as_ref()
         };
-        if let Some(named) = named.as_ref().or(metadata.default_resource.as_ref()) {
+        if let Some(named) = named.or(metadata.default_resource.as_ref()) {
             let server = self.known(named)?;
             let theirs = details.get(server.identifier.normal());
             let theirs = theirs.cloned().unwrap_or_default();

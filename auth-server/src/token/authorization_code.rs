@@ -77,7 +77,8 @@ async fn redeem(
     let metadata = &client.client().metadata;
     let terms = &kept.authorization.terms;
     let target = &request.target;
-    let allowed = target.of(Grantor::allowed(client, terms)?)?;
+    let allowed = Grantor::allowed(client, terms)?;
+    let allowed = target.of(allowed, &grantor.tokens.resource_servers)?;
     let audience = grantor
         .tokens
         .audience_of_grant(&allowed, target, metadata)?;

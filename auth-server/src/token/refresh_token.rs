@@ -101,7 +101,8 @@ impl Use<'_> {
     ) -> Result<RefreshOrder, TokenError> {
         let target = &self.request.target;
         // Only these tokens are narrowed: the refresh token keeps all.
-        let allowed = target.of(Grantor::allowed(self.client, terms)?)?;
+        let allowed = Grantor::allowed(self.client, terms)?;
+        let allowed = target.of(allowed, &grantor.tokens.resource_servers)?;
         let metadata = &self.client.client().metadata;
         let audience = grantor
             .tokens

@@ -20,6 +20,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc9396_3_a_request_without_a_scope_brings_what_was_agreed_to,
     rfc9396_5_what_the_authorization_endpoint_refuses,
     rfc9396_6_and_threat_10_details_narrow_and_never_widen,
+    rfc9396_6_1_what_is_less_of_an_object_its_type_says,
     rfc9396_6_a_service_asks_for_itself,
     rfc9700_4_14_2_one_use_of_a_refresh_token_asks_for_one_thing,
     threat_14_what_was_taken_away_since_is_no_right,
@@ -67,10 +68,15 @@ impl TestServer {
             resource: resource.parse().unwrap(),
             description: format!("Use <one> {name}").parse().unwrap(),
             schema: DetailsSchema::compile(schema).unwrap(),
+            additive: Vec::new(),
         };
+        self.put(&details_type).await;
+    }
+
+    async fn put(&self, details_type: &DetailsType) {
         let servers = &self.records.resource_servers;
         servers
-            .put_details_type(&details_type, self.clock.now())
+            .put_details_type(details_type, self.clock.now())
             .await
             .unwrap();
     }
@@ -334,7 +340,7 @@ async fn rfc9396_6_and_threat_10_details_narrow_and_never_widen(stores: &Stores)
         (
             "both of one resource",
             &[(PARAMETER, &both)],
-            Ok((API, value(&[READ, WRITE]))),
+            Ok((API, value(&[WRITE, READ]))),
         ),
         (
             "that of the other",
@@ -453,6 +459,52 @@ async fn rfc9396_6_and_threat_10_details_narrow_and_never_widen(stores: &Stores)
                 (API.to_owned(), value(&[READ, WRITE])),
                 "{what}, after"
             );
+        }
+    }
+    scene.server.stop().await;
+}
+
+async fn rfc9396_6_1_what_is_less_of_an_object_its_type_says(stores: &Stores) {
+    let scene = set(stores).await;
+    let additive = DetailsType {
+        name: "album".parse().unwrap(),
+        resource: API.parse().unwrap(),
+        description: "Use an album".parse().unwrap(),
+        schema: DetailsSchema::compile(album_schema()).unwrap(),
+        additive: vec!["actions".into(), "locations".into()],
+    };
+    scene.server.put(&additive).await;
+    let album = |actions: &str, more: &str| {
+        format!(r#"[{{"type":"album","actions":{actions},"identifier":"winter"{more}}}]"#)
+    };
+    let invalid = "invalid_authorization_details";
+    for (what, asked, is_less) in [
+        ("all of it", album(r#"["read","write"]"#, ""), true),
+        ("turned round", album(r#"["write","read"]"#, ""), true),
+        ("one action", album(r#"["read"]"#, ""), true),
+        ("the other", album(r#"["write"]"#, ""), true),
+        ("no action", album("[]", ""), false),
+        ("another action", album(r#"["read","delete"]"#, ""), false),
+        ("an action that is no text", album(r#"[1]"#, ""), false),
+        ("a member more", album(r#"["read"]"#, r#","locations":["https://api.example"]"#), false),
+        ("a member less", r#"[{"type":"album","actions":["read"]}]"#.to_owned(), false),
+        ("another thing", r#"[{"type":"album","actions":["read"],"identifier":"summer"}]"#.to_owned(), false),
+        (
+            "twice, each less",
+            r#"[{"type":"album","actions":["read"],"identifier":"winter"},{"type":"album","actions":["write"],"identifier":"winter"}]"#.to_owned(),
+            true,
+        ),
+    ] {
+        let first = granted(&scene, "openid", &[(API, &[WRITE])]).await;
+        let form = [&code_form(&first)[..], &[(PARAMETER, asked.as_str())]].concat();
+        let answer = ask(&scene.server, &scene.app, &form).await;
+        let asked: Value = serde_json::from_str(&asked).unwrap();
+        let expected = if is_less { Ok((API, asked)) } else { Err(invalid) };
+        check(&scene, &answer, expected, what);
+        // The refresh token keeps all.
+        if let Some(refresh) = answer.body["refresh_token"].as_str() {
+            let again = scene.refresh(&scene.app, refresh).await;
+            assert_eq!(got(&again), (API.to_owned(), value(&[WRITE])), "{what}, after");
         }
     }
     scene.server.stop().await;

@@ -249,6 +249,7 @@ impl Seed<'_> {
             resource: api.clone(),
             description: "Read single fields of your profile".parse()?,
             schema: DetailsSchema::parse(include_bytes!("profile_fields.json"))?,
+            additive: vec!["datatypes".into()],
         };
         let servers = &self.records.resource_servers;
         let found = servers.details_type(DETAILS_TYPE);
@@ -256,6 +257,7 @@ impl Seed<'_> {
             found.resource == details_type.resource
                 && found.description == details_type.description
                 && found.schema.source() == details_type.schema.source()
+                && found.additive == details_type.additive
         });
         if !is_same {
             let now = self.world.clock.now();

@@ -118,7 +118,7 @@ async fn types_are_registered_and_removed_by_command(stores: &Stores) {
     let made = ran_json(stores, &add("album", file.to_str().unwrap()), "");
     assert_eq!(
         made,
-        json!({"name": "album", "resource": API, "description": "Use an album", "schema": album_schema()})
+        json!({"name": "album", "resource": API, "description": "Use an album", "schema": album_schema(), "additive": []})
     );
     // From standard input, and over what was there.
     let mut other = album_schema();
@@ -128,7 +128,11 @@ async fn types_are_registered_and_removed_by_command(stores: &Stores) {
         &add("urn:x:photo", "-"),
         &album_schema().to_string(),
     );
-    let said = ran(stores, &add("album", "-"), &other.to_string());
+    let said = ran(
+        stores,
+        &[&add("album", "-")[..], &["--additive", "actions"]].concat(),
+        &other.to_string(),
+    );
     assert_eq!(said, "registered album\n");
     let listed = ran(stores, &[COMMAND, "list"], "");
     assert_eq!(
@@ -137,6 +141,7 @@ async fn types_are_registered_and_removed_by_command(stores: &Stores) {
     );
     let all = ran_json(stores, &[COMMAND, "list"], "");
     assert_eq!(all[0]["schema"], other);
+    assert_eq!(all[0]["additive"], json!(["actions"]));
     let shown = ran(stores, &[COMMAND, "show", "album"], "");
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown, all[0]);

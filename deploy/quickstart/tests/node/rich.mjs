@@ -106,7 +106,13 @@ const narrowed = await client.refreshTokenGrant(config, two.refresh_token, narro
 assert.deepEqual(narrowed.authorization_details, [other]);
 await missing(narrowed.access_token, "sub");
 const { value: id } = await field(narrowed.access_token, "id");
-const whole = await client.refreshTokenGrant(config, narrowed.refresh_token);
+// By its type fewer fields are less.
+const single = [{ ...other, datatypes: ["created_at"] }];
+const fewer = { authorization_details: JSON.stringify(single) };
+const least = await client.refreshTokenGrant(config, narrowed.refresh_token, fewer);
+assert.deepEqual(least.authorization_details, single);
+await missing(least.access_token, "id");
+const whole = await client.refreshTokenGrant(config, least.refresh_token);
 assert.deepEqual(whole.authorization_details, [one, other]);
 assert.equal((await field(whole.access_token, "sub")).value, sub.value);
 const invalid = { error: "invalid_authorization_details", status: 400 };

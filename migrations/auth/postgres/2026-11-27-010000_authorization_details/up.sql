@@ -4,6 +4,7 @@ CREATE TABLE authorization_details_types (
     resource TEXT COLLATE "C" NOT NULL REFERENCES resource_servers (normal) ON DELETE CASCADE,
     description TEXT COLLATE "C" NOT NULL,
     schema JSON NOT NULL,
+    additive JSON NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );

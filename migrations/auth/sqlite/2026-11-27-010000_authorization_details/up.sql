@@ -4,6 +4,7 @@ CREATE TABLE authorization_details_types (
     resource TEXT NOT NULL REFERENCES resource_servers (normal) ON DELETE CASCADE,
     description TEXT NOT NULL,
     schema TEXT NOT NULL,
+    additive TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
