@@ -3,6 +3,7 @@
 
 pub mod acr;
 pub mod agreement;
+mod authorization_details;
 pub mod checks;
 pub mod claims;
 pub mod consent;
@@ -56,13 +57,14 @@ use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
-const PARAMETERS: [&str; 18] = [
+const PARAMETERS: [&str; 19] = [
     "client_id",
     "redirect_uri",
     "response_type",
     "response_mode",
     "scope",
     "resource",
+    "authorization_details",
     "state",
     "nonce",
     "prompt",

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod authorization_details_types;
 mod clients;
 mod keys;
 mod output;
@@ -19,6 +20,7 @@ use shared_server::db::Store;
 use shared_server::telemetry;
 use shared_server::web::{Listener, Shutdown};
 
+use self::authorization_details_types::DetailsTypeCommand;
 use self::clients::ClientCommand;
 use self::keys::KeysCommand;
 use self::output::Output;
@@ -37,6 +39,7 @@ use crate::store::MIGRATIONS;
     after_help = "Examples:
   auth-server serve --config auth-server.toml
   auth-server resource create https://api.example --name \"Example API\" --scope read=\"Read your data\"
+  auth-server authorization-details-type add album --resource https://api.example --description \"Use an album\" --schema album.json
   auth-server client create --name worker --grant client_credentials --scope read
   auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
@@ -76,6 +79,9 @@ enum Command {
     /// Register and change resource servers
     #[command(subcommand)]
     Resource(ResourceCommand),
+    /// Register and remove types of authorization details (RFC 9396)
+    #[command(subcommand)]
+    AuthorizationDetailsType(DetailsTypeCommand),
     /// Make and change accounts of people
     #[command(subcommand)]
     User(UserCommand),
@@ -137,6 +143,11 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
                 .await
         }
         Command::Resource(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::AuthorizationDetailsType(command) => {
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await

@@ -39,6 +39,7 @@ impl Consents {
                 let consent = (
                     all.own.to_string(),
                     serde_json::json!(all.resources),
+                    all.details_value(),
                     client.digest().map(Vec::from),
                     (!all.claims.is_empty()).then(|| serde_json::json!(all.claims)),
                 );
@@ -63,7 +64,7 @@ impl Consents {
 /// A row that makes no sense counts for nothing: the person is asked. Nor does one for what a client that describes itself was before
 /// its redirects or keys changed: perhaps it is somebody else's by now.
 pub(crate) fn agreement(
-    (own, resources, client_digest, claims): Consent,
+    (own, resources, details, client_digest, claims): Consent,
     client: &Client,
 ) -> Option<Agreement> {
     if client_digest.as_deref() != client.digest().map(<[u8; 32]>::as_slice) {
@@ -75,5 +76,6 @@ pub(crate) fn agreement(
         claims: claims.map_or(Some(ClaimSet::default()), |claims| {
             serde_json::from_value(claims).ok()
         })?,
+        details: Agreement::details_of(details)?,
     })
 }

@@ -458,6 +458,7 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         access_until: now,
         requested_claims: terms.claims.to_row(),
         acr: terms.acr.clone(),
+        authorization_details: terms.agreed.details_value(),
     }
 }
 
@@ -485,6 +486,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
                 own: row.scope.parse().ok()?,
                 resources: serde_json::from_value(row.resources).ok()?,
                 claims: claims.all(),
+                details: Agreement::details_of(row.authorization_details)?,
             },
             claims,
             auth_time: row.auth_time,

@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
+use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
@@ -48,6 +49,8 @@ pub struct RefreshTokenClaims {
     sub: String,
     client_id: ClientId,
     scope: ScopeSet,
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    authorization_details: AuthorizationDetails,
     exp: i64,
     grant_id: GrantId,
 }
@@ -142,14 +145,17 @@ impl Introspection {
             return Ok(IntrospectionResponse::Inactive);
         }
         let metadata = &client.client().metadata;
-        let of_client = &metadata.scope;
+        let agreed = grant.terms.agreed.narrowed(&metadata.scope);
+        let agreed = agreed.of_types(&metadata.authorization_details_types);
+        let details = agreed.details.values().flat_map(AuthorizationDetails::iter);
         Ok(IntrospectionResponse::Refresh(Box::new(
             RefreshTokenClaims {
                 active: true,
                 iss: self.tokens.issuer.to_string(),
                 sub: self.tokens.subjects.of(metadata, &grant.terms.account_id),
                 client_id: grant.terms.client_id,
-                scope: grant.terms.agreed.scope().intersection(of_client),
+                authorization_details: details.cloned().collect(),
+                scope: agreed.scope(),
                 exp: expires_at.as_secs(),
                 grant_id: grant.id,
             },

@@ -16,6 +16,7 @@ use crate::claims::Claim;
 use crate::clients::{AuthMethod, ObjectAlgorithm};
 use crate::locales::UI_LOCALES;
 use crate::pkce;
+use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::subjects::SubjectType;
 use crate::token::GrantName;
@@ -72,7 +73,7 @@ impl Offered {
 #[must_use]
 pub fn document(
     issuer: &Issuer,
-    scopes: &ScopeSet,
+    servers: &Snapshot,
     signs: &[Algorithm],
     offered: &Offered,
 ) -> Value {
@@ -80,7 +81,7 @@ pub fn document(
     let parts = [
         endpoints(issuer, offered),
         clients(offered),
-        requests(scopes, &signs, offered),
+        requests(servers, &signs, offered),
         people(&signs, offered),
     ];
     // Each is an object.
@@ -149,10 +150,14 @@ fn clients(offered: &Offered) -> Value {
 }
 
 /// What may be asked for, in what form, and how it is answered.
-fn requests(scopes: &ScopeSet, signs: &[&str], offered: &Offered) -> Value {
+fn requests(servers: &Snapshot, signs: &[&str], offered: &Offered) -> Value {
     let requests = &offered.requests;
     let mut all: Vec<&str> = OwnScope::ALL.map(OwnScope::as_str).to_vec();
-    all.extend(scopes.iter().map(ScopeToken::as_str));
+    let of_servers: ScopeSet = servers.scopes().cloned().collect();
+    all.extend(of_servers.iter().map(ScopeToken::as_str));
+    let details = servers.details_types();
+    let details = details.iter().map(|known| known.name.as_str());
+    let details: Vec<_> = details.collect();
     let grants = GrantName::ALL.into_iter();
     let grants = grants.filter(|grant| offered.password_grant || *grant != GrantName::Password);
     let mut types = requests.response_types.iter();
@@ -163,6 +168,8 @@ fn requests(scopes: &ScopeSet, signs: &[&str], offered: &Offered) -> Value {
     let objects = signed.chain(unsigned).map(|alg| alg.to_string());
     json!({
         "scopes_supported": all,
+        // RFC 9396 §10.
+        "authorization_details_types_supported": (!details.is_empty()).then_some(details),
         "response_types_supported": requests.response_types,
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": grants,

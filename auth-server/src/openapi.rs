@@ -97,7 +97,8 @@ fn always(config: &Config) -> Value {
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text}),
+        "refresh_token": text, "authorization_details": {"type": "string",
+            "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
     );
     json!({
         "openapi": "3.1.0",
@@ -135,7 +136,8 @@ fn always(config: &Config) -> Value {
                     "properties": {"error": text, "error_description": text}},
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
                     "properties": {"access_token": text, "token_type": {"const": "Bearer"},
-                        "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text}},
+                        "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text,
+                        "authorization_details": {"type": "array", "items": {"type": "object", "required": ["type"]}}}},
                 "Pushed": {"type": "object", "required": ["request_uri", "expires_in"],
                     "properties": {"request_uri": text, "expires_in": {"type": "integer"}}},
                 "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},

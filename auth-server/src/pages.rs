@@ -11,7 +11,9 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-pub use self::consent::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
+pub use self::consent::{
+    ConsentPage, DetailLine, MemberLine, RedirectHost, ResourceLine, ScopeLine,
+};
 use self::frame::{Content, Posts};
 pub use self::frame::{Frame, framed};
 pub use self::sign_up::{SelectAccountPage, SignUpNotice, SignUpPage};

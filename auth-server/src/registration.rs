@@ -26,6 +26,7 @@ use shared_server::web::{ClientAddress, Now};
 use self::error::RegistrationError;
 use self::statement::StatementIssuers;
 use self::token::RegistrationToken;
+use crate::authorization_details::TypeName;
 use crate::clients::directory::Clients;
 use crate::clients::secret::ClientSecret;
 use crate::clients::sector::Sectors;
@@ -35,6 +36,7 @@ use crate::keys::Keys;
 use crate::metadata::Offered;
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
+use crate::resource_servers::ResourceServers;
 use crate::routes;
 use crate::server::World;
 
@@ -44,6 +46,8 @@ pub struct Policy {
     pub mode: RegistrationMode,
     /// Scopes of resource servers that they may get, beside those of this server.
     pub scopes: ScopeSet,
+    /// Types of authorization details that they may ask for.
+    pub details_types: Vec<TypeName>,
     /// How many may be there that never got a token; zero for any number.
     pub max_unused: u32,
     /// Whose word lets clients in.
@@ -60,6 +64,8 @@ pub struct Registration {
     pub keys: Keys,
     /// What is taken of clients.
     pub offered: Offered,
+    /// Which types of authorization details there are.
+    pub resource_servers: ResourceServers,
     /// Knows of which sectors clients are.
     pub sectors: Sectors,
     /// Who may register, and for what.
@@ -177,10 +183,12 @@ impl Registration {
             clients: records.clients.clone(),
             keys: records.keys.clone(),
             offered: records.offered.clone(),
+            resource_servers: records.resource_servers.clone(),
             sectors: records.sites.sectors.clone(),
             policy: Policy {
                 mode: config.registration_mode(),
                 scopes: registration.scopes.iter().cloned().collect(),
+                details_types: registration.authorization_details_types.clone(),
                 max_unused: registration.max_unused,
                 statement_issuers: issuers,
             },

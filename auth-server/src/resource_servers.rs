@@ -1,5 +1,7 @@
 //! Resource servers: who tokens are for, what may be asked of them, and how their tokens are made (RFC 8707, RFC 9068).
 
+mod details_types;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,10 @@ use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
 
+use crate::authorization_details::{DetailsType, InvalidSchema, TypeName};
 use crate::authorize::request::OwnScope;
 use crate::store::resource_servers::ResourceServerRow;
-use crate::store::{changes, resource_servers};
+use crate::store::{authorization_details_types, changes, resource_servers};
 use crate::subjects::SubjectType;
 
 /// The kind of a change to a resource server, in the table of changes.
@@ -79,6 +82,15 @@ impl ResourceServer {
 #[error("the row of resource server {0} is damaged")]
 pub struct DamagedRow(String);
 
+/// A row of a type of authorization details that our own checks would not have let in.
+#[derive(Debug, thiserror::Error)]
+#[error("the row of the authorization details type {name} is damaged")]
+pub struct DamagedType {
+    name: String,
+    #[source]
+    schema: Option<InvalidSchema>,
+}
+
 /// Why the resource servers could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ResourceServersError {
@@ -88,15 +100,41 @@ pub enum ResourceServersError {
     /// A row makes no sense.
     #[error(transparent)]
     Damaged(#[from] DamagedRow),
+    /// The row of a type of authorization details makes no sense.
+    #[error(transparent)]
+    DamagedType(#[from] DamagedType),
     /// What people allow this server must not become a right at another.
     #[error(
         "the scope {0} is this server's own (OpenID Connect Core section 5.4); give the resource's scope another name"
     )]
     OwnScope(ScopeToken),
+    /// A type belongs to a resource server.
+    #[error("there is no resource server {0}: `auth-server resource create --help`")]
+    NoResourceServer(ResourceId),
 }
 
-/// The resource servers of one moment, by identifier.
-pub type Snapshot = HashMap<ResourceId, Arc<ResourceServer>>;
+/// The resource servers of one moment, and what they understand.
+#[derive(Default)]
+pub struct Snapshot {
+    servers: HashMap<ResourceId, Arc<ResourceServer>>,
+    details_types: HashMap<TypeName, Arc<DetailsType>>,
+}
+
+impl Snapshot {
+    /// The scopes of all of them.
+    pub fn scopes(&self) -> impl Iterator<Item = &ScopeToken> {
+        let scopes = self.servers.values().flat_map(|server| &server.scopes);
+        scopes.map(|(name, _)| name)
+    }
+
+    /// The types of authorization details of all of them, in the order of their names.
+    #[must_use]
+    pub fn details_types(&self) -> Vec<&Arc<DetailsType>> {
+        let mut all: Vec<_> = self.details_types.values().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+}
 
 /// All resource servers, held in memory.
 #[derive(Clone)]
@@ -134,20 +172,25 @@ impl ResourceServers {
                 .or_default()
                 .push((name, description));
         }
-        let mut loaded = HashMap::new();
+        let mut servers = HashMap::new();
         for row in rows {
             let scopes = scopes.remove(&row.normal).unwrap_or_default();
             let server = from_row(&row, scopes).ok_or(DamagedRow(row.normal))?;
-            loaded.insert(server.identifier.clone(), Arc::new(server));
+            servers.insert(server.identifier.clone(), Arc::new(server));
         }
-        self.loaded.store(Arc::new(loaded));
+        let types = authorization_details_types::all(&mut conn).await?;
+        let details_types = details_types::read(types, &self.loaded.load())?;
+        self.loaded.store(Arc::new(Snapshot {
+            servers,
+            details_types,
+        }));
         Ok(())
     }
 
     /// The resource server of this identifier.
     #[must_use]
     pub fn find(&self, identifier: &ResourceId) -> Option<Arc<ResourceServer>> {
-        self.loaded.load().get(identifier).cloned()
+        self.loaded.load().servers.get(identifier).cloned()
     }
 
     /// What is held now; the same one until something changes.
@@ -159,7 +202,7 @@ impl ResourceServers {
     /// All of them, in the order of their identifiers.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<ResourceServer>> {
-        let mut all: Vec<_> = self.loaded.load().values().cloned().collect();
+        let mut all: Vec<_> = self.loaded.load().servers.values().cloned().collect();
         all.sort_by(|a, b| a.identifier.as_str().cmp(b.identifier.as_str()));
         all
     }

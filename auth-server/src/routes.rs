@@ -327,13 +327,10 @@ async fn server_metadata(
     if let Some(document) = found {
         return document.respond(&headers);
     }
-    let scopes = servers
-        .values()
-        .flat_map(|server| server.scopes.iter().map(|(name, _)| name.clone()));
     // An algorithm that was added is announced when its first key signs.
     let signs = ring.signing(state.tokens.keys.algorithms(), now);
     let issuer = &state.tokens.issuer;
-    let value = metadata::document(issuer, &scopes.collect(), &signs, &state.offered);
+    let value = metadata::document(issuer, &servers, &signs, &state.offered);
     let signer = signs.first().and_then(|alg| ring.signer(*alg, now));
     let signed = match signer {
         // Of those who ask at one moment each may sign; the last one stays.

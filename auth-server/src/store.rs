@@ -1,6 +1,7 @@
 //! Rows: free functions by noun on a connection. No query stands outside this module.
 
 pub mod accounts;
+pub mod authorization_details_types;
 pub mod changes;
 pub mod clients;
 pub mod consents;

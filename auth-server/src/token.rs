@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_server::rate_limits::RateLimiter;
@@ -26,12 +27,15 @@ use self::authorization_code::CodeRequest;
 use self::error::TokenError;
 use self::password::{PasswordGrant, PasswordRequest};
 use self::refresh_token::RefreshRequest;
+use crate::authorization_details::InvalidDetails;
+use crate::authorize::agreement::Agreement;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::clients::directory::Clients;
 use crate::codes::Codes;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
+use crate::resource_servers::ResourceServers;
 
 /// The grants that are served: what the endpoint matches on and the metadata announces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,12 +83,15 @@ pub enum TokenRequest {
     Password(PasswordRequest),
 }
 
-/// What a token is asked for: scope (RFC 6749 §3.3) and resource (RFC 8707 §2).
+/// What a token is asked for, if anything is: scope (RFC 6749 §3.3), resource (RFC 8707 §2) and authorization details (RFC 9396 §6).
+#[derive(Default)]
 pub struct Target {
     /// The scope asked for; all that may be granted when absent.
     pub scope: Option<ScopeSet>,
     /// The resource named.
     pub resource: Option<ResourceId>,
+    /// The authorization details asked for; all that may be granted when absent, and to a client that acts for itself none.
+    pub details: Option<AuthorizationDetails>,
 }
 
 impl FromParameters for TokenRequest {
@@ -102,7 +109,12 @@ impl FromParameters for TokenRequest {
                     code: parameters.required("code")?.to_owned(),
                     redirect_uri: text("redirect_uri"),
                     code_verifier: text("code_verifier"),
-                    resource: resource(parameters)?,
+                    target: Target {
+                        // RFC 6749 §4.1.3: the scope was chosen before.
+                        scope: None,
+                        resource: resource(parameters)?,
+                        details: details(parameters)?,
+                    },
                 }))
             }
             GrantName::RefreshToken => Ok(Self::RefreshToken(RefreshRequest {
@@ -116,8 +128,12 @@ impl FromParameters for TokenRequest {
             GrantName::Password => Ok(Self::Password(PasswordRequest {
                 username: parameters.optional("username").map(str::to_owned),
                 password: parameters.optional("password").map(Into::into),
-                target: parameters.only(&["scope", "resource"]),
-                resource: resource(parameters)?,
+                asked: parameters.only(&["scope", "resource"]),
+                target: Target {
+                    // As at the authorization endpoint, all that is asked for is granted or nothing.
+                    resource: resource(parameters)?,
+                    ..Target::default()
+                },
             })),
         }
     }
@@ -133,8 +149,41 @@ impl FromParameters for Target {
         Ok(Self {
             scope,
             resource: resource(parameters)?,
+            details: details(parameters)?,
         })
     }
+}
+
+impl Target {
+    /// What of `allowed` is asked for (RFC 6749 §6, RFC 9396 §6): it may be less, and never more; what less of an object is, its type
+    /// says.
+    ///
+    /// # Errors
+    /// [`TokenError::InvalidScope`], [`InvalidDetails::NotGranted`].
+    pub fn of(
+        &self,
+        allowed: Agreement,
+        servers: &ResourceServers,
+    ) -> Result<Agreement, TokenError> {
+        let allowed = match &self.scope {
+            None => allowed,
+            Some(asked) if asked.is_subset(&allowed.scope()) => allowed.narrowed(asked),
+            Some(_) => return Err(TokenError::InvalidScope),
+        };
+        match &self.details {
+            None => Ok(allowed),
+            Some(asked) => {
+                let is_within = |asked: &_, granted: &_| servers.is_within(asked, granted);
+                let left = allowed.with_details(asked, is_within);
+                Ok(left.ok_or(InvalidDetails::NotGranted)?)
+            }
+        }
+    }
+}
+
+fn details(parameters: &Parameters) -> Result<Option<AuthorizationDetails>, InvalidDetails> {
+    let raw = parameters.optional("authorization_details");
+    Ok(raw.map(str::parse).transpose()?)
 }
 
 /// RFC 8707 §2.2: at the token endpoint there is one, for a token has one audience.
@@ -163,6 +212,9 @@ pub struct TokenResponse {
     /// What it allows: told wherever there is any, since it may be less than asked for.
     #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
+    /// The same in more words, as far as this token has them (RFC 9396 §7).
+    #[serde(skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// What brings the next one (RFC 6749 §1.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,

@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi, ToResponse, ToSchema};
 use utoipa_swagger_ui::Config;
 
 use crate::answer::Answer;
-use crate::{problem, users};
+use crate::{problem, profile_fields, users};
 
 /// The page is ours alone and asks nobody else. The interface sets `style` attributes, so inline styles are let through;
 /// inline scripts are not.
@@ -32,8 +32,8 @@ pub fn openapi() -> Document {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Resource API", description = "A multi-tenant backend that trusts only access tokens."),
-    paths(users::me, users::change),
-    components(schemas(users::Me, users::Profile, ProblemDetails), responses(Refusal)),
+    paths(users::me, users::change, profile_fields::field),
+    components(schemas(users::Me, users::Profile, profile_fields::ProfileField, ProblemDetails), responses(Refusal)),
     modifiers(&Bearer),
     tags((name = "users", description = "People and services"))
 )]

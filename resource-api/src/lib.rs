@@ -8,6 +8,7 @@ mod caller;
 pub mod config;
 mod docs;
 mod problem;
+mod profile_fields;
 mod rate_limits;
 mod routes;
 mod server;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use shared_protocol::bearer::BearerError;
 use shared_server::db::DbError;
 use shared_server::web::Problem;
@@ -45,6 +46,15 @@ pub(crate) fn no_person() -> Problem {
     .detail("a person's token has `auth_time`; a client's has its `client_id` as `sub`")
 }
 
+/// What has no profile was asked for a part of it.
+pub(crate) fn no_profile() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-profile",
+        "A service has no profile",
+    )
+}
+
 /// A layer: gives the guard's refusals, which have no body, a problem of their own. Status and headers, the challenge among
 /// them, stay.
 pub(crate) async fn describe_refusal(mut response: Response) -> Response {
@@ -68,6 +78,10 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
             "insufficient-user-authentication",
             "The person has to sign in again for this",
         ),
+        BearerError::InsufficientDetails { .. } => (
+            "insufficient-authorization-details",
+            "The access token lacks authorization details",
+        ),
         BearerError::Unavailable(_) => (
             "issuer-unavailable",
             "The issuer of the token cannot be reached",
@@ -80,6 +94,9 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
             .parameters()
             .into_iter()
             .fold(problem, |problem, (name, value)| problem.with(name, value)),
+        BearerError::InsufficientDetails { needed } => {
+            problem.with("authorization_details", json!(needed))
+        }
         BearerError::NoToken
         | BearerError::Repeated
         | BearerError::Malformed

@@ -17,10 +17,13 @@ use shared_server::web::{
 use crate::answer::Answer;
 use crate::rate_limits::{RateLimits, by_token};
 use crate::users::{self, People};
-use crate::{docs, problem};
+use crate::{docs, problem, profile_fields};
 
 /// Every scope that a route of this API asks for.
 pub(crate) const SCOPES: [&str; 2] = ["profile:read", "profile:write"];
+
+/// Every type of authorization details that a route of this API asks for.
+const DETAILS_TYPES: [&str; 1] = [profile_fields::TYPE];
 
 /// What the handlers hold.
 #[derive(Clone)]
@@ -60,10 +63,18 @@ pub(crate) fn router(
                 .route_layer(read_profile)
                 .merge(
                     put(users::change)
-                        .route_layer(whole)
-                        .route_layer(of_token)
+                        .route_layer(whole.clone())
+                        .route_layer(of_token.clone())
                         .route_layer(write_profile),
                 ),
+        )
+        // Whose handler judges what a scope cannot say.
+        .route(
+            "/api/v1/users/me/fields/{field}",
+            get(profile_fields::field)
+                .route_layer(whole)
+                .route_layer(of_token)
+                .route_layer(api.guard.requiring(ScopeSet::default())),
         )
         .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(problem::describe_refusal))
@@ -89,7 +100,7 @@ fn scopes<const N: usize>(names: [&str; N]) -> ScopeSet {
 
 /// RFC 9728 §3: the well-known path stands between the host and the path of our identifier.
 fn resource_metadata(guard: &Guard) -> Router {
-    let document = guard.resource_metadata(&scopes(SCOPES));
+    let document = guard.resource_metadata(&scopes(SCOPES), &DETAILS_TYPES);
     let headers = [(header::CACHE_CONTROL, "public, max-age=300")];
     let path = guard.resource_metadata_url().path().to_owned();
     // A path of the operator's identifier may look like a pattern of an earlier router; it is taken as it is.

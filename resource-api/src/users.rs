@@ -161,7 +161,7 @@ impl People {
     }
 
     /// The person, who is known from now on.
-    async fn meet(&self, iss: &Issuer, sub: &str, now: Instant) -> db::Result<Person> {
+    pub(crate) async fn meet(&self, iss: &Issuer, sub: &str, now: Instant) -> db::Result<Person> {
         let known = people::find(&mut self.store.read().await?, iss, sub).await?;
         if let Some(person) = known {
             return Ok(person);

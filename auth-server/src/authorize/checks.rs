@@ -226,7 +226,8 @@ impl Checks {
         let max_age = max_age(client, parameters)?;
         let claims = RequestedClaims::of(parameters)?;
         let expected = self.expected(client, parameters, &claims)?;
-        let mut targets = Targets::choose(client, parameters, &self.resource_servers)?;
+        let servers = &self.resource_servers;
+        let mut targets = Targets::choose(client, parameters, servers, &self.issuer)?;
         if !response_type.has_code() {
             targets = targets.without(OwnScope::OfflineAccess)?;
         }

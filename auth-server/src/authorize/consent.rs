@@ -1,5 +1,7 @@
 //! The step in which a person decides what a client may do.
 
+mod details;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -172,13 +174,13 @@ fn own_scopes(asked: &Agreement) -> Vec<ScopeLine> {
 fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> {
     let mut lines = Vec::new();
     for server in servers.all() {
-        let Some(scope) = asked.resources.get(server.identifier.normal()) else {
+        let normal = server.identifier.normal();
+        let (scope, details) = (asked.resources.get(normal), asked.details.get(normal));
+        if scope.is_none() && details.is_none() {
             continue;
-        };
-        let scopes = server
-            .scopes
-            .iter()
-            .filter(|(name, _)| scope.contains(name));
+        }
+        let is_asked = |name| scope.is_some_and(|scope| scope.contains(name));
+        let scopes = server.scopes.iter().filter(|(name, _)| is_asked(name));
         lines.push(ResourceLine {
             name: server.name.clone(),
             identifier: server.identifier.to_string(),
@@ -188,6 +190,9 @@ fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> 
                     description: description.clone(),
                 })
                 .collect(),
+            details: details
+                .map(|details| details::lines(details, servers))
+                .unwrap_or_default(),
         });
     }
     lines

@@ -10,6 +10,7 @@ use shared_server::ephemeral::EphemeralError;
 use super::request_object::{RequestObjectError, RequestUriError};
 use super::response::ReturnPath;
 use crate::accounts::AccountError;
+use crate::authorization_details::InvalidDetails;
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::id_token_hint::InvalidHint;
@@ -127,6 +128,9 @@ pub enum RedirectCause {
     /// OpenID Connect Core §8: a token for it would tell the client what it must not know.
     #[error("the resource knows people by public subjects, and the client by pairwise ones")]
     PublicSubjects,
+    /// RFC 9396 §5.
+    #[error(transparent)]
+    AuthorizationDetails(#[from] InvalidDetails),
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
@@ -156,7 +160,7 @@ pub enum RedirectCause {
     Tokens(#[from] Box<TokenError>),
 }
 
-/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §7, OpenID Connect Core §3.1.2.6 and RFC 9470 §5.
+/// Error codes of RFC 6749 §4.1.2.1, RFC 8707 §2, RFC 9101 §7, RFC 9396 §5, OpenID Connect Core §3.1.2.6 and RFC 9470 §5.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthorizeErrorCode {
     /// Malformed.
@@ -171,6 +175,8 @@ pub enum AuthorizeErrorCode {
     InvalidScope,
     /// A resource that cannot be a target.
     InvalidTarget,
+    /// Authorization details that cannot be granted.
+    InvalidAuthorizationDetails,
     /// Nobody is signed in, and nothing may be shown.
     LoginRequired,
     /// Nobody agreed, and nothing may be shown.
@@ -198,6 +204,7 @@ impl AuthorizeErrorCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::InvalidRequestObject => "invalid_request_object",
@@ -240,6 +247,7 @@ impl RedirectCause {
             Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
             Self::InvalidScope => AuthorizeErrorCode::InvalidScope,
             Self::UnknownResource | Self::PublicSubjects => AuthorizeErrorCode::InvalidTarget,
+            Self::AuthorizationDetails(_) => AuthorizeErrorCode::InvalidAuthorizationDetails,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
             Self::UnmetAuthenticationRequirements => {

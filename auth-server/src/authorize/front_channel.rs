@@ -14,6 +14,7 @@ use super::request::AuthorizationRequest;
 use super::response::{FrontToken, Granted};
 use crate::grants::{GrantId, Grants, Redeemed, Terms};
 use crate::id_token::IdTokenOrder;
+use crate::token::Target;
 use crate::token::access_token::{AccessTokens, OnBehalf, Order};
 use crate::token::audience::Audience;
 use crate::token::error::TokenError;
@@ -48,7 +49,9 @@ impl FrontChannel {
         };
         let metadata = &request.client.metadata;
         let audience = if request.response_type.has_token() {
-            let audience = self.tokens.audience_of_grant(&terms.agreed, None, metadata);
+            let audience =
+                self.tokens
+                    .audience_of_grant(&terms.agreed, &Target::default(), metadata);
             Some(audience.map_err(Box::new)?)
         } else {
             None

@@ -1,10 +1,14 @@
-//! What a request is for: its scopes (RFC 6749 §3.3) and its resources (RFC 8707 §2), as one belongs to the other.
+//! What a request is for: its scopes (RFC 6749 §3.3), its resources (RFC 8707 §2) and its authorization details (RFC 9396 §3), as
+//! the ones belong to the others.
 
 use std::sync::Arc;
 
+use shared_protocol::issuer::Issuer;
+use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::agreement::Agreement;
+use super::authorization_details;
 use super::claims::RequestedClaims;
 use super::error::RedirectCause;
 use super::request::OwnScope;
@@ -28,35 +32,37 @@ impl Targets {
         client: &Client,
         parameters: &Parameters,
         resource_servers: &ResourceServers,
+        issuer: &Issuer,
     ) -> Result<Self, RedirectCause> {
-        let named = named(parameters, resource_servers)?;
-        let wanted = wanted(client, parameters)?;
-        // Without a name, every resource is meant that any of the scopes belongs to.
+        let named = named(parameters, resource_servers, issuer)?;
+        let details = authorization_details::asked(client, parameters, resource_servers)?;
+        let wanted = wanted(client, parameters, !details.is_empty())?;
+        // RFC 9396 §3.2: what is named bounds the scopes, and not the details, which say themselves where they belong.
         let mut asked = Agreement {
             own: OwnScope::those_in(&wanted),
+            details,
             ..Agreement::default()
         };
-        let candidates = if named.is_empty() {
-            resource_servers.all()
-        } else {
-            named.clone()
-        };
-        for server in candidates {
+        let is_named = named.is_some();
+        // Without a name, every resource is meant that any of the scopes belongs to.
+        for server in named.unwrap_or_else(|| resource_servers.all()) {
             let scope = server.scope().intersection(&wanted);
             let scope = scope.iter().filter(|token| OwnScope::of(token).is_none());
             let scope: ScopeSet = scope.cloned().collect();
-            if !scope.is_empty() || !named.is_empty() {
+            if !scope.is_empty() || is_named {
                 let normal = server.identifier.normal().to_owned();
                 asked.resources.insert(normal, scope);
             }
         }
         check_subjects(client, &asked, resource_servers)?;
         // A scope that belongs to nothing that was named is left out; the token response tells (RFC 6749 §3.3).
-        let scope = asked.scope();
-        if scope.is_empty() {
+        if asked.is_empty() {
             return Err(RedirectCause::InvalidScope);
         }
-        Ok(Self { scope, asked })
+        Ok(Self {
+            scope: asked.scope(),
+            asked,
+        })
     }
 
     /// The same without one of this server's scopes, which this request cannot bring.
@@ -86,31 +92,40 @@ fn check_subjects(
     asked: &Agreement,
     resource_servers: &ResourceServers,
 ) -> Result<(), RedirectCause> {
-    if client.metadata.subject_type() == SubjectType::Public || asked.resources.is_empty() {
+    if client.metadata.subject_type() == SubjectType::Public {
         return Ok(());
     }
-    let snapshot = resource_servers.snapshot();
-    let mut targets = snapshot
-        .values()
-        .filter(|server| asked.resources.contains_key(server.identifier.normal()));
-    if targets.any(|server| server.subject_type == SubjectType::Public) {
+    let tells = |server: &Arc<ResourceServer>| {
+        let normal = server.identifier.normal();
+        let is_asked = asked.resources.contains_key(normal) || asked.details.contains_key(normal);
+        is_asked && server.subject_type == SubjectType::Public
+    };
+    if resource_servers.all().iter().any(tells) {
         return Err(RedirectCause::PublicSubjects);
     }
     Ok(())
 }
 
-/// The resources that were named, each once.
+/// The resources that were named, each once, if any were. This server, which has no scopes but those that refuse no request, may be
+/// among them.
 fn named(
     parameters: &Parameters,
     resource_servers: &ResourceServers,
-) -> Result<Vec<Arc<ResourceServer>>, RedirectCause> {
+    issuer: &Issuer,
+) -> Result<Option<Vec<Arc<ResourceServer>>>, RedirectCause> {
+    let mut raw = parameters.all("resource").peekable();
+    if raw.peek().is_none() {
+        return Ok(None);
+    }
+    let own = ResourceId::from(issuer);
     let mut named: Vec<Arc<ResourceServer>> = Vec::new();
-    for raw in parameters.all("resource") {
-        let server = raw
-            .parse()
-            .ok()
-            .and_then(|id| resource_servers.find(&id))
-            .ok_or(RedirectCause::UnknownResource)?;
+    for raw in raw {
+        let id: ResourceId = raw.parse().map_err(|_| RedirectCause::UnknownResource)?;
+        if id == own {
+            continue;
+        }
+        let server = resource_servers.find(&id);
+        let server = server.ok_or(RedirectCause::UnknownResource)?;
         if named
             .iter()
             .any(|known| known.identifier == server.identifier)
@@ -122,14 +137,21 @@ fn named(
         }
         named.push(server);
     }
-    Ok(named)
+    Ok(Some(named))
 }
 
 /// The scopes that the client asks for and may have. Without a `scope` they are those it registered for resources: who wants to
-/// know about people asks for it.
-fn wanted(client: &Client, parameters: &Parameters) -> Result<ScopeSet, RedirectCause> {
+/// know about people asks for it. Who asks for details wants nothing else that is not said.
+fn wanted(
+    client: &Client,
+    parameters: &Parameters,
+    has_details: bool,
+) -> Result<ScopeSet, RedirectCause> {
     let registered = &client.metadata.scope;
     let Some(raw) = parameters.optional("scope") else {
+        if has_details {
+            return Ok(ScopeSet::default());
+        }
         let of_resources = registered
             .iter()
             .filter(|token| OwnScope::of(token).is_none());

@@ -16,6 +16,7 @@ use shared_server::config::Period;
 
 use self::requests::RequestArgs;
 use super::output::Output;
+use crate::authorization_details::TypeName;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
 use crate::clients::url::ClientUrl;
@@ -64,6 +65,9 @@ pub(crate) struct CreateClient {
     /// A scope that it may ask for (may repeat)
     #[arg(long = "scope")]
     scopes: Vec<ScopeToken>,
+    /// A type of authorization details that it may ask for (may repeat)
+    #[arg(long = "authorization-details-type", value_name = "TYPE")]
+    authorization_details_types: Vec<TypeName>,
     /// The audience of its tokens when it names none
     #[arg(long)]
     default_resource: Option<ResourceId>,
@@ -233,6 +237,12 @@ impl ClientCommand {
 
 impl CreateClient {
     async fn run(self, records: &Records, world: &World, output: &Output) -> anyhow::Result<()> {
+        for name in &self.authorization_details_types {
+            let known = records.resource_servers.details_type(name.as_str());
+            known.with_context(|| {
+                format!("there is no type {name}: `auth-server authorization-details-type list`")
+            })?;
+        }
         let jwks = self
             .jwks
             .map(|path| {
@@ -259,6 +269,7 @@ impl CreateClient {
             backchannel_logout_uri: self.backchannel_logout_uri,
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             scope: self.scopes.into_iter().collect(),
+            authorization_details_types: self.authorization_details_types,
             default_resource: self.default_resource,
             jwks,
             tls_client_auth_subject_dn: self.subject_dn,

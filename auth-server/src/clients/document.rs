@@ -13,6 +13,7 @@ use shared_protocol::time::Instant;
 
 use super::url::ClientUrl;
 use super::{AuthMethod, Client, ClientMetadata, submitted};
+use crate::authorization_details::TypeName;
 use crate::authorize::request::OwnScope;
 use crate::config::ClientDocumentsConfig;
 use crate::documents::{DocumentError, Documents, FETCHES, Kind, require_json};
@@ -67,6 +68,7 @@ impl ClientDocuments {
     ) -> Self {
         let reader = Arc::new(Reader {
             scope: config.scope.clone(),
+            details_types: config.authorization_details_types.clone(),
             resource_servers,
             algorithms,
         });
@@ -129,6 +131,8 @@ impl ClientDocuments {
 struct Reader {
     /// Those that an operator allows; none for all there are.
     scope: ScopeSet,
+    /// The same of authorization details: no others.
+    details_types: Vec<TypeName>,
     resource_servers: ResourceServers,
     algorithms: Vec<Algorithm>,
 }
@@ -189,6 +193,8 @@ impl Reader {
             return Err("it lists no redirect_uris".into());
         }
         metadata.scope = self.scope(asked.as_ref())?;
+        let types = &mut metadata.authorization_details_types;
+        types.retain(|name| self.details_types.contains(name));
         match metadata.id_token_signed_response_alg {
             Some(alg) if !self.algorithms.contains(&alg) => {
                 return Err(format!(
@@ -216,8 +222,7 @@ impl Reader {
                 .into_iter()
                 .filter_map(|scope| scope.as_str().parse().ok());
             let servers = self.resource_servers.snapshot();
-            let scopes = servers.values().flat_map(|server| &server.scopes);
-            own.chain(scopes.map(|(name, _)| name.clone())).collect()
+            own.chain(servers.scopes().cloned()).collect()
         } else {
             self.scope.clone()
         }

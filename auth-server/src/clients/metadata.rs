@@ -16,6 +16,7 @@ use shared_protocol::time::Instant;
 use super::InvalidClientMetadata;
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
+use crate::authorization_details::TypeName;
 use crate::authorize::request::{OwnScope, ResponseType};
 use crate::keys::Keyring;
 use crate::metadata::Offered;
@@ -26,6 +27,7 @@ const LONGEST_TEXT: usize = 256;
 const MOST_CONTACTS: usize = 10;
 const MOST_ACR_VALUES: usize = 10;
 const MOST_LOCALIZED: usize = 50;
+const MOST_DETAILS_TYPES: usize = 50;
 
 /// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -161,6 +163,7 @@ pub const REGISTRABLE: &[&str] = &[
     "response_types",
     "application_type",
     "scope",
+    "authorization_details_types",
     "client_name",
     "client_uri",
     "tos_uri",
@@ -269,6 +272,9 @@ pub struct ClientMetadata {
     /// The scopes that it may ask for.
     #[serde(default)]
     pub scope: ScopeSet,
+    /// The types of authorization details that it may ask for (RFC 9396 §10): no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types: Vec<TypeName>,
     /// The audience of its tokens when it names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_resource: Option<ResourceId>,
@@ -365,6 +371,11 @@ impl ClientMetadata {
         let acr_too_long = |value: &String| value.len() > LONGEST_TEXT;
         if acr_values.len() > MOST_ACR_VALUES || acr_values.iter().any(acr_too_long) {
             return Err(InvalidClientMetadata::TooLong("default_acr_values"));
+        }
+        if self.authorization_details_types.len() > MOST_DETAILS_TYPES {
+            return Err(InvalidClientMetadata::TooLong(
+                "authorization_details_types",
+            ));
         }
         let localized_too_long = |text: &String| text.len() > 2048;
         if self.localized.len() > MOST_LOCALIZED || self.localized.values().any(localized_too_long)

@@ -29,7 +29,7 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 13] = [
+const NOT_OFFERED: [(&str, Harmless); 12] = [
     ("dpop_bound_access_tokens", Harmless::False),
     (
         "tls_client_certificate_bound_access_tokens",
@@ -42,7 +42,6 @@ const NOT_OFFERED: [(&str, Harmless); 13] = [
     ("introspection_encrypted_response_enc", Harmless::Nothing),
     ("authorization_encrypted_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_enc", Harmless::Nothing),
-    ("authorization_details_types", Harmless::Nothing),
     ("frontchannel_logout_uri", Harmless::Nothing),
     ("frontchannel_logout_session_required", Harmless::False),
     ("backchannel_token_delivery_mode", Harmless::Nothing),

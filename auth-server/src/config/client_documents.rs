@@ -5,6 +5,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_server::rate_limits::Rate;
 
 use super::Mode;
+use crate::authorization_details::TypeName;
 
 /// What a description may have at least and at most.
 const BODY: std::ops::RangeInclusive<usize> = 1024..=64 * 1024;
@@ -17,6 +18,8 @@ pub struct ClientDocumentsConfig {
     pub enabled: Enabled,
     /// The scopes that they may ask people for; empty for all there are.
     pub scope: ScopeSet,
+    /// The types of authorization details that they may ask people for.
+    pub authorization_details_types: Vec<TypeName>,
     /// Bytes of a document.
     pub body: usize,
     /// Documents that requests of one network address may have us fetch in a minute; zero for any number.
@@ -41,6 +44,7 @@ impl Default for ClientDocumentsConfig {
         Self {
             enabled: Enabled::default(),
             scope: ScopeSet::default(),
+            authorization_details_types: Vec::new(),
             body: 5 * 1024,
             fetches_per_address: 30,
         }

@@ -8,6 +8,7 @@ use shared_protocol::scope::ScopeToken;
 use shared_server::rate_limits::Rate;
 
 use super::Mode;
+use crate::authorization_details::TypeName;
 use crate::registration::statement::{StatementIssuer, StatementIssuers};
 
 /// Shorter, and a person could not sign in before the client is gone; longer, and it piles up.
@@ -34,6 +35,8 @@ pub struct RegistrationConfig {
     pub mode: Option<RegistrationMode>,
     /// Scopes of resource servers that they may get, beside those of this server.
     pub scopes: Vec<ScopeToken>,
+    /// Types of authorization details that they may ask for.
+    pub authorization_details_types: Vec<TypeName>,
     /// How many may be there that never got a token; zero for any number.
     pub max_unused: u32,
     /// How long one of them stays.
@@ -50,6 +53,7 @@ impl Default for RegistrationConfig {
         Self {
             mode: None,
             scopes: Vec::new(),
+            authorization_details_types: Vec::new(),
             max_unused: 10_000,
             unused_lifetime: Duration::from_hours(24),
             rate: Rate {

@@ -64,4 +64,26 @@ pub struct ResourceLine {
     pub identifier: String,
     /// What is asked for there.
     pub scopes: Vec<ScopeLine>,
+    /// The same in more words (RFC 9396).
+    pub details: Vec<DetailLine>,
+}
+
+/// One object of authorization details.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DetailLine {
+    /// Its type.
+    pub name: String,
+    /// What the type allows, in words.
+    pub description: String,
+    /// What the object says.
+    pub members: Vec<MemberLine>,
+}
+
+/// One member of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MemberLine {
+    /// What it is called.
+    pub label: String,
+    /// What it holds.
+    pub values: Vec<String>,
 }

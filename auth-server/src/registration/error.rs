@@ -11,6 +11,7 @@ use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
 use super::statement::StatementError;
+use crate::authorization_details::TypeName;
 use crate::clients::InvalidClientMetadata;
 use crate::clients::directory::DirectoryError;
 use crate::clients::sector::SectorError;
@@ -42,6 +43,11 @@ pub enum RegistrationError {
     /// Registration is not a way to every scope.
     #[error("scope: {0} is not for clients that register themselves")]
     Scope(ScopeToken),
+    /// Nor to every authorization details type.
+    #[error(
+        "authorization_details_types: {0} is unknown, or not for clients that register themselves"
+    )]
+    DetailsType(TypeName),
     /// The software statement says nothing.
     #[error(transparent)]
     Statement(#[from] StatementError),
@@ -96,6 +102,7 @@ impl RegistrationError {
             | Self::Metadata(_)
             | Self::Sector(_)
             | Self::Scope(_)
+            | Self::DetailsType(_)
             | Self::ServerOwned(_)
             | Self::OtherClientId
             | Self::OtherClientSecret => (StatusCode::BAD_REQUEST, Code::InvalidClientMetadata),
@@ -141,6 +148,7 @@ impl RegistrationError {
             | Self::Metadata(_)
             | Self::Sector(_)
             | Self::Scope(_)
+            | Self::DetailsType(_)
             | Self::Statement(_)
             | Self::ServerOwned(_)
             | Self::OtherClientId

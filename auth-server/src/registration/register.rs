@@ -12,6 +12,7 @@ use super::error::RegistrationError;
 use super::statement::{self, Statement};
 use super::token::{RegistrationToken, TokenKind};
 use super::{Information, Registration};
+use crate::authorization_details::TypeName;
 use crate::authorize::request::OwnScope;
 use crate::clients::secret::ClientSecret;
 use crate::clients::{Client, ClientMetadata, submitted};
@@ -155,6 +156,14 @@ impl Registration {
             let own = OwnScope::ALL.into_iter();
             let own = own.filter_map(|scope| scope.as_str().parse().ok());
             metadata.scope = own.chain(self.policy.scopes.iter().cloned()).collect();
+        }
+        let may_ask = |name: &&TypeName| {
+            let exists = self.resource_servers.details_type(name.as_str()).is_some();
+            exists && self.policy.details_types.contains(name)
+        };
+        let mut types = metadata.authorization_details_types.iter();
+        if let Some(name) = types.find(|name| !may_ask(name)) {
+            return Err(RegistrationError::DetailsType(name.clone()));
         }
         metadata.software_statement = statement.map(Statement::into_raw);
         metadata.check_served((&self.offered, &self.keys.ring()), now)?;

@@ -11,9 +11,9 @@ use shared_server::on;
 use super::schema::consents as t;
 use crate::accounts::AccountId;
 
-/// The scopes of this server, the scopes of resources as a JSON object, what the client was that describes itself, and claims as a list
-/// of their names.
-pub type Consent = (String, Value, Option<Vec<u8>>, Option<Value>);
+/// The scopes of this server, the scopes and the authorization details of resources as JSON objects, what the client was that describes
+/// itself, and claims as a list of their names.
+pub type Consent = (String, Value, Option<Value>, Option<Vec<u8>>, Option<Value>);
 
 /// What a person agreed to for a client.
 pub async fn find(
@@ -23,7 +23,13 @@ pub async fn find(
 ) -> Result<Option<Consent>> {
     let query = t::table
         .find((account_id.as_str(), client_id.as_str()))
-        .select((t::scope, t::resources, t::client_digest, t::claims));
+        .select((
+            t::scope,
+            t::resources,
+            t::authorization_details,
+            t::client_digest,
+            t::claims,
+        ));
     on!(conn, |c| query.get_result(c)).optional()
 }
 
@@ -31,7 +37,7 @@ pub async fn find(
 pub async fn put(
     conn: &mut Conn,
     (account_id, client_id): (&AccountId, &ClientId),
-    (scope, resources, client_digest, claims): &Consent,
+    (scope, resources, details, client_digest, claims): &Consent,
     now: Instant,
 ) -> Result<()> {
     let insert = diesel::insert_into(t::table)
@@ -40,6 +46,7 @@ pub async fn put(
             t::client_id.eq(client_id.as_str()),
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::authorization_details.eq(details),
             t::client_digest.eq(client_digest),
             t::claims.eq(claims),
             t::created_at.eq(now),
@@ -50,6 +57,7 @@ pub async fn put(
         .set((
             t::scope.eq(scope),
             t::resources.eq(resources),
+            t::authorization_details.eq(details),
             t::client_digest.eq(client_digest),
             t::claims.eq(claims),
             t::updated_at.eq(now),

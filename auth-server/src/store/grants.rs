@@ -68,6 +68,8 @@ pub struct GrantRow {
     pub requested_claims: Option<Value>,
     /// How sure the client could be of the person.
     pub acr: Option<String>,
+    /// The authorization details that were allowed, by resource, if any were.
+    pub authorization_details: Option<Value>,
 }
 
 /// A grant and what it depends on.
@@ -206,6 +208,9 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
             row.access_until.into_sql::<BigInt>(),
             row.requested_claims.as_ref().into_sql::<Nullable<Json>>(),
             row.acr.as_deref().into_sql::<Nullable<Text>>(),
+            row.authorization_details
+                .as_ref()
+                .into_sql::<Nullable<Json>>(),
         ));
     let added = on!(
         conn,

@@ -75,6 +75,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    authorization_details_types (name) {
+        name -> Text,
+        resource -> Text,
+        description -> Text,
+        schema -> Json,
+        additive -> Json,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_keys (kid) {
         kid -> Text,
         alg -> Text,
@@ -155,6 +167,7 @@ diesel::table! {
         updated_at -> BigInt,
         client_digest -> Nullable<Binary>,
         claims -> Nullable<Json>,
+        authorization_details -> Nullable<Json>,
     }
 }
 
@@ -181,6 +194,7 @@ diesel::table! {
         access_until -> BigInt,
         requested_claims -> Nullable<Json>,
         acr -> Nullable<Text>,
+        authorization_details -> Nullable<Json>,
     }
 }
 

@@ -74,6 +74,7 @@ pub async fn find_with_consent(
             (
                 consents::scope,
                 consents::resources,
+                consents::authorization_details,
                 consents::client_digest,
                 consents::claims,
             )

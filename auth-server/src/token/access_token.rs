@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{JwtError, JwtKind, Signer, UnverifiedJwt, VerifiedTokens, sign_jwt};
@@ -45,6 +46,9 @@ pub struct AccessTokenClaims {
     /// What it allows.
     #[serde(default, skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
+    /// The same in more words (RFC 9396 §9.1).
+    #[serde(default, skip_serializing_if = "AuthorizationDetails::is_empty")]
+    pub authorization_details: AuthorizationDetails,
     /// When the person who granted it last proved who they are (RFC 9068 §2.2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
@@ -140,6 +144,7 @@ impl AccessTokens {
             exp: (now + server.lifetime).as_secs(),
             jti: URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*self.random)),
             scope: order.audience.scope,
+            authorization_details: order.audience.details,
             auth_time: order.on_behalf.map(|person| person.auth_time.as_secs()),
             amr: order
                 .on_behalf

@@ -1,13 +1,12 @@
 //! The authorization code grant (RFC 6749 §4.1.3, RFC 7636 §4.5).
 
-use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
 
 use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
-use super::{GrantName, Grantor, TokenResponse};
+use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
@@ -23,8 +22,8 @@ pub struct CodeRequest {
     pub redirect_uri: Option<String>,
     /// What the challenge was made of (RFC 7636 §4.5).
     pub code_verifier: Option<String>,
-    /// The one resource that the token is for (RFC 8707 §2.2).
-    pub resource: Option<ResourceId>,
+    /// What of the grant the access token is for (RFC 8707 §2.2, RFC 9396 §6).
+    pub target: Target,
 }
 
 /// Gives tokens for a code. What cannot depend on the code is judged before the one step that takes it; from there on every refusal
@@ -80,11 +79,12 @@ async fn redeem(
     check(client, request, &kept.authorization)?;
     let metadata = &client.client().metadata;
     let terms = &kept.authorization.terms;
+    let target = &request.target;
     let allowed = Grantor::allowed(client, terms)?;
-    let named = request.resource.as_ref();
+    let allowed = target.of(allowed, &grantor.tokens.resource_servers)?;
     let audience = grantor
         .tokens
-        .audience_of_grant(&allowed, named, metadata)?;
+        .audience_of_grant(&allowed, target, metadata)?;
     grantor.tokens.signer(&audience.server, now)?;
     let refreshes = metadata.grant_types.contains(&GrantType::RefreshToken);
     let family_salt = refreshes.then_some(kept.family_salt);

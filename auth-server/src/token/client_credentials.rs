@@ -1,10 +1,12 @@
 //! Client credentials (RFC 6749 §4.4): a service acts for itself.
 
+use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::access_token::{AccessTokens, Order};
 use super::error::TokenError;
 use super::{GrantName, Target, TokenResponse};
+use crate::authorization_details::ByResource;
 use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 
@@ -25,14 +27,28 @@ pub async fn grant(
     if !metadata.grant_types.contains(&GrantType::ClientCredentials) {
         return Err(TokenError::UnauthorizedClient(GrantType::ClientCredentials));
     }
-    // RFC 6749 §3.3: without a scope, all that was registered.
-    let asked = target.scope.as_ref().unwrap_or(&metadata.scope);
+    // RFC 9396 §6: of the types that it registered for, for itself.
+    let details = match &target.details {
+        None => ByResource::default(),
+        Some(details) => {
+            let registered = &metadata.authorization_details_types;
+            tokens.resource_servers.sort_details(details, registered)?
+        }
+    };
+    // RFC 6749 §3.3: without a scope, all that was registered; but who asks for details wants nothing else that is not said.
+    let none = ScopeSet::default();
+    let asked = match &target.scope {
+        Some(asked) => asked,
+        None if details.is_empty() => &metadata.scope,
+        None => &none,
+    };
     if !asked.is_subset(&metadata.scope) {
         return Err(TokenError::InvalidScope);
     }
-    let audience = tokens.audience_of_client(asked, target, metadata)?;
+    let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
     tokens.metrics.token_issued(GrantName::ClientCredentials);
     let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
+    let authorization_details = audience.details.clone();
     let order = Order {
         client_id: client.id(),
         subject: client.id().to_string(),
@@ -44,6 +60,7 @@ pub async fn grant(
         token_type: "Bearer",
         expires_in,
         scope,
+        authorization_details,
         refresh_token: None,
         id_token: None,
     })

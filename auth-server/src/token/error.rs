@@ -11,6 +11,7 @@ use shared_server::rate_limits::Limited;
 use shared_server::web::{Cause, Refused};
 
 use crate::accounts::sign_in::SignInRefusal;
+use crate::authorization_details::InvalidDetails;
 use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
 use crate::authorize::page::retry_after;
 use crate::clients::GrantType;
@@ -67,6 +68,9 @@ pub enum TokenError {
     /// RFC 9068 §3: the scopes asked for belong to several resources, and none was named.
     #[error("the scopes belong to several resources; name one with resource")]
     AmbiguousScope,
+    /// RFC 9396 §5, §6.
+    #[error(transparent)]
+    AuthorizationDetails(#[from] InvalidDetails),
     /// RFC 7009 §2.1: a token that was issued to another client.
     #[error("the token was issued to another client")]
     NotIssuedToClient,
@@ -158,7 +162,7 @@ pub enum TokenError {
     NoSigningKey,
 }
 
-/// Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
+/// Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
 /// too many requests, RFC 6749 §4.1.2.1's word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
@@ -176,6 +180,8 @@ pub enum ErrorCode {
     InvalidScope,
     /// A resource that cannot be a target.
     InvalidTarget,
+    /// Authorization details that cannot be granted.
+    InvalidAuthorizationDetails,
     /// A redirect URI that may not be registered.
     InvalidRedirectUri,
     /// Metadata that makes no sense, or that this server cannot do.
@@ -204,6 +210,7 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
@@ -243,6 +250,10 @@ impl TokenError {
             Self::UnknownResource | Self::PublicSubjects | Self::SeveralResources => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
             }
+            Self::AuthorizationDetails(_) => (
+                StatusCode::BAD_REQUEST,
+                ErrorCode::InvalidAuthorizationDetails,
+            ),
             Self::NotIssuedToClient
             | Self::CodeUnknown
             | Self::CodeReplayed

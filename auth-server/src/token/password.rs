@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use shared_protocol::issuer::Issuer;
 use shared_protocol::random;
-use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Instant;
 
 use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
-use super::{GrantName, Grantor, TokenResponse};
+use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::accounts::Proven;
 use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
 use crate::authorize::acr::{Levels, Proof};
@@ -36,9 +36,9 @@ pub struct PasswordRequest {
     /// The password.
     pub password: Option<SecretString>,
     /// `scope` and `resource`, as they came.
-    pub target: Parameters,
-    /// The one resource that the token is for.
-    pub resource: Option<ResourceId>,
+    pub asked: Parameters,
+    /// What of it the token is for.
+    pub target: Target,
 }
 
 /// What the grant takes, where it is served.
@@ -79,9 +79,10 @@ pub async fn grant(
     let username = request.username.ok_or_else(|| missing("username"))?;
     let password = request.password.ok_or_else(|| missing("password"))?;
     grantor.check_id_token_keys(client, now).await?;
-    let agreed = served.agreed(client, &request.target)?;
-    let named = request.resource.as_ref();
-    let audience = grantor.tokens.audience_of_grant(&agreed, named, metadata)?;
+    let issuer = &grantor.tokens.issuer;
+    let agreed = served.agreed(client, &request.asked, issuer)?;
+    let tokens = &grantor.tokens;
+    let audience = tokens.audience_of_grant(&agreed, &request.target, metadata)?;
     grantor.tokens.signer(&audience.server, now)?;
     let attempt = Attempt {
         email: &username,
@@ -113,9 +114,10 @@ impl PasswordGrant {
     fn agreed(
         &self,
         client: &AuthenticatedClient,
-        target: &Parameters,
+        asked: &Parameters,
+        issuer: &Issuer,
     ) -> Result<Agreement, TokenError> {
-        let targets = Targets::choose(client.client(), target, &self.resource_servers);
+        let targets = Targets::choose(client.client(), asked, &self.resource_servers, issuer);
         let mut agreed = targets.map_err(refused)?.asked;
         agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
         if agreed.scope().is_empty() {

@@ -73,13 +73,16 @@ impl Grantor {
         self.tokens.person(&terms.account_id).await.map(Some)
     }
 
-    /// What tokens may be made for now, of what a person agreed to: a scope that was taken from the client since is not its any more.
+    /// What tokens may be made for now, of what a person agreed to: a scope, or a type of authorization details, that was taken from the
+    /// client since is not its any more.
     ///
     /// # Errors
     /// [`TokenError::NoScope`] if nothing is left.
     pub fn allowed(client: &AuthenticatedClient, terms: &Terms) -> Result<Agreement, TokenError> {
-        let allowed = terms.agreed.narrowed(&client.client().metadata.scope);
-        if allowed.scope().is_empty() {
+        let metadata = &client.client().metadata;
+        let allowed = terms.agreed.narrowed(&metadata.scope);
+        let allowed = allowed.of_types(&metadata.authorization_details_types);
+        if allowed.is_empty() {
             Err(TokenError::NoScope)
         } else {
             Ok(allowed)
@@ -102,6 +105,7 @@ impl Grantor {
         // RFC 6749 §5.1: what this token is good for, at its audience and, by the grant that it names, here at userinfo.
         let own = &granted.allowed.own;
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
+        let authorization_details = audience.details.clone();
         let expires_in = audience.server.lifetime.as_secs();
         let order = Order {
             client_id: client.id(),
@@ -136,6 +140,7 @@ impl Grantor {
             token_type: "Bearer",
             expires_in,
             scope,
+            authorization_details,
             refresh_token: granted.refresh_token,
             id_token,
         })

@@ -104,12 +104,13 @@ impl Use<'_> {
         now: Instant,
     ) -> Result<RefreshOrder, TokenError> {
         let target = &self.request.target;
-        let allowed = allowed(self.client, self.request, terms)?;
+        // Only these tokens are narrowed: the refresh token keeps all.
+        let allowed = Grantor::allowed(self.client, terms)?;
+        let allowed = target.of(allowed, &grantor.tokens.resource_servers)?;
         let metadata = &self.client.client().metadata;
-        let audience =
-            grantor
-                .tokens
-                .audience_of_grant(&allowed, target.resource.as_ref(), metadata)?;
+        let audience = grantor
+            .tokens
+            .audience_of_grant(&allowed, target, metadata)?;
         grantor.tokens.signer(&audience.server, now)?;
         let refresh = Refresh {
             digest: digest(target),
@@ -124,20 +125,6 @@ impl Use<'_> {
     }
 }
 
-/// RFC 6749 §6: without a scope, all that was granted; it may be narrowed, and only for these tokens: the refresh token keeps all.
-fn allowed(
-    client: &AuthenticatedClient,
-    request: &RefreshRequest,
-    terms: &Terms,
-) -> Result<Agreement, TokenError> {
-    let allowed = Grantor::allowed(client, terms)?;
-    match &request.target.scope {
-        None => Ok(allowed),
-        Some(asked) if asked.is_subset(&allowed.scope()) => Ok(allowed.narrowed(asked)),
-        Some(_) => Err(TokenError::InvalidScope),
-    }
-}
-
 /// Two uses within the grace window are one only if they ask for the same.
 fn digest(target: &Target) -> [u8; 32] {
     let scope = target.scope.as_ref().map(ScopeSet::to_string);
@@ -145,9 +132,10 @@ fn digest(target: &Target) -> [u8; 32] {
         .resource
         .as_ref()
         .map(|resource| resource.normal().to_owned());
+    let details = target.details.as_ref().map(ToString::to_string);
     let mut hash = Sha256::new();
-    for part in [scope, resource] {
-        // Neither holds a line break.
+    for part in [scope, resource, details] {
+        // None holds a line break.
         hash.update(part.map_or_else(String::new, |part| format!("={part}")));
         hash.update("\n");
     }

@@ -413,7 +413,11 @@ fn rfc7591_2_keys_are_registered_by_value_or_by_reference() {
             false,
         ),
         ("both", both, false),
-        ("beside a secret, for what else is signed or encrypted", secret, true),
+        (
+            "beside a secret, for what else is signed or encrypted",
+            secret,
+            true,
+        ),
     ] {
         let made = Client::new("client".parse().unwrap(), metadata, Vec::new());
         assert_eq!(made.is_ok(), good, "{what}: {made:?}");

@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod acr;
 #[cfg(test)]
+mod authorization_details;
+#[cfg(test)]
 mod authorize;
 #[cfg(test)]
 mod back_channel;
@@ -81,6 +83,8 @@ mod refresh_grant;
 mod registration;
 #[cfg(test)]
 mod request_object;
+#[cfg(test)]
+mod resource_indicators;
 #[cfg(test)]
 mod response_types;
 #[cfg(test)]

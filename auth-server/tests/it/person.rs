@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use auth_server::accounts::{AccountId, NewAccount, Proven};
 use auth_server::authorize::agreement::Agreement;
 use auth_server::authorize::request::OwnScope;
-use auth_server::claims::{ClaimSet, GrantedClaims};
+use auth_server::claims::GrantedClaims;
 use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::codes::Authorization;
 use auth_server::grants::{GrantId, Terms};
@@ -82,7 +82,7 @@ impl Scene {
         Agreement {
             own: OwnScope::those_in(&scope),
             resources: resources.collect(),
-            claims: ClaimSet::default(),
+            ..Agreement::default()
         }
     }
 

@@ -124,6 +124,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         access_until: expires_at,
         requested_claims: None,
         acr: None,
+        authorization_details: None,
     }
 }
 

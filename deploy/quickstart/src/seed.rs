@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth_server::accounts::NewAccount;
 use auth_server::accounts::profile::Profile;
+use auth_server::authorization_details::{DetailsSchema, DetailsType, TypeName};
 use auth_server::clients::secret::ClientSecret;
 use auth_server::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::records::Records;
@@ -29,6 +30,8 @@ const API_SCOPES: [(&str, &str); 2] = [
     ("profile:read", "Read your profile"),
     ("profile:write", "Change your profile"),
 ];
+/// What the API understands in more words than a scope has (RFC 9396).
+const DETAILS_TYPE: &str = "profile_fields";
 const SECOND_SCOPES: [(&str, &str); 1] = [("reports:read", "Read your reports")];
 const PEOPLE_SCOPES: [&str; 6] = [
     "openid",
@@ -78,6 +81,7 @@ impl Seed<'_> {
             }
         }
         self.fit_resource_servers(&demo).await?;
+        self.fit_details_type(&demo.api).await?;
         self.fit_person(&demo.person, before.as_ref().map(|before| &before.person))
             .await?;
         Ok(demo)
@@ -249,6 +253,29 @@ impl Seed<'_> {
         Ok(())
     }
 
+    async fn fit_details_type(&self, api: &ResourceId) -> anyhow::Result<()> {
+        let details_type = DetailsType {
+            name: DETAILS_TYPE.parse()?,
+            resource: api.clone(),
+            description: "Read single fields of your profile".parse()?,
+            schema: DetailsSchema::parse(include_bytes!("profile_fields.json"))?,
+            additive: vec!["datatypes".into()],
+        };
+        let servers = &self.records.resource_servers;
+        let found = servers.details_type(DETAILS_TYPE);
+        let is_same = found.is_some_and(|found| {
+            found.resource == details_type.resource
+                && found.description == details_type.description
+                && found.schema.source() == details_type.schema.source()
+                && found.additive == details_type.additive
+        });
+        if !is_same {
+            let now = self.world.clock.now();
+            servers.put_details_type(&details_type, now).await?;
+        }
+        Ok(())
+    }
+
     fn resource_server(
         &self,
         identifier: &ResourceId,
@@ -319,6 +346,11 @@ fn profile() -> anyhow::Result<Profile> {
     }))?)
 }
 
+/// The types of authorization details of the demo's resource servers.
+pub(crate) fn details_types() -> anyhow::Result<Vec<TypeName>> {
+    Ok(vec![DETAILS_TYPE.parse()?])
+}
+
 /// The scopes of the demo's resource servers.
 pub(crate) fn resource_scopes() -> impl Iterator<Item = &'static str> {
     API_SCOPES
@@ -335,6 +367,7 @@ fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
         scope: resource_scopes()
             .map(str::parse::<ScopeToken>)
             .collect::<Result<_, _>>()?,
+        authorization_details_types: details_types()?,
         default_resource: Some(default.clone()),
         ..ClientMetadata::default()
     })
@@ -370,6 +403,7 @@ fn app_metadata(default: &ResourceId, port: u16) -> anyhow::Result<ClientMetadat
             .chain(PEOPLE_SCOPES)
             .map(str::parse::<ScopeToken>)
             .collect::<Result<_, _>>()?,
+        authorization_details_types: details_types()?,
         default_resource: Some(default.clone()),
         ..ClientMetadata::default()
     })

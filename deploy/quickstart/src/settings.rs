@@ -14,7 +14,7 @@ use shared_server::telemetry::{LogFormat, LogSettings};
 
 use crate::certificates;
 use crate::flags::Flags;
-use crate::seed::resource_scopes;
+use crate::seed::{details_types, resource_scopes};
 
 const AUTH_PORT: u16 = 8000;
 const API_PORT: u16 = 8080;
@@ -120,7 +120,12 @@ fn auth_defaults(flags: &Flags) -> anyhow::Result<auth::Config> {
             scopes: resource_scopes()
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
+            authorization_details_types: details_types()?,
             ..defaults.registration
+        },
+        client_documents: auth::ClientDocumentsConfig {
+            authorization_details_types: details_types()?,
+            ..defaults.client_documents
         },
         database: DatabaseConfig {
             url: sqlite(&flags.data, "auth-server.db")?,

@@ -17,6 +17,7 @@ on_both_stores! {
             "authorization_servers": [api.issuer.identifier()],
             "scopes_supported": ["profile:read", "profile:write"],
             "bearer_methods_supported": ["header"],
+            "authorization_details_types_supported": ["profile_fields"],
         }));
     }
 

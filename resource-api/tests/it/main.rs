@@ -14,6 +14,8 @@ mod hostile;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod profile_fields;
+#[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
 mod tokens;

@@ -12,7 +12,7 @@ mod signing_key;
 use std::fmt;
 use std::str::FromStr;
 
-pub use json::{InvalidJson, object};
+pub use json::{InvalidJson, array, is_within, object};
 pub use jwe::{
     Content, ContentEncryption, EncryptError, EncryptionKey, KeyManagement,
     UnknownContentEncryption, UnknownKeyManagement, encrypt,

@@ -1,6 +1,7 @@
 //! What a resource server and an authorization server both need to speak OAuth 2: protocol words as types, JOSE, the
 //! guard for bearer-protected routes, an SSRF-safe fetcher, and time and randomness as values that are passed in.
 
+pub mod authorization_details;
 pub mod bearer;
 pub mod client_id;
 pub mod issuer;

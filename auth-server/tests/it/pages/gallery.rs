@@ -6,9 +6,9 @@ use std::time::Duration;
 use auth_server::accounts::password::PasswordRefusal;
 use auth_server::authorize::display::Display;
 use auth_server::pages::{
-    About, ConsentPage, ErrorPage, FormPostPage, Frame, RedirectHost, ResourceLine, ScopeLine,
-    SelectAccountPage, SignInNotice, SignInPage, SignOutPage, SignUpNotice, SignUpPage,
-    SignedOutPage, StalePage, StartAgain, framed,
+    About, ConsentPage, DetailLine, ErrorPage, FormPostPage, Frame, MemberLine, RedirectHost,
+    ResourceLine, ScopeLine, SelectAccountPage, SignInNotice, SignInPage, SignOutPage,
+    SignUpNotice, SignUpPage, SignedOutPage, StalePage, StartAgain, framed,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -23,7 +23,7 @@ use shared_server::web::{self, Limits, Observed};
 type Show = fn() -> Response;
 
 /// Paths and what is there.
-pub(crate) const PAGES: [(&str, Show); 31] = [
+pub(crate) const PAGES: [(&str, Show); 32] = [
     ("/sign-in", || sign_in().into_response()),
     ("/sign-in/known", || {
         with_email("ada@example.com").into_response()
@@ -71,6 +71,7 @@ pub(crate) const PAGES: [(&str, Show); 31] = [
     ("/consent/small", || small_consent().into_response()),
     ("/consent/on-device", || on_device().into_response()),
     ("/consent/thirty-scopes", || thirty_scopes().into_response()),
+    ("/consent/details", || detailed_consent().into_response()),
     ("/consent/hostile", || hostile_consent().into_response()),
     ("/error", || error().into_response()),
     ("/stale", || stale(None).into_response()),
@@ -188,6 +189,7 @@ fn photos(scopes: Vec<ScopeLine>) -> ResourceLine {
         name: "Photos".into(),
         identifier: "https://photos.example.com/v1".into(),
         scopes,
+        details: Vec::new(),
     }
 }
 
@@ -248,6 +250,51 @@ fn thirty_scopes() -> ConsentPage {
     }
 }
 
+fn detailed_consent() -> ConsentPage {
+    let payment = |amount: &str, to: &str| DetailLine {
+        name: "payment_initiation".into(),
+        description: "Pay from one of your accounts".into(),
+        members: vec![
+            member("Identifier", &["DE02 1001 0010 0109 3071 18"]),
+            member("Actions", &["initiate", "status", "cancel"]),
+            member("Where", &["https://api.bank.example/payments"]),
+            member("instructedAmount \u{203a} amount", &[amount]),
+            member("instructedAmount \u{203a} currency", &["EUR"]),
+            member("creditorName", &[to]),
+        ],
+    };
+    ConsentPage {
+        client_name: "Book shop".into(),
+        scopes: Vec::new(),
+        resources: vec![ResourceLine {
+            name: "Example Bank".into(),
+            identifier: "https://api.bank.example/payments".into(),
+            scopes: vec![line("accounts", "See your accounts")],
+            details: vec![
+                payment("123.50", "Merchant A"),
+                payment(
+                    "4.00",
+                    "The Association of Amateur Photographers and Album Makers",
+                ),
+                DetailLine {
+                    name: "statement".into(),
+                    description: "Fetch one statement".into(),
+                    members: Vec::new(),
+                },
+            ],
+        }],
+        offline: false,
+        ..consent()
+    }
+}
+
+fn member(label: &str, values: &[&str]) -> MemberLine {
+    MemberLine {
+        label: label.into(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    }
+}
+
 fn hostile_consent() -> ConsentPage {
     ConsentPage {
         action: HOSTILE.into(),
@@ -265,6 +312,11 @@ fn hostile_consent() -> ConsentPage {
             name: HOSTILE.into(),
             identifier: format!("https://{}.example/", "y".repeat(200)),
             scopes: vec![line(HOSTILE, HOSTILE)],
+            details: vec![DetailLine {
+                name: HOSTILE.into(),
+                description: HOSTILE.into(),
+                members: vec![member(HOSTILE, &[HOSTILE, "z".repeat(300).as_str()])],
+            }],
         }],
         offline: true,
     }

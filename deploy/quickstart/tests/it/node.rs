@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
@@ -17,6 +17,7 @@ const FILES: [&str; 8] = [
     "flow.mjs",
     "register.mjs",
     "requests.mjs",
+    "rich.mjs",
     "sign_out.mjs",
 ];
 
@@ -158,5 +159,32 @@ fn oidc_core_5_node_clients_are_told_of_people_signed_encrypted_and_under_names_
     assert_eq!(subject("pairwise"), subject("sister"));
     assert_ne!(subject("pairwise"), subject("stranger"));
     assert!(!told["pairwise"].to_string().contains("usr_"), "{told}");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc9396_and_rfc8707_a_node_client_asks_for_details_and_for_resources() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        "second": place.api("/second"),
+        "app": demo["app"]["client_id"],
+        "service": demo["service"],
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("rich.mjs", &input);
+
+    assert!(
+        result["sub"].as_str().unwrap().starts_with("usr_"),
+        "{result}"
+    );
+    assert_eq!(result["id"].as_str().unwrap().len(), 22, "{result}");
+    assert_eq!(result["userinfo"]["sub"], result["sub"]);
     assert_eq!(running.log(), "");
 }

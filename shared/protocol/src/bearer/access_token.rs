@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::{BearerError, InvalidToken};
+use crate::authorization_details::AuthorizationDetails;
 use crate::client_id::ClientId;
 use crate::issuer::Issuer;
 use crate::jose::Audience;
@@ -24,6 +25,7 @@ pub struct AccessToken {
     subject: String,
     client_id: ClientId,
     scope: ScopeSet,
+    authorization_details: AuthorizationDetails,
     expires_at: Instant,
     issued_at: Option<Instant>,
     auth_time: Option<Instant>,
@@ -54,6 +56,12 @@ impl AccessToken {
     #[must_use]
     pub fn scope(&self) -> &ScopeSet {
         &self.scope
+    }
+
+    /// What it allows in more words than a scope has (RFC 9396 §9).
+    #[must_use]
+    pub fn authorization_details(&self) -> &AuthorizationDetails {
+        &self.authorization_details
     }
 
     /// From when on it is not accepted.
@@ -108,6 +116,8 @@ pub(super) struct TokenClaims {
     pub(super) jti: Option<String>,
     #[serde(default)]
     scope: ScopeSet,
+    #[serde(default)]
+    authorization_details: AuthorizationDetails,
     token_type: Option<String>,
     #[serde(default, rename = "cnf", deserialize_with = "present")]
     sender_constrained: bool,
@@ -167,6 +177,7 @@ impl Vouched {
                 subject: claims.sub,
                 client_id: claims.client_id,
                 scope: claims.scope,
+                authorization_details: claims.authorization_details,
                 expires_at: claims.exp.0,
                 issued_at,
                 auth_time: instant(claims.auth_time),

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use super::AuthenticationRequirement;
+use crate::authorization_details::AuthorizationDetails;
 use crate::jose::{InvalidJwk, JwtError};
 use crate::outbound::FetchError;
 use crate::scope::ScopeSet;
@@ -45,6 +46,12 @@ pub enum BearerError {
     InsufficientAuthentication {
         /// What the route needs.
         needed: AuthenticationRequirement,
+    },
+    /// The same where a scope says too little: none of its authorization details allows this.
+    #[error("the access token lacks authorization details")]
+    InsufficientDetails {
+        /// Some that would do, for a client to ask for.
+        needed: AuthorizationDetails,
     },
     /// The issuer could not be asked.
     #[error("the issuer cannot be reached")]
@@ -122,7 +129,10 @@ impl BearerError {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"))
             }
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-            Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            // RFC 9396 has no code of its own: the request needs more than the token brings (RFC 6750 §3.1).
+            Self::InsufficientScope { .. } | Self::InsufficientDetails { .. } => {
+                (StatusCode::FORBIDDEN, Some("insufficient_scope"))
+            }
             Self::InsufficientAuthentication { .. } => (
                 StatusCode::UNAUTHORIZED,
                 Some("insufficient_user_authentication"),
@@ -143,6 +153,7 @@ impl BearerError {
             | Self::Form
             | Self::InsufficientScope { .. }
             | Self::InsufficientAuthentication { .. }
+            | Self::InsufficientDetails { .. }
             | Self::Unavailable(_) => self.to_string(),
         }
     }
@@ -198,11 +209,23 @@ impl BearerRefusal {
             parameters.push(("error", code.to_owned()));
             parameters.push(("error_description", self.error.description()));
         }
-        if let BearerError::InsufficientScope { needed } = &*self.error {
-            parameters.push(("scope", needed.to_string()));
-        }
-        if let BearerError::InsufficientAuthentication { needed } = &*self.error {
-            parameters.extend(needed.parameters());
+        match &*self.error {
+            BearerError::InsufficientScope { needed } => {
+                parameters.push(("scope", needed.to_string()));
+            }
+            BearerError::InsufficientDetails { needed } => {
+                parameters.push(("authorization_details", needed.to_string()));
+            }
+            BearerError::NoToken
+            | BearerError::Repeated
+            | BearerError::Malformed
+            | BearerError::TwoPlaces
+            | BearerError::Form
+            | BearerError::InvalidToken(_)
+            | BearerError::Unavailable(_) => {}
+            BearerError::InsufficientAuthentication { needed } => {
+                parameters.extend(needed.parameters());
+            }
         }
         if let Some(url) = &self.resource_metadata {
             parameters.push(("resource_metadata", url.to_string()));

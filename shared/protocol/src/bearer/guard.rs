@@ -17,8 +17,10 @@ use super::verifier::{Always, Verifier};
 use super::{
     AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, GuardSettings, InvalidGuard,
 };
+use crate::authorization_details::AuthorizationDetail;
 use crate::issuer::Issuer;
 use crate::lookups::Lookups;
+use crate::resource::ResourceId;
 use crate::scope::ScopeSet;
 
 /// What accepts tokens for one resource server. Cheap to clone; clones share what they remember.
@@ -27,7 +29,7 @@ pub struct Guard(Arc<Inner>);
 
 struct Inner {
     verifier: Verifier,
-    resource: String,
+    resource: ResourceId,
     resource_metadata_url: Url,
 }
 
@@ -48,7 +50,7 @@ impl Guard {
         };
         resource_metadata_url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
         Ok(Self(Arc::new(Inner {
-            resource: settings.resource.as_str().to_owned(),
+            resource: settings.resource.clone(),
             verifier: Verifier::new(settings)?,
             resource_metadata_url,
         })))
@@ -97,14 +99,38 @@ impl Guard {
         self.0.resource_metadata_url.clone()
     }
 
-    /// The protected resource metadata (RFC 9728 §2), with the scopes that the resource server knows.
+    /// The protected resource metadata (RFC 9728 §2), with the scopes and the types of authorization details that the resource server
+    /// knows.
     #[must_use]
-    pub fn resource_metadata(&self, scopes: &ScopeSet) -> Value {
-        json!({
-            "resource": self.0.resource,
+    pub fn resource_metadata(&self, scopes: &ScopeSet, details_types: &[&str]) -> Value {
+        let mut metadata = json!({
+            "resource": self.0.resource.as_str(),
             "authorization_servers": self.0.verifier.issuers().map(Issuer::as_str).collect::<Vec<_>>(),
             "scopes_supported": scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "bearer_methods_supported": ["header"],
+        });
+        if let (false, Some(members)) = (details_types.is_empty(), metadata.as_object_mut()) {
+            let name = "authorization_details_types_supported";
+            members.insert(name.into(), details_types.into());
+        }
+        metadata
+    }
+
+    /// Of what a token allows in more words than a scope has, the objects of one type that are for this resource server: those that
+    /// name no location, or its own (RFC 9396 §2.2). What else they say is for the route to judge.
+    pub fn details<'a>(
+        &self,
+        token: &'a AccessToken,
+        type_name: &str,
+    ) -> impl Iterator<Item = &'a AuthorizationDetail> {
+        let details = token.authorization_details().of_type(type_name);
+        details.filter(|detail| {
+            let is_here = |location: &str| {
+                location
+                    .parse()
+                    .is_ok_and(|location: ResourceId| location == self.0.resource)
+            };
+            detail.locations().next().is_none() || detail.locations().any(is_here)
         })
     }
 

@@ -1,4 +1,5 @@
 mod authentication;
+mod authorization_details;
 mod introspection;
 mod keys;
 
@@ -592,12 +593,16 @@ async fn rfc9728_metadata_and_where_it_is() {
     assert_eq!(
         world
             .guard(Policy::Jwks)
-            .resource_metadata(&"b a".parse().unwrap()),
+            .resource_metadata(&"b a".parse().unwrap(), &["t"]),
         json!({
             "resource": RESOURCE, "authorization_servers": [world.server.uri()],
             "scopes_supported": ["a", "b"], "bearer_methods_supported": ["header"],
+            "authorization_details_types_supported": ["t"],
         })
     );
+    let without = world.guard(Policy::Jwks).resource_metadata(&read(), &[]);
+    let of_types = without.get("authorization_details_types_supported");
+    assert_eq!(of_types, None, "RFC 9728 §2: no empty arrays");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! JSON objects in which no name comes twice: RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicates or keep the last,
+//! JSON in which no name comes twice: RFC 7515 §4 and RFC 7519 §4 let a parser refuse duplicates or keep the last,
 //! and two parsers that choose differently read two different tokens.
 
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Not a JSON object, or one in which a name comes twice, at any depth.
+/// Not the JSON that was expected, or some in which a name comes twice, at any depth.
 #[derive(Debug, thiserror::Error)]
-#[error("not a JSON object with unique names")]
+#[error("not the expected JSON with unique names")]
 pub struct InvalidJson(#[source] Option<serde_json::Error>);
 
 /// Parses a JSON object and refuses a duplicate name at any depth.
@@ -16,16 +16,43 @@ pub struct InvalidJson(#[source] Option<serde_json::Error>);
 /// # Errors
 /// [`InvalidJson`], also for trailing bytes and for nesting deeper than 128.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, InvalidJson> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Unique
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| InvalidJson(Some(error)))?;
-    match value {
+    match value(bytes)? {
         Value::Object(map) => Ok(map),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err(InvalidJson(None))
         }
+    }
+}
+
+/// As [`object`], for an array.
+///
+/// # Errors
+/// [`InvalidJson`].
+pub fn array(bytes: &[u8]) -> Result<Vec<Value>, InvalidJson> {
+    match value(bytes)? {
+        Value::Array(values) => Ok(values),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(InvalidJson(None))
+        }
+    }
+}
+
+fn value(bytes: &[u8]) -> Result<Value, InvalidJson> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    Unique
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| InvalidJson(Some(error)))
+}
+
+/// Whether at most `depth` objects and arrays stand within each other.
+#[must_use]
+pub fn is_within(value: &Value, depth: usize) -> bool {
+    let inner = |value: &Value| depth > 0 && is_within(value, depth - 1);
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(values) => depth > 0 && values.iter().all(inner),
+        Value::Object(members) => depth > 0 && members.values().all(inner),
     }
 }
 
@@ -118,6 +145,14 @@ mod tests {
         }
         assert!(object(b"{\"a\":\"\xff\"}").is_err());
         assert!(object("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_array_is_no_object_and_the_reverse() {
+        assert_eq!(array(b"[1,{}]").unwrap().len(), 2);
+        for json in [r#"{"a":1}"#, "1", r#"[{"a":1,"a":1}]"#, "[] []"] {
+            assert!(array(json.as_bytes()).is_err(), "{json}");
+        }
     }
 
     #[test]
