@@ -122,6 +122,13 @@ impl Page {
         self.body.contains(&format!("id=\"{id}\""))
     }
 
+    /// What the form of this id would send.
+    pub(crate) fn inputs(&self, form: &str) -> Vec<(String, String)> {
+        let found = self.forms().into_iter().find(|known| known.id == form);
+        let inputs = found.into_iter().flat_map(|form| form.inputs);
+        inputs.map(|input| (input.name, input.value)).collect()
+    }
+
     /// The target of the form of this id.
     pub(crate) fn action(&self, form: &str) -> Url {
         let found = self.forms().into_iter().find(|known| known.id == form);

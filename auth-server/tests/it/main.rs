@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod acr;
 #[cfg(test)]
+mod announced;
+#[cfg(test)]
 mod authorization_details;
 #[cfg(test)]
 mod authorize;
