@@ -234,6 +234,9 @@ impl RedirectCause {
             | Self::MethodWithoutChallenge
             | Self::IdTokenHint(_)
             | Self::Prompt => AuthorizeErrorCode::InvalidRequest,
+            Self::RequestUri(RequestUriError::Ephemeral(_)) => {
+                AuthorizeErrorCode::TemporarilyUnavailable
+            }
             Self::RequestObject(RequestObjectError::Keys(error))
             | Self::RequestUri(RequestUriError::Document(error))
                 if error.is_ours() =>

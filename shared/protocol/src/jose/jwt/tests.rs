@@ -314,19 +314,90 @@ async fn oidc_back_channel_2_4_a_logout_token_says_what_it_is() {
     );
 }
 
+/// RFC 7519 §6: exactly `none`, and then exactly no signature. Nothing else leads to claims that nobody signed.
+#[tokio::test]
+async fn rfc7519_6_an_unsecured_token_says_so_and_has_no_signature() {
+    let signer = key(Algorithm::Es256);
+    let unsecured = |header: &Value| {
+        let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
+        format!(
+            "{}.{}.",
+            encode(&header.to_string()),
+            encode(r#"{"sub":"a"}"#)
+        )
+    };
+    let read = |token: &str| unsecured_claims(token, JwtKind::RequestObject).map(drop);
+    let good = unsecured(&json!({"alg": "none"}));
+    assert_eq!(read(&good), Ok(()));
+    for (what, token, expected) in [
+        ("a signature", format!("{good}AAAA"), JwtError::Signature),
+        (
+            "nOnE",
+            unsecured(&json!({"alg": "nOnE"})),
+            JwtError::Algorithm,
+        ),
+        ("no alg", unsecured(&json!({})), JwtError::Algorithm),
+        (
+            "ES256",
+            unsecured(&json!({"alg": "ES256"})),
+            JwtError::Algorithm,
+        ),
+        (
+            "HS256",
+            unsecured(&json!({"alg": "HS256"})),
+            JwtError::Algorithm,
+        ),
+        (
+            "crit",
+            unsecured(&json!({"alg": "none", "crit": ["x"]})),
+            JwtError::Critical,
+        ),
+        (
+            "another kind",
+            unsecured(&json!({"alg": "none", "typ": "at+jwt"})),
+            JwtError::Kind,
+        ),
+        (
+            "signed",
+            signed(&json!({"alg": "ES256"}), r#"{"sub":"a"}"#, &signer).await,
+            JwtError::Algorithm,
+        ),
+        (
+            "two parts",
+            good.trim_end_matches('.').to_owned(),
+            JwtError::Malformed,
+        ),
+    ] {
+        assert_eq!(read(&token), Err(expected), "{what}");
+    }
+    for kind in [JwtKind::RequestObject, JwtKind::ClientAssertion] {
+        let parsed = UnverifiedJwt::parse(&good, kind).map(drop);
+        assert_eq!(parsed, Err(JwtError::Algorithm));
+    }
+}
+
 #[tokio::test]
 async fn rfc7523_3_and_rfc7591_2_3_a_type_may_be_left_out_but_not_lie() {
     let signer = key(Algorithm::EdDsa);
     let keys = set(&[&signer]);
-    for (typ, as_assertion, as_statement) in [
-        (None, true, true),
-        (Some("JWT"), true, true),
-        (Some("jwt"), true, true),
-        (Some("application/jwt"), true, true),
-        (Some("client-authentication+jwt"), true, false),
-        (Some("at+jwt"), false, false),
-        (Some("dpop+jwt"), false, false),
-        (Some(""), false, false),
+    // What each is taken for: an assertion, a software statement, a request object (RFC 9101 §10.8), an answer, which has no type.
+    for (typ, [assertion, statement, request, answer]) in [
+        (None, [true, true, true, true]),
+        (Some("JWT"), [true, true, true, false]),
+        (Some("jwt"), [true, true, true, false]),
+        (Some("application/jwt"), [true, true, true, false]),
+        (
+            Some("client-authentication+jwt"),
+            [true, false, false, false],
+        ),
+        (Some("oauth-authz-req+jwt"), [false, false, true, false]),
+        (
+            Some("application/oauth-authz-req+JWT"),
+            [false, false, true, false],
+        ),
+        (Some("at+jwt"), [false; 4]),
+        (Some("dpop+jwt"), [false; 4]),
+        (Some(""), [false; 4]),
     ] {
         let header = match typ {
             None => json!({"alg": "EdDSA"}),
@@ -334,8 +405,10 @@ async fn rfc7523_3_and_rfc7591_2_3_a_type_may_be_left_out_but_not_lie() {
         };
         let token = signed(&header, "{}", &signer).await;
         for (kind, accepted) in [
-            (JwtKind::ClientAssertion, as_assertion),
-            (JwtKind::SoftwareStatement, as_statement),
+            (JwtKind::ClientAssertion, assertion),
+            (JwtKind::SoftwareStatement, statement),
+            (JwtKind::RequestObject, request),
+            (JwtKind::AuthorizationResponse, answer),
         ] {
             assert_eq!(
                 verify(&token, kind, &keys).is_ok(),
