@@ -91,7 +91,7 @@ pub(crate) struct ProfileField {
     get,
     path = "/api/v1/users/me/fields/{field}",
     tag = "users",
-    params(("field" = String, Path, description = "`id`, `iss`, `sub` or `created_at`")),
+    params(("field" = String, Path, description = "`id`, `iss`, `sub` or `created_at`", example = "sub")),
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The field", body = ProfileField),

@@ -108,7 +108,7 @@ on_both_stores! {
         }
     }
 
-    async fn every_route_of_the_description_asks_for_a_token_with_its_scope(storage: Storage) {
+    async fn every_route_of_the_description_asks_for_a_token_with_its_scope_or_its_details(storage: Storage) {
         let api = Api::start(storage).await;
         let described = serde_json::to_value(resource_api::openapi()).unwrap();
         let mut claims = api.service_claims();
@@ -117,9 +117,15 @@ on_both_stores! {
         let mut routes = 0;
         for (path, methods) in described["paths"].as_object().unwrap() {
             for (method, route) in methods.as_object().unwrap() {
-                assert!(route["security"][0]["bearer"][0].is_string(), "{method} {path}");
+                // What asks for no scope asks for authorization details.
+                assert!(route["security"][0]["bearer"].is_array(), "{method} {path}");
+                let mut path = path.clone();
+                for parameter in route["parameters"].as_array().into_iter().flatten() {
+                    let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                    path = path.replace(&name, parameter["example"].as_str().unwrap());
+                }
                 let method: Method = method.to_uppercase().parse().unwrap();
-                let request = || api.request(method.clone(), path);
+                let request = || api.request(method.clone(), &path);
                 let stranger = request().send().await.unwrap();
                 assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
                 let lacking = request().bearer_auth(&token).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Authorization details as a person reads them (RFC 9396 §11.1): everything that an object says, for all of it is agreed to.
+//! Authorization details as a person reads them (RFC 9396 §3.1): everything that an object says, for all of it is agreed to.
 
 use serde_json::Value;
 use shared_protocol::authorization_details::{AuthorizationDetail, AuthorizationDetails};
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc9396_11_1_everything_that_an_object_says_is_shown() {
+    fn rfc9396_3_1_everything_that_an_object_says_is_shown() {
         let shown = shown(json!({
             "type": "payment", "identifier": "acc-7", "actions": ["initiate", "cancel"], "locations": ["https://bank.example"],
             "amount": {"currency": "EUR", "value": "123.50"}, "parts": [{"n": 1}, {"n": 2.5}], "rush": true, "note": null,

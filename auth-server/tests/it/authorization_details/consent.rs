@@ -13,7 +13,7 @@ use crate::person::{self, ask, claims, code_form};
 use crate::server::{API, OTHER_API, TestClient, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
-    rfc9396_11_1_the_page_shows_all_that_is_asked_for,
+    rfc9396_3_1_the_page_shows_all_that_is_asked_for,
     consent_is_remembered_and_asked_again_when_details_grow,
     threat_9_what_was_approved_is_what_is_issued,
     threat_14_a_request_is_judged_again_when_a_person_decides,
@@ -40,7 +40,7 @@ async fn asked<'a>(
     (browser, page)
 }
 
-async fn rfc9396_11_1_the_page_shows_all_that_is_asked_for(stores: &Stores) {
+async fn rfc9396_3_1_the_page_shows_all_that_is_asked_for(stores: &Stores) {
     let (server, app) = started(stores).await;
     let open = json!({"properties": {"type": true}, "patternProperties": {"": true}, "additionalProperties": false});
     server.put_details_type("payment", OTHER_API, open).await;
