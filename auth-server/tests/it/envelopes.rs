@@ -243,6 +243,7 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
     );
     let mut sig = ec.clone();
     sig["use"] = "sig".into();
+    let (of_ec, of_rsa, of_sig) = (set(&[&ec]), set(&[&rsa]), set(&[&sig]));
     for place in ["id_token", "userinfo"] {
         let (alg, enc) = (
             format!("{place}_encrypted_response_alg"),
@@ -251,12 +252,12 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
         for (what, changes, says) in [
             (
                 "EC",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[&ec])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_ec}),
                 None,
             ),
             (
                 "RSA",
-                json!({&alg: "RSA-OAEP-256", &enc: "A256GCM", "jwks": set(&[&rsa])}),
+                json!({&alg: "RSA-OAEP-256", &enc: "A256GCM", "jwks": of_rsa}),
                 None,
             ),
             (
@@ -271,22 +272,22 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
             ),
             (
                 "another type",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[&rsa])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_rsa}),
                 Some("needs jwks_uri"),
             ),
             (
                 "for signatures",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[&sig])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_sig}),
                 Some("needs jwks_uri"),
             ),
             (
                 "the default, which is not served",
-                json!({&alg: "ECDH-ES", "jwks": set(&[&ec])}),
+                json!({&alg: "ECDH-ES", "jwks": of_ec}),
                 Some("say A256GCM"),
             ),
             (
                 "enc alone",
-                json!({&enc: "A256GCM", "jwks": set(&[&ec])}),
+                json!({&enc: "A256GCM", "jwks": of_ec}),
                 Some("name both"),
             ),
             (
