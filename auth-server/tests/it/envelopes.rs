@@ -238,8 +238,8 @@ async fn oidc_core_10_2_keys_that_a_client_publishes_are_followed(stores: &Store
 async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores: &Stores) {
     let server = registering(stores, |_| {}).await;
     let (ec, rsa) = (
-        &DecryptionKey::ec().public("e"),
-        &DecryptionKey::rsa().public("r"),
+        DecryptionKey::ec().public("e"),
+        DecryptionKey::rsa().public("r"),
     );
     let mut sig = ec.clone();
     sig["use"] = "sig".into();
