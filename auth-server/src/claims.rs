@@ -105,7 +105,6 @@ impl ClaimSet {
 
     /// Whether it holds none.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
@@ -177,7 +176,6 @@ pub struct GrantedClaims {
 impl GrantedClaims {
     /// Whether there are none.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub const fn is_empty(&self) -> bool {
         self.userinfo.is_empty() && self.id_token.is_empty()
     }

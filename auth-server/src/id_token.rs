@@ -141,11 +141,11 @@ impl AccessTokens {
                 claims: told,
             }),
         };
-        let signed = sign_jwt(JwtKind::IdToken, &claims, &*signer).await?;
+        let token = sign_jwt(JwtKind::IdToken, &claims, &*signer).await?;
         match metadata.id_token_encryption() {
-            None => Ok(signed),
+            None => Ok(token),
             Some(encryption) => {
-                let content = (signed.as_bytes(), Content::Jwt);
+                let content = (token.as_bytes(), Content::Jwt);
                 self.encrypt(content, order.client, encryption, now).await
             }
         }

@@ -232,9 +232,9 @@ pub async fn signed(mut document: Value, signer: &dyn Signer) -> Result<Value, S
         iss: document.get("issuer").unwrap_or(&Value::Null),
         members: &document,
     };
-    let signed = sign_jwt(JwtKind::ServerMetadata, &statement, signer).await?;
+    let jwt = sign_jwt(JwtKind::ServerMetadata, &statement, signer).await?;
     if let Some(members) = document.as_object_mut() {
-        members.insert("signed_metadata".into(), signed.into());
+        members.insert("signed_metadata".into(), jwt.into());
     }
     Ok(document)
 }

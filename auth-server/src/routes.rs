@@ -332,12 +332,12 @@ async fn server_metadata(
     let issuer = &state.tokens.issuer;
     let value = metadata::document(issuer, &servers, &signs, &state.offered);
     let signer = signs.first().and_then(|alg| ring.signer(*alg, now));
-    let signed = match signer {
+    let made = match signer {
         // Of those who ask at one moment each may sign; the last one stays.
         Some(signer) => metadata::signed(value, &*signer).await,
         None => Ok(value),
     };
-    match signed {
+    match made {
         Ok(value) => {
             let of = (Arc::clone(&servers), OfKeys::new(&ring, now));
             let document = Document::new(&value, "application/json");

@@ -215,8 +215,8 @@ impl Userinfo {
             Some(alg) => {
                 let signer = self.tokens.keys.ring().signer(alg, now);
                 let signer = signer.ok_or(TokenError::NoSigningKey)?;
-                let signed = sign_jwt(JwtKind::Userinfo, &claims, &*signer).await?;
-                (signed.into_bytes(), Content::Jwt)
+                let token = sign_jwt(JwtKind::Userinfo, &claims, &*signer).await?;
+                (token.into_bytes(), Content::Jwt)
             }
             // Strings, numbers and JSON always have a JSON form.
             None => (

@@ -81,14 +81,12 @@ impl RequestedClaims {
         let Some(raw) = parameters.optional(NAME) else {
             return Ok(Self::default());
         };
-        let malformed = InvalidParameters::Malformed(NAME);
         if raw.len() > LONGEST {
-            return Err(malformed);
+            return Err(InvalidParameters::Malformed(NAME));
         }
-        let Ok(members) = object(raw.as_bytes()) else {
-            return Err(malformed);
-        };
-        let requested = Self::read(&members).ok_or(malformed)?;
+        let members = object(raw.as_bytes());
+        let members = members.map_err(|_| InvalidParameters::Malformed(NAME))?;
+        let requested = Self::read(&members)?;
         // A person who could be named by no text is nobody.
         let is_name = |values: &Value| values.is_string();
         if requested.subjects().all(|names| names.iter().all(is_name)) {
@@ -98,18 +96,22 @@ impl RequestedClaims {
         }
     }
 
-    fn read(members: &Map<String, Value>) -> Option<Self> {
+    fn read(members: &Map<String, Value>) -> Result<Self, InvalidParameters> {
+        let malformed = || InvalidParameters::Malformed(NAME);
         let place = |name: &str| match members.get(name) {
-            None => Some(Asked::new()),
+            None => Ok(Asked::new()),
             Some(Value::Object(asked)) => {
                 let asked = asked.iter();
                 asked
-                    .map(|(name, said)| Some((name.parse().ok()?, request(said)?)))
+                    .map(|(name, said)| {
+                        let name = name.parse().map_err(|_| malformed())?;
+                        Ok((name, request(said)?))
+                    })
                     .collect()
             }
-            Some(_) => None,
+            Some(_) => Err(malformed()),
         };
-        Some(Self {
+        Ok(Self {
             userinfo: place("userinfo")?,
             id_token: place("id_token")?,
         })
@@ -154,24 +156,27 @@ fn said_of<'a>(asked: &'a Asked, name: &str) -> Option<&'a ClaimRequest> {
     found.and_then(|(_, said)| said.as_ref())
 }
 
-/// OpenID Connect Core §5.5.1. `None` for what is no such request.
-fn request(said: &Value) -> Option<Option<ClaimRequest>> {
+/// OpenID Connect Core §5.5.1.
+fn request(said: &Value) -> Result<Option<ClaimRequest>, InvalidParameters> {
+    let malformed = InvalidParameters::Malformed(NAME);
     let said = match said {
-        Value::Null => return Some(None),
+        Value::Null => return Ok(None),
         Value::Object(said) => said,
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => return None,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err(malformed);
+        }
     };
     let essential = match said.get("essential") {
         None => false,
-        Some(essential) => essential.as_bool()?,
+        Some(essential) => essential.as_bool().ok_or(malformed)?,
     };
     let mut values: Vec<Value> = said.get("value").cloned().into_iter().collect();
     match said.get("values") {
         None => {}
         Some(Value::Array(more)) if !more.is_empty() => values.extend_from_slice(more),
-        Some(_) => return None,
+        Some(_) => return Err(InvalidParameters::Malformed(NAME)),
     }
-    Some(Some(ClaimRequest { essential, values }))
+    Ok(Some(ClaimRequest { essential, values }))
 }
 
 #[cfg(test)]
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn oidc_core_5_2_a_language_is_answered_with_what_there_is() {
         let requested = of(
-            r##"{"id_token": {"family_name#ja-Kana-JP": null, "given_name#": null, "x#de": null}}"##,
+            r#"{"id_token": {"family_name#ja-Kana-JP": null, "given_name#": null, "x#de": null}}"#,
         );
         let all = "openid profile".parse().unwrap();
         let granted = requested.unwrap().granted(&all, &all);

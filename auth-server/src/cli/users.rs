@@ -34,7 +34,7 @@ Examples:
   auth-server user create jo@example.com --name \"Jo Doe\" --generate-password
   auth-server user create jo@example.com --password-file /run/secrets/jo
   pass show jo | auth-server user set-password jo@example.com
-  auth-server user set-profile jo@example.com given_name=Jo address.locality=Vienna
+  auth-server user set-profile jo@example.com name=\"Jo Doe\" birthdate=1815-12-10 address.locality=Vienna phone_number=
   auth-server user disable jo@example.com"
 )]
 pub(crate) enum UserCommand {
@@ -49,9 +49,7 @@ pub(crate) enum UserCommand {
     },
     /// Say what is known of a person; whoever they allow it to is told
     ///
-    /// Names are those of OpenID Connect Core section 5.1: name, given_name, family_name, middle_name, nickname, preferred_username,
-    /// profile, picture, website, gender, birthdate, zoneinfo, locale, phone_number, phone_number_verified, and of an address
-    /// address.formatted, address.street_address, address.locality, address.region, address.postal_code, address.country.
+    /// Each is named as its claim (OpenID Connect Core section 5.1), a part of an address as in address.locality.
     SetProfile {
         /// The address or the id of the account
         who: Who,

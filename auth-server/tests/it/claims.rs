@@ -150,8 +150,8 @@ async fn oidc_core_5_5_claims_asked_for_one_by_one_are_shown_and_told(stores: &S
     let server = started(stores).await;
     let client = curious(&server).await;
     let browser = Browser::new(&server);
-    let asked = r##"{"userinfo": {"nickname": {"essential": true}, "family_name#fr": null, "email": null, "shoe_size": null},
-        "id_token": {"email": {"value": "somebody@example.com"}, "auth_time": {"essential": true}, "birthdate": null}}"##;
+    let asked = r#"{"userinfo": {"nickname": {"essential": true}, "family_name#fr": null, "email": null, "shoe_size": null},
+        "id_token": {"email": {"value": "somebody@example.com"}, "auth_time": {"essential": true}, "birthdate": null}}"#;
     let changes = [("claims", asked), ("scope", "openid email")];
     let (answer, shown) = journey(&browser, &server, &client, &changes).await;
     let shown = shown.unwrap();
@@ -205,12 +205,9 @@ async fn oidc_core_5_5_no_more_is_told_than_the_client_registered(stores: &Store
     // A scope that is taken away takes the claim with it, from what was granted too.
     metadata.scope = "openid read".parse().unwrap();
     let id = client.id.parse().unwrap();
-    let changed = auth_server::clients::Client::new(id, metadata, Vec::new()).unwrap();
+    let less = auth_server::clients::Client::new(id, metadata, Vec::new()).unwrap();
     let clients = &server.records.clients;
-    clients
-        .put(&changed, None, server.clock.now())
-        .await
-        .unwrap();
+    clients.put(&less, None, server.clock.now()).await.unwrap();
     let told = userinfo(&server, answer.text("access_token")).await.body;
     assert!(told.get("email").is_none());
     let again = refresh_form(answer.text("refresh_token"));

@@ -58,7 +58,7 @@ fn verified(token: &str, kind: JwtKind, keys: &JwkSet) -> Value {
     jwt.verify(keys).unwrap().0.parse().unwrap()
 }
 
-fn set(keys: &[Value]) -> Value {
+fn set(keys: &[&Value]) -> Value {
     json!({ "keys": keys })
 }
 
@@ -67,7 +67,7 @@ fn encrypted(key: &DecryptionKey) -> ClientMetadata {
     let alg: KeyManagement = key.alg().parse().unwrap();
     let enc = Some(ContentEncryption::A256Gcm);
     ClientMetadata {
-        jwks: Some(set(&[key.public("its")])),
+        jwks: Some(set(&[&key.public("its")])),
         id_token_encrypted_response_alg: Some(alg),
         id_token_encrypted_response_enc: enc,
         userinfo_encrypted_response_alg: Some(alg),
@@ -198,7 +198,7 @@ async fn oidc_core_10_2_keys_that_a_client_publishes_are_followed(stores: &Store
     let server = TestServer::start_with(config, std::sync::Arc::default()).await;
     let scene = Scene::on(server).await;
     let (first, second) = (DecryptionKey::ec(), DecryptionKey::ec());
-    site.put(JWKS, &set(&[first.public("first")]));
+    site.put(JWKS, &set(&[&first.public("first")]));
     let mut metadata = encrypted(&first);
     metadata.jwks = None;
     metadata.jwks_uri = Some(site.at(JWKS).parse().unwrap());
@@ -207,7 +207,7 @@ async fn oidc_core_10_2_keys_that_a_client_publishes_are_followed(stores: &Store
     assert!(first.open(tokens["id_token"].as_str().unwrap()).is_ok());
 
     // What was fetched is believed for five minutes.
-    site.put(JWKS, &set(&[second.public("second")]));
+    site.put(JWKS, &set(&[&second.public("second")]));
     scene.server.clock.advance(Duration::from_mins(6));
     let tokens = scene.tokens(&client, "openid").await;
     assert!(second.open(tokens["id_token"].as_str().unwrap()).is_ok());
@@ -215,7 +215,7 @@ async fn oidc_core_10_2_keys_that_a_client_publishes_are_followed(stores: &Store
     // None that fits: the client is told, and its code is not spent.
     let mut for_signatures = first.public("sig");
     for_signatures["use"] = "sig".into();
-    site.put(JWKS, &set(&[for_signatures]));
+    site.put(JWKS, &set(&[&for_signatures]));
     scene.server.clock.advance(Duration::from_mins(6));
     let code = scene.code(&client, "openid email").await;
     let refused = scene.redeem(&client, &code).await;
@@ -223,7 +223,7 @@ async fn oidc_core_10_2_keys_that_a_client_publishes_are_followed(stores: &Store
     let description = refused.text("error_description");
     assert!(description.contains("ECDH-ES"), "{description}");
     // A key that came just now is found at once, or ten seconds later at most.
-    site.put(JWKS, &set(&[first.public("first")]));
+    site.put(JWKS, &set(&[&first.public("first")]));
     scene.server.clock.advance(Duration::from_secs(11));
     let answer = scene.redeem(&client, &code).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -243,6 +243,7 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
     );
     let mut sig = ec.clone();
     sig["use"] = "sig".into();
+    let (of_ec, of_rsa, of_sig) = (set(&[&ec]), set(&[&rsa]), set(&[&sig]));
     for place in ["id_token", "userinfo"] {
         let (alg, enc) = (
             format!("{place}_encrypted_response_alg"),
@@ -251,12 +252,12 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
         for (what, changes, says) in [
             (
                 "EC",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[ec.clone()])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_ec}),
                 None,
             ),
             (
                 "RSA",
-                json!({&alg: "RSA-OAEP-256", &enc: "A256GCM", "jwks": set(&[rsa.clone()])}),
+                json!({&alg: "RSA-OAEP-256", &enc: "A256GCM", "jwks": of_rsa}),
                 None,
             ),
             (
@@ -271,22 +272,22 @@ async fn oidc_registration_2_what_is_asked_for_has_a_key_and_an_algorithm(stores
             ),
             (
                 "another type",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[rsa.clone()])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_rsa}),
                 Some("needs jwks_uri"),
             ),
             (
                 "for signatures",
-                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": set(&[sig.clone()])}),
+                json!({&alg: "ECDH-ES", &enc: "A256GCM", "jwks": of_sig}),
                 Some("needs jwks_uri"),
             ),
             (
                 "the default, which is not served",
-                json!({&alg: "ECDH-ES", "jwks": set(&[ec.clone()])}),
+                json!({&alg: "ECDH-ES", "jwks": of_ec}),
                 Some("say A256GCM"),
             ),
             (
                 "enc alone",
-                json!({&enc: "A256GCM", "jwks": set(&[ec.clone()])}),
+                json!({&enc: "A256GCM", "jwks": of_ec}),
                 Some("name both"),
             ),
             (
@@ -338,8 +339,8 @@ async fn oidc_registration_2_what_is_announced_can_be_registered_and_is_told(sto
     let announced = server.get("/.well-known/openid-configuration").await.body;
     let values = |name: &str| announced[name].as_array().unwrap().clone();
     let jwks = set(&[
-        DecryptionKey::ec().public("e"),
-        DecryptionKey::rsa().public("r"),
+        &DecryptionKey::ec().public("e"),
+        &DecryptionKey::rsa().public("r"),
     ]);
     for place in ["id_token", "userinfo"] {
         let enc = values(&format!("{place}_encryption_enc_values_supported"));

@@ -1,6 +1,12 @@
 //! The other end of what is encrypted: private keys of clients, and the compact JWE that they open (RFC 7516 §5.2). Written apart from what
 //! encrypts, so that a mistake is not made twice; strict, so that a test sees what it should.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -95,6 +101,9 @@ impl DecryptionKey {
     ///
     /// # Errors
     /// [`Refused`].
+    ///
+    /// # Panics
+    /// If the crypto provider fails.
     pub fn open(&self, token: &str) -> Result<(Value, Vec<u8>), Refused> {
         let parts: Vec<_> = token.split('.').collect();
         let [protected, encrypted_key, nonce, ciphertext, tag] = parts.as_slice() else {
