@@ -502,6 +502,8 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
         ("/oauth/userinfo", String::new(), String::new()),
         ("/oauth/authorize", String::new(), asking.concat()),
         ("/login", String::new(), String::new()),
+        ("/register", String::new(), String::new()),
+        ("/select-account", String::new(), String::new()),
         ("/consent", String::new(), String::new()),
         ("/oauth/logout", String::new(), String::new()),
     ] {
