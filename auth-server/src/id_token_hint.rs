@@ -9,8 +9,8 @@ use crate::accounts::AccountId;
 use crate::clients::ClientMetadata;
 use crate::sessions::SessionId;
 
-/// The longest that is looked at; ours are shorter by half.
-const LONGEST: usize = 6 * 1024;
+/// The longest that is looked at, in bytes; ours are shorter by half.
+pub const LONGEST: usize = 6 * 1024;
 
 /// Why a token is no hint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -141,9 +141,9 @@ impl TestServer {
             random: Arc::new(SystemRandom),
         };
         let shutdown = Shutdown::new();
-        let server = AuthServer::open(&config, &world, shutdown.clone())
-            .await
-            .unwrap();
+        // Boxed, as it is large, and part of every future that starts a server.
+        let opening = Box::pin(AuthServer::open(&config, &world, shutdown.clone()));
+        let server = opening.await.unwrap();
         let (records, codes) = (server.records.clone(), server.codes.clone());
         let back_channel = server.back_channel.clone();
         let operations_address = operations.addresses()[0];
