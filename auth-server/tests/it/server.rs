@@ -35,9 +35,10 @@ pub(crate) struct TestServer {
     /// Where clients are asked for certificates.
     pub(crate) mtls: Option<String>,
     pub(crate) clock: Arc<MovableClock>,
-    pub(crate) records: Records,
+    // Boxed, for futures hold a server several times.
+    pub(crate) records: Box<Records>,
     pub(crate) codes: Codes,
-    pub(crate) back_channel: BackChannel,
+    pub(crate) back_channel: Box<BackChannel>,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -141,11 +142,11 @@ impl TestServer {
             random: Arc::new(SystemRandom),
         };
         let shutdown = Shutdown::new();
-        // Boxed, as it is large, and part of every future that starts a server.
-        let opening = Box::pin(AuthServer::open(&config, &world, shutdown.clone()));
-        let server = opening.await.unwrap();
-        let (records, codes) = (server.records.clone(), server.codes.clone());
-        let back_channel = server.back_channel.clone();
+        let server = AuthServer::open(&config, &world, shutdown.clone())
+            .await
+            .unwrap();
+        let (records, codes) = (Box::new(server.records.clone()), server.codes.clone());
+        let back_channel = Box::new(server.back_channel.clone());
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));
