@@ -10,8 +10,8 @@ use crate::clients::ClientMetadata;
 use crate::sessions::SessionId;
 use crate::subjects::Subjects;
 
-/// The longest that is looked at; ours are shorter by half.
-const LONGEST: usize = 6 * 1024;
+/// The longest that is looked at, in bytes; ours are shorter by half.
+pub const LONGEST: usize = 6 * 1024;
 
 /// Why a token is no hint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

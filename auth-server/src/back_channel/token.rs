@@ -1,6 +1,5 @@
 //! Logout tokens (OpenID Connect Back-Channel Logout §2.4).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,8 +16,6 @@ use crate::store::logout_notices::NoticeRow;
 
 /// §4: two minutes, for each is made when it is sent.
 const LIFETIME: Duration = Duration::from_mins(2);
-/// What happened, by its only name.
-const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// 22 letters and digits hold 131 bits.
 const JTI_LENGTH: usize = 22;
 
@@ -31,14 +28,21 @@ struct LogoutClaims<'a> {
     iat: i64,
     exp: i64,
     jti: String,
-    events: BTreeMap<&'static str, Empty>,
+    events: Events,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<SessionId>,
 }
 
+/// What happened, by its only name.
+#[derive(Serialize)]
+struct Events {
+    #[serde(rename = "http://schemas.openid.net/event/backchannel-logout")]
+    logout: Nothing,
+}
+
 /// `{}`: there is nothing more to say of it.
 #[derive(Serialize)]
-struct Empty {}
+struct Nothing {}
 
 impl BackChannel {
     /// What a client is told, made anew for each try, and signed as its ID tokens are.
@@ -59,7 +63,7 @@ impl BackChannel {
             iat: now.as_secs(),
             exp: (now + LIFETIME).as_secs(),
             jti: random::alphanumeric(JTI_LENGTH, &*self.random),
-            events: BTreeMap::from([(EVENT, Empty {})]),
+            events: Events { logout: Nothing {} },
             // Of who signed out everywhere, the account stands there.
             sid: notice.ended.parse().ok(),
         };

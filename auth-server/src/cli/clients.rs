@@ -52,6 +52,7 @@ pub(crate) enum ClientCommand {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct CreateClient {
     /// What people are told that it is called
     #[arg(long)]

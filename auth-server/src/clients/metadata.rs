@@ -204,6 +204,10 @@ pub const REGISTRABLE: &[&str] = &[
 /// Client metadata (RFC 7591 §2), as it is kept and shown.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member on the wire"
+)]
 pub struct ClientMetadata {
     /// What people are told that it is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]

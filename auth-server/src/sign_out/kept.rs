@@ -51,7 +51,7 @@ pub(super) async fn take(
     now: Instant,
 ) -> Result<Option<Vec<u8>>, EphemeralError> {
     Ok(match interactions.ephemeral.take(&key(id), now).await? {
-        Take::First(parameters) => Some(parameters.to_vec()),
+        Take::First(parameters) => Some(parameters),
         Take::Before(_) | Take::Unknown => None,
     })
 }

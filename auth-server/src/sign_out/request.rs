@@ -16,7 +16,7 @@ use crate::subjects::Subjects;
 /// Every parameter that any check looks at, and the longest that each may be. Who is meant by a `logout_hint` is for the person to see,
 /// and there is one language.
 pub(super) const PARAMETERS: [(&str, usize); 6] = [
-    ("id_token_hint", 6 * 1024),
+    ("id_token_hint", id_token_hint::LONGEST),
     ("logout_hint", 320),
     ("client_id", 2048),
     ("post_logout_redirect_uri", 2048),

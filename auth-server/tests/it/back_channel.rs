@@ -20,10 +20,11 @@ use shared_testing::stores::Stores;
 
 use crate::browser::Browser;
 use crate::introspection::eventually;
-use crate::person::{Scene, person, sign_in};
+use crate::person::{REDIRECT, Scene, person, sign_in};
 use crate::server::{TestClient, TestServer, config};
 use crate::sign_out::{BYE, browser, id_token, leaving, logout};
 use crate::site::Site;
+use crate::users::{ran, ran_json};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     oidc_back_channel_2_5_clients_of_the_session_hear_it_before_anybody_goes_on,
@@ -689,18 +690,39 @@ async fn a_server_tells_by_itself(stores: &Stores) {
     let scene = scene(stores, &site).await;
     let server = &scene.server;
     site.put_with("/out", 200, &[], "");
-    listener(&scene, &site, "/out").await;
-    // As a command does, in another process.
-    let accounts = &server.records.accounts;
-    accounts
-        .disable(&scene.account_id, now(&scene))
-        .await
-        .unwrap();
-    let heard = async || {
+    let create = [
+        &[
+            "client",
+            "create",
+            "--auth-method",
+            "none",
+            "--scope",
+            "openid",
+        ][..],
+        &["--grant", "authorization_code", "--id-token-alg", "ES256"],
+        &[
+            "--redirect-uri",
+            REDIRECT,
+            "--post-logout-redirect-uri",
+            BYE,
+        ],
+        &["--backchannel-logout-uri", &site.at("/out")],
+        &["--backchannel-logout-session-required"],
+    ];
+    let made = ran_json(stores, &create.concat(), "");
+    let client = TestClient {
+        id: made["client_id"].as_str().unwrap().to_owned(),
+        secret: String::new(),
+    };
+    scene.tokens(&client, "openid").await;
+    // Another process ends the session, and leaves it to the server to tell.
+    ran(stores, &["user", "disable", "alice@example.com"], "");
+    let told = async || {
         server.clock.advance(auth_server::back_channel::EVERY);
         heard(&site, "/out").len() == 1
     };
-    assert!(eventually(heard).await);
+    assert!(eventually(told).await);
+    assert_eq!(heard(&site, "/out")[0].1["sid"], scene.session.id.as_str());
     assert!(eventually(async || pending(server).await == 0).await);
 }
 

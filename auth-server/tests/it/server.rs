@@ -36,9 +36,10 @@ pub(crate) struct TestServer {
     /// Where clients are asked for certificates.
     pub(crate) mtls: Option<String>,
     pub(crate) clock: Arc<MovableClock>,
-    pub(crate) records: Records,
+    // Boxed, for futures hold a server several times.
+    pub(crate) records: Box<Records>,
     pub(crate) codes: Codes,
-    pub(crate) back_channel: BackChannel,
+    pub(crate) back_channel: Box<BackChannel>,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -145,8 +146,8 @@ impl TestServer {
         let server = AuthServer::open(&config, &world, shutdown.clone())
             .await
             .unwrap();
-        let (records, codes) = (server.records.clone(), server.codes.clone());
-        let back_channel = server.back_channel.clone();
+        let (records, codes) = (Box::new(server.records.clone()), server.codes.clone());
+        let back_channel = Box::new(server.back_channel.clone());
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));

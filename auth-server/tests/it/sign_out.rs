@@ -25,6 +25,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     oidc_rp_initiated_2_who_is_signed_out_goes_on_at_once,
     rfc8252_7_3_the_port_of_a_native_client_varies,
     threat_23_without_proof_the_person_is_asked_and_goes_nowhere,
+    a_key_that_was_withdrawn_proves_nothing_any_more,
     threat_23_only_what_was_registered_is_gone_to,
     threats_3_and_30_parameters_are_bounded_and_stand_once,
     oidc_rp_initiated_2_1_the_endpoint_is_announced,
@@ -311,6 +312,76 @@ async fn rfc8252_7_3_the_port_of_a_native_client_varies(stores: &Stores) {
     }
 }
 
+/// What proves nothing: hints, each with the client that it is brought for, if one is named.
+async fn unproven(
+    scene: &Scene,
+    client: &TestClient,
+    other: &TestClient,
+) -> Vec<(&'static str, String, String)> {
+    let server = &scene.server;
+    let good = id_token(scene, client).await;
+    let tokens = scene.tokens(client, "openid read").await;
+    let token = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (_, claims) = crate::token::decode(&good);
+    let alg = Algorithm::Es256;
+    let ours = server.records.keys.ring();
+    let ours = ours.signer(alg, server.clock.now()).unwrap();
+    let der = SigningKey::generate(alg, &SystemRandom).unwrap();
+    let stranger = SigningKey::from_pkcs8(alg, &der).unwrap();
+    let stranger = sign_jwt(JwtKind::IdToken, &claims, &stranger).await;
+    let parts: Vec<_> = good.split('.').collect();
+    let (header, payload, signature) = (parts[0], parts[1], parts[2]);
+    let start = if signature.starts_with('A') { "B" } else { "A" };
+    let mut rows = vec![
+        ("no hint", String::new(), String::new()),
+        ("no hint but a client", String::new(), client.id.clone()),
+        ("for another client", good.clone(), other.id.clone()),
+        ("for an unknown client", good.clone(), "nobody".into()),
+        (
+            "for no client that can be",
+            good.clone(),
+            "a b\u{e4}".into(),
+        ),
+    ];
+    let of_none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.");
+    let tampered = format!("{header}.{payload}.{start}{}", &signature[1..]);
+    let mut hints = vec![
+        ("tampered", tampered),
+        ("another payload", format!("{header}.e30.{signature}")),
+        ("of no algorithm", of_none),
+        ("cut", good[..good.len() - 4].to_owned()),
+        ("no JWT", "x".into()),
+        ("encrypted", format!("{good}.x.y")),
+        ("signed by a stranger", stranger.unwrap()),
+        ("an access token", token("access_token")),
+        ("a refresh token", token("refresh_token")),
+    ];
+    for (what, kind) in [
+        ("typed as an access token", JwtKind::AccessToken),
+        ("a logout token", JwtKind::LogoutToken),
+    ] {
+        hints.push((what, sign_jwt(kind, &claims, &*ours).await.unwrap()));
+    }
+    for (what, name, value) in [
+        ("of another issuer", "iss", json!("https://evil.example")),
+        ("for two clients", "aud", json!([client.id, other.id])),
+        ("for nobody", "aud", json!([])),
+        ("of nobody", "sub", Value::Null),
+        ("without its end", "exp", Value::Null),
+    ] {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        if claims[name].is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        }
+        let signed = sign_jwt(JwtKind::IdToken, &claims, &*ours).await;
+        hints.push((what, signed.unwrap()));
+    }
+    let hints = hints.into_iter();
+    rows.extend(hints.map(|(what, hint)| (what, hint, String::new())));
+    rows
+}
+
 async fn threat_23_without_proof_the_person_is_asked_and_goes_nowhere(stores: &Stores) {
     let scene = Scene::set(stores).await;
     let server = &scene.server;
@@ -318,99 +389,14 @@ async fn threat_23_without_proof_the_person_is_asked_and_goes_nowhere(stores: &S
     let other = server.register(leaving(AuthMethod::None)).await;
     let gone = server.register(leaving(AuthMethod::None)).await;
     let gone_hint = id_token(&scene, &gone).await;
-    let clients = &server.records.clients;
-    let gone_id = TestServer::client_id(&gone);
+    let (clients, gone_id) = (&server.records.clients, TestServer::client_id(&gone));
     clients.delete(&gone_id, server.clock.now()).await.unwrap();
-    let good = id_token(&scene, &client).await;
-    let tokens = scene.tokens(&client, "openid read").await;
-    let (_, claims) = crate::token::decode(&good);
-    let ours = server.records.keys.ring();
-    let ours = ours.signer(Algorithm::Es256, server.clock.now()).unwrap();
-    let alg = Algorithm::Es256;
-    let stranger =
-        SigningKey::from_pkcs8(alg, &SigningKey::generate(alg, &SystemRandom).unwrap()).unwrap();
-    let with = |name: &str, value: Value| {
-        let mut claims = claims.clone();
-        if value.is_null() {
-            claims.as_object_mut().unwrap().remove(name);
-        } else {
-            claims[name] = value;
-        }
-        claims
-    };
-    let signed = async |kind, claims: &Value| sign_jwt(kind, claims, &*ours).await.unwrap();
-    let id = JwtKind::IdToken;
-    let parts: Vec<_> = good.split('.').collect();
-    let other_start = if parts[2].starts_with('A') { "B" } else { "A" };
-    let of_none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", parts[1]);
-    let rows: Vec<(&str, String, &str)> = vec![
-        ("no hint", String::new(), ""),
-        ("no hint but a client", String::new(), &client.id),
-        ("for another client", good.clone(), &other.id),
-        ("for an unknown client", good.clone(), "nobody"),
-        ("for no client that can be", good.clone(), "a b\u{e4}"),
-        ("of a client that is gone", gone_hint, ""),
-        (
-            "tampered",
-            format!("{}.{}.{other_start}{}", parts[0], parts[1], &parts[2][1..]),
-            "",
-        ),
-        (
-            "with another payload",
-            format!("{}.{}.{}", parts[0], "e30", parts[2]),
-            "",
-        ),
-        ("of no algorithm", of_none, ""),
-        ("cut", good[..good.len() - 4].to_owned(), ""),
-        ("no JWT", "x".into(), ""),
-        ("encrypted", format!("{good}.x.y"), ""),
-        (
-            "signed by a stranger",
-            sign_jwt(id, &claims, &stranger).await.unwrap(),
-            "",
-        ),
-        (
-            "of another issuer",
-            signed(id, &with("iss", json!("https://evil.example"))).await,
-            "",
-        ),
-        (
-            "for two clients",
-            signed(id, &with("aud", json!([client.id, other.id]))).await,
-            "",
-        ),
-        ("for nobody", signed(id, &with("aud", json!([]))).await, ""),
-        ("of nobody", signed(id, &with("sub", Value::Null)).await, ""),
-        (
-            "without its end",
-            signed(id, &with("exp", Value::Null)).await,
-            "",
-        ),
-        (
-            "an access token",
-            tokens["access_token"].as_str().unwrap().into(),
-            "",
-        ),
-        (
-            "typed as an access token",
-            signed(JwtKind::AccessToken, &claims).await,
-            "",
-        ),
-        (
-            "a logout token",
-            signed(JwtKind::LogoutToken, &claims).await,
-            "",
-        ),
-        (
-            "a refresh token",
-            tokens["refresh_token"].as_str().unwrap().into(),
-            "",
-        ),
-    ];
+    let mut rows = unproven(&scene, &client, &other).await;
+    rows.push(("of a client that is gone", gone_hint, String::new()));
     let browser = browser(server, &scene.cookie);
     for (what, hint, client_id) in &rows {
         let mut parameters = vec![("post_logout_redirect_uri", BYE), ("state", "s")];
-        for (name, value) in [("id_token_hint", hint.as_str()), ("client_id", client_id)] {
+        for (name, value) in [("id_token_hint", hint), ("client_id", client_id)] {
             if !value.is_empty() {
                 parameters.push((name, value));
             }
@@ -427,7 +413,7 @@ async fn threat_23_without_proof_the_person_is_asked_and_goes_nowhere(stores: &S
         is_asked(&scene, &page, what).await;
     }
     // Asked, they may do so all the same.
-    let hint = &rows[6].1;
+    let hint = &rows.last().unwrap().1;
     let parameters = [
         ("id_token_hint", &**hint),
         ("post_logout_redirect_uri", BYE),
@@ -435,14 +421,19 @@ async fn threat_23_without_proof_the_person_is_asked_and_goes_nowhere(stores: &S
     let page = logout(server, &browser, &parameters).await;
     leads_to(&confirm(&browser, &page).await, "/logged-out");
     assert!(!is_signed_in(server, &scene.cookie).await);
-    // A key that was withdrawn proves nothing any more.
-    let (_, cookie) = sign_in(server, &scene.account_id).await;
+}
+
+async fn a_key_that_was_withdrawn_proves_nothing_any_more(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let server = &scene.server;
+    let client = server.register(leaving(AuthMethod::None)).await;
+    let hint = id_token(&scene, &client).await;
     let (keys, now) = (&server.records.keys, server.clock.now());
     let kid = keys.ring().states(now)[0].kid.clone();
     keys.revoke(&kid, now, &SystemRandom).await.unwrap();
-    let parameters = [("id_token_hint", &*good), ("post_logout_redirect_uri", BYE)];
-    let page = logout(server, &self::browser(server, &cookie), &parameters).await;
-    assert!(page.has("sign-out-submit"), "{}", page.body);
+    let parameters = [("id_token_hint", &*hint), ("post_logout_redirect_uri", BYE)];
+    let page = logout(server, &browser(server, &scene.cookie), &parameters).await;
+    is_asked(&scene, &page, "withdrawn").await;
 }
 
 async fn threat_23_only_what_was_registered_is_gone_to(stores: &Stores) {

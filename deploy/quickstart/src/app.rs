@@ -9,13 +9,13 @@ mod visits;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shared_protocol::client_id::ClientId;
@@ -283,22 +283,18 @@ async fn hear(State(app): State<Arc<App>>, Now(now): Now, form: Bytes) -> Respon
         let logout = app.provider.logout_token(&token, now).await?;
         app.visits.hear(&logout)
     };
-    match heard.await {
-        Ok(()) => no_store(StatusCode::OK, Value::Null),
+    let (status, told) = match heard.await {
+        Ok(()) => (StatusCode::OK, String::new()),
         Err(error) => {
             let told = json!({"error": "invalid_request", "error_description": error.to_string()});
-            no_store(error.status(), told)
+            (error.status(), told.to_string())
         }
-    }
-}
-
-fn no_store(status: StatusCode, told: Value) -> Response {
-    let headers = [(CACHE_CONTROL, "no-store")];
-    if told.is_null() {
-        (status, headers).into_response()
-    } else {
-        (status, headers, Json(told)).into_response()
-    }
+    };
+    let headers = [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_TYPE, "application/json"),
+    ];
+    (status, headers, told).into_response()
 }
 
 async fn style() -> Response {

@@ -50,10 +50,10 @@ impl App {
                 "scope": "openid profile email offline_access profile:read",
             }))
             .await;
-        let (arrives, arrived) = unbounded_channel();
-        let (hears, heard) = unbounded_channel();
+        let (page_opened, arrived) = unbounded_channel();
+        let (posted, heard) = unbounded_channel();
         let page = async move |uri: Uri| {
-            let _ = arrives.send(uri.query().unwrap_or_default().to_owned());
+            let _ = page_opened.send(uri.query().unwrap_or_default().to_owned());
             Html("<title>Landed</title><p id=\"landed\">Landed")
         };
         let answers = Arc::new(Mutex::new(VecDeque::from(answers.to_vec())));
@@ -63,7 +63,7 @@ impl App {
                 .unwrap()
                 .pop_front()
                 .unwrap_or(StatusCode::OK);
-            let _ = hears.send((status, body));
+            let _ = posted.send((status, body));
             status
         };
         let app = Router::new()
