@@ -85,7 +85,7 @@ pub struct Standard {
 }
 
 /// One thing that a standard asks of a server.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Requirement {
     /// A name that is unique in the catalogue and begins with the standard and the section.
     pub id: &'static str,

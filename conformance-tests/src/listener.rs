@@ -1,6 +1,6 @@
 //! A small server of the tests' own, for what an issuer fetches from its clients and sends to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +54,8 @@ struct Shared {
     /// Media type and text, by path.
     documents: Mutex<HashMap<String, (&'static str, String)>>,
     heard: Mutex<Vec<Heard>>,
+    /// The published paths that somebody came to.
+    visited: Mutex<HashSet<String>>,
     news: Notify,
 }
 
@@ -114,6 +116,11 @@ impl Listener {
         url
     }
 
+    /// Whether anybody has fetched the document there.
+    pub(crate) fn was_fetched(&self, path: &str) -> bool {
+        lock(&self.shared.visited).contains(self.url(path).path())
+    }
+
     /// The first thing that was posted there, waited for so long.
     pub(crate) async fn heard(&self, path: &str, patience: Duration) -> Option<Heard> {
         let path = self.url(path).path().to_owned();
@@ -144,6 +151,9 @@ impl Shared {
             .await;
         };
         let document = lock(&self.documents).get(&heard.path).cloned();
+        if document.is_some() {
+            lock(&self.visited).insert(heard.path.clone());
+        }
         let (status, media_type, text) = match document {
             Some((media_type, text)) => ("200 OK", media_type, text),
             None if heard.method == "POST" => ("200 OK", "text/plain", String::new()),
@@ -259,6 +269,7 @@ mod tests {
         let answer = http.get(url).send().await.unwrap();
         assert_eq!(answer.headers()["content-type"], "application/json");
         assert_eq!(answer.text().await.unwrap(), "{}");
+        assert!(listener.was_fetched("keys") && !listener.was_fetched("other"));
         let answer = http.get(listener.url("none")).send().await.unwrap();
         assert_eq!(answer.status(), 404);
         let sent = http.post(listener.url("box")).body("a=b").send();

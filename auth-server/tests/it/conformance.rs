@@ -44,7 +44,7 @@ async fn start(stores: &Stores) -> TestServer {
 async fn judge(server: &TestServer, credentials: Credentials, public_client: Option<String>) {
     let subject = subject(server, credentials, public_client).await;
     let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
-    assert!(report.summary.passed > 230, "{}", report.text());
+    assert!(report.summary.passed > 210, "{}", report.text());
     for requirement in report.requirements() {
         if let Outcome::Failed { reason, .. } = &requirement.result {
             let known = KNOWN.contains(&requirement.id) && requirement.level == Level::Should;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::oidc_registration::unless_out_of_reach;
 use super::{Feature, Requirement, Standard, must};
 use crate::check::{Stop, Verdict, check};
 use crate::jws::{self, Jws};
@@ -277,7 +278,9 @@ async fn registered_reference(subject: &Subject) -> Verdict {
         ("scope", "openid"),
         ("request_uri", url.as_str()),
     ];
-    let arrival = request.travelling_as(&front).arrive().await?;
+    let ending = request.travelling_as(&front).end().await?;
+    unless_out_of_reach(subject, &place)?;
+    let arrival = ending.arrival()?;
     arrival.keeps_state()?;
     subject.redeem_as(&client, &arrival.code()?).await.map(drop)
 }

@@ -379,8 +379,11 @@ async fn reload_does_not_spend(subject: &Subject) -> Verdict {
     arrival.code().map(drop)
 }
 
+/// Beside one that is waiting, so that there is something to take it for.
 async fn unknown_is_refused(subject: &Subject) -> Verdict {
     let client_id = &subject.app()?.client_id;
+    let waiting = push(subject, &subject.authorization()?)?.send().await?;
+    waiting.status(&[201])?;
     let uri = "urn:ietf:params:oauth:request_uri:no-such-request";
     let request = subject.authorization()?;
     request

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalogue::oidc_registration::{LET_IN, asks, publish_key, publishing_app};
+use crate::catalogue::oidc_registration::{LET_IN, asks, let_in, publish_key};
 use crate::check::{Stop, Verdict};
 use crate::jws;
 use crate::subject::Subject;
@@ -24,21 +24,20 @@ pub(super) async fn assertion_for_the_issuer(subject: &Subject) -> Verdict {
 }
 
 pub(super) async fn next_key_is_fetched(subject: &Subject) -> Verdict {
-    let (client, place) = publishing_app(subject).await?;
-    let answer = asks(subject, &client, subject.client_key()?).await?;
-    answer.refused(&[400], LET_IN)?;
+    let (client, place) = let_in(subject).await?;
     let next = jws::derived_key(&subject.unique(), "next");
     let next = next.ok_or_else(|| Stop::unchecked("no key could be made"))?;
     publish_key(subject, &place, &next)?;
-    let mut last = answer;
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        last = asks(subject, &client, &next).await?;
-        if last.refused(&[400], LET_IN).is_ok() {
+    let mut looks = 0;
+    loop {
+        let answer = asks(subject, &client, &next).await?;
+        if answer.refused(&[400], LET_IN).is_ok() {
             return Ok(());
         }
+        looks += 1;
+        if looks == LOOKS {
+            return Err(answer.fail("the next key was not fetched"));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
-    Err(last.fail("the next key was not fetched"))
 }
