@@ -10,8 +10,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_server::authorize::response_type::ResponseType;
 use auth_server::clients::{AuthMethod, ClientMetadata};
-use auth_server::config::{Config, Enabled, RegistrationMode};
+use auth_server::config::{Config, Enabled, RegistrationMode, SignUpMode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
@@ -30,6 +31,7 @@ use crate::registration::with;
 use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
 use crate::token::decode;
+use crate::{authorization_details, claims};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8414_2_what_a_server_with_everything_announces_is_what_works,
@@ -299,11 +301,17 @@ impl Delivered {
 }
 
 async fn walk(config: Config, pki: &Pki, site: &Site) {
+    let has_types = config.registration.mode == Some(RegistrationMode::Open);
     let server = TestServer::start_with(config, Arc::default()).await;
     let server = server.with_resources(None).await;
+    if has_types {
+        let schema = authorization_details::album_schema();
+        server.put_details_type("album", API, schema).await;
+    }
     // A memory that has just begun takes no assertions.
     server.clock.advance(Duration::from_secs(12));
-    server.person(EMAIL).await;
+    let person = server.person(EMAIL).await;
+    claims::know(&server, &person, claims::profile()).await;
     let metadata = server.get("/.well-known/openid-configuration").await.body;
     let walk = Walk {
         server: &server,
@@ -334,6 +342,10 @@ async fn rfc8414_2_what_a_server_with_everything_announces_is_what_works(stores:
     config.registration.mode = Some(RegistrationMode::Open);
     config.registration.scopes = vec!["read".parse().unwrap()];
     config.keys.algorithms = Algorithm::ALL.to_vec();
+    config.authorization.response_types = ResponseType::ALL.to_vec();
+    config.authorization.unsigned_request_objects = true;
+    config.authorization.password_grant = true;
+    config.sign_up.mode = Some(SignUpMode::Open);
     Box::pin(walk(config, &pki, &site)).await;
 }
 
@@ -343,5 +355,7 @@ async fn rfc8414_2_what_a_server_with_little_announces_is_what_works(stores: &St
     site.open_to(&mut config);
     config.client_documents.enabled = Enabled::Never;
     config.registration.mode = Some(RegistrationMode::Closed);
+    config.sign_up.mode = Some(SignUpMode::Closed);
+    config.acr.clear();
     Box::pin(walk(config, &pki, &site)).await;
 }

@@ -30,10 +30,10 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 pub(crate) const PARAMETER: &str = "authorization_details";
 /// Of [`API`].
-const READ: &str = r#"{"type":"album","actions":["read"],"identifier":"summer"}"#;
+pub(crate) const READ: &str = r#"{"type":"album","actions":["read"],"identifier":"summer"}"#;
 const WRITE: &str = r#"{"type":"album","actions":["read","write"],"identifier":"winter"}"#;
 /// Of [`OTHER_API`].
-const PAY: &str = r#"{"type":"payment","amount":"123.50"}"#;
+pub(crate) const PAY: &str = r#"{"type":"payment","amount":"123.50"}"#;
 
 fn list(objects: &[&str]) -> String {
     format!("[{}]", objects.join(","))
@@ -43,7 +43,7 @@ fn value(objects: &[&str]) -> Value {
     serde_json::from_str(&list(objects)).unwrap()
 }
 
-fn album_schema() -> Value {
+pub(crate) fn album_schema() -> Value {
     json!({
         "properties": {
             "type": {"const": "album"},
@@ -62,7 +62,7 @@ fn payment_schema() -> Value {
 }
 
 impl TestServer {
-    async fn put_details_type(&self, name: &str, resource: &str, schema: Value) {
+    pub(crate) async fn put_details_type(&self, name: &str, resource: &str, schema: Value) {
         let details_type = DetailsType {
             name: name.parse().unwrap(),
             resource: resource.parse().unwrap(),

@@ -1,6 +1,7 @@
 //! What people are asked, how, and how sure the server is of them then.
 
 use super::*;
+use crate::authorization_details::{PARAMETER, PAY, READ};
 
 impl Walk<'_> {
     pub(super) async fn prompts(&self) {
@@ -61,8 +62,20 @@ impl Walk<'_> {
     }
 
     pub(super) async fn authorization_details_types(&self) {
-        for kind in self.listed("authorization_details_types_supported") {
-            panic!("{kind} is tried elsewhere");
-        }
+        let field = "authorization_details_types_supported";
+        let bogus = json!({"type": BOGUS}).to_string();
+        let objects = [("album", READ), ("payment", PAY), (BOGUS, &bogus)];
+        let all = objects.map(|(name, _)| name);
+        self.lists(field, &all, async |kind| {
+            let changes = json!({"authorization_details_types": [kind]});
+            let Some(app) = self.app(&changes).await else {
+                return false;
+            };
+            let object = objects.iter().find(|(name, _)| *name == kind).unwrap().1;
+            let asked = format!("[{object}]");
+            let tokens = self.tokens(&app, &[(PARAMETER, &asked)]).await;
+            tokens.is_some_and(|tokens| tokens[PARAMETER][0]["type"] == kind)
+        })
+        .await;
     }
 }
