@@ -329,7 +329,7 @@ enum Opened {
     /// A person goes on here.
     Interaction(String),
     /// The client is answered.
-    Answer(AuthorizationResponse),
+    Answer(Box<AuthorizationResponse>),
 }
 
 async fn open(
@@ -352,7 +352,7 @@ async fn open(
             let begun = authorize.begin(kept, &request, Some(browser), visit.address, now);
             let path = match next {
                 Next::Consent(_) => consent::PATH,
-                _ => sign_in::PATH,
+                Next::SignIn | Next::Issue(..) => sign_in::PATH,
             };
             return Ok(Opened::Interaction(dialogue.link(path, &begun.await?)));
         }
@@ -368,7 +368,9 @@ async fn open(
         Ok((person, consented)) => authorize.issue(&request, &person, consented, now).await,
         Err(cause) => Err(cause),
     };
-    issued.map(Opened::Answer).map_err(told)
+    issued
+        .map(|answer| Opened::Answer(Box::new(answer)))
+        .map_err(told)
 }
 
 /// What is kept of a request, if a person has to be asked. Judged for every request, so that none is good or bad by who is there.

@@ -297,13 +297,11 @@ fn of_request(error: &AuthorizeError) -> (StatusCode, ErrorCode) {
         AuthorizeError::Page(_) => AuthorizeErrorCode::InvalidRequest,
         AuthorizeError::Redirect(_, cause) => cause.code(),
     };
-    match code {
-        AuthorizeErrorCode::TemporarilyUnavailable => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::TemporarilyUnavailable,
-        ),
-        code => (StatusCode::BAD_REQUEST, ErrorCode::Authorization(code)),
+    if code == AuthorizeErrorCode::TemporarilyUnavailable {
+        let code = ErrorCode::TemporarilyUnavailable;
+        return (StatusCode::SERVICE_UNAVAILABLE, code);
     }
+    (StatusCode::BAD_REQUEST, ErrorCode::Authorization(code))
 }
 
 impl From<AuthorizeError> for TokenError {
@@ -315,7 +313,9 @@ impl From<AuthorizeError> for TokenError {
             AuthorizeError::Page(PageCause::Directory(error)) => error.into(),
             // It is who it is no longer.
             AuthorizeError::Page(PageCause::UnknownClient) => ClientAuthError::Refused.into(),
-            error => Self::Request(Box::new(error)),
+            error @ (AuthorizeError::Page(_) | AuthorizeError::Redirect(..)) => {
+                Self::Request(Box::new(error))
+            }
         }
     }
 }
