@@ -1,5 +1,5 @@
 //! The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2): checks a request, finds out who is there and what they
-//! agreed to, and answers with a code, or sends the person to sign in or to decide first.
+//! agreed to, and answers with what it asks for, or sends the person to sign in or to decide first.
 
 pub mod agreement;
 pub mod checks;

@@ -19,7 +19,7 @@ use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
 
-/// Why the token, introspection or revocation endpoint refused: as many as there are reasons, so that logs and tests can tell
+/// Why an endpoint that clients call refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
