@@ -1,5 +1,5 @@
 //! The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2): checks a request, finds out who is there and what they
-//! agreed to, and answers with a code, or sends the person to sign in or to decide first.
+//! agreed to, and answers with what it asks for, or sends the person to sign in or to decide first.
 
 pub mod acr;
 pub mod agreement;
@@ -368,7 +368,7 @@ enum Opened {
     /// A person goes on here.
     Interaction(String),
     /// The client is answered.
-    Answer(AuthorizationResponse),
+    Answer(Box<AuthorizationResponse>),
 }
 
 async fn open(
@@ -413,7 +413,9 @@ async fn open(
         }
         Err(cause) => Err(cause),
     };
-    issued.map(Opened::Answer).map_err(told)
+    issued
+        .map(|answer| Opened::Answer(Box::new(answer)))
+        .map_err(told)
 }
 
 /// What is kept of a request, if a person has to be asked. Judged for every request, so that none is good or bad by who is there.

@@ -1,8 +1,8 @@
 //! What people allowed clients.
 //!
-//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), or with an answer that has none, by the statement that makes sure that its session and its person are
-//! still there. It ends by revocation: a row that every node holds in memory, so that its JWTs die, and a mark on the grant, so
-//! that its refresh tokens die for as long as the row is kept.
+//! A grant is made when its code is redeemed (RFC 6749 §4.1.3), or with an answer that has none, by the statement that makes sure
+//! that its session and its person are still there. It ends by revocation: a row that every node holds in memory, so that its JWTs
+//! die, and a mark on the grant, so that its refresh tokens die for as long as the row is kept.
 
 mod settled;
 mod told;
@@ -248,7 +248,8 @@ impl Grants {
     }
 
     async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {
-        match grants::insert(&mut self.store.write().await?, row).await {
+        let added = grants::insert(&mut self.store.write().await?, row).await;
+        match added {
             Ok(true) => Ok(Redeemed::Granted),
             Ok(false) => {
                 let mut conn = self.store.read().await?;

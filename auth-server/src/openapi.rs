@@ -19,7 +19,63 @@ pub fn document(config: &Config) -> Value {
     let mut document = always(config);
     let is_offered = config.registration_mode() != RegistrationMode::Closed;
     registration::describe(&mut document, is_offered);
+    describe_pushing(&mut document);
     document
+}
+
+/// RFC 9126: as the other endpoints at which clients authenticate, but for what goes in and what comes out.
+fn describe_pushing(document: &mut Value) {
+    let (text, form) = (
+        json!({"type": "string"}),
+        "application/x-www-form-urlencoded",
+    );
+    let path = format!("/paths/{}/post", routes::REVOKE.replace('/', "~1"));
+    let mut push = document.pointer(&path).cloned().unwrap_or_default();
+    if let Some(operation) = push.as_object_mut() {
+        operation.insert(
+            "summary".into(),
+            "Push an authorization request (RFC 9126)".into(),
+        );
+        let names = [
+            "request",
+            "response_type",
+            "redirect_uri",
+            "scope",
+            "state",
+            "code_challenge",
+        ];
+        let properties: serde_json::Map<_, _> = [
+            "client_id",
+            "client_secret",
+            "client_assertion",
+            "client_assertion_type",
+        ]
+        .into_iter()
+        .chain(names)
+        .map(|name| (name.to_owned(), text.clone()))
+        .collect();
+        let schema = json!({"type": "object", "properties": properties});
+        operation.insert(
+            "requestBody".into(),
+            json!({"required": true, "content": {form: {"schema": schema}}}),
+        );
+    }
+    if let Some(responses) = push
+        .pointer_mut("/responses")
+        .and_then(Value::as_object_mut)
+    {
+        responses.remove("200");
+        let schema = json!({"type": "object", "required": ["request_uri", "expires_in"],
+            "properties": {"request_uri": text, "expires_in": {"type": "integer"}}});
+        let named = json!({"description": "The request is kept under this name", "content": {"application/json": {"schema": schema}}});
+        responses.insert("201".into(), named);
+    }
+    if let Some(paths) = document
+        .pointer_mut("/paths")
+        .and_then(Value::as_object_mut)
+    {
+        paths.insert(routes::PUSH.into(), json!({"post": push}));
+    }
 }
 
 /// What is there whatever is configured.
@@ -78,17 +134,6 @@ fn always(config: &Config) -> Value {
         })
     };
     let (authorize, logout) = pages();
-    let pushed = with_client(
-        json!({"request": text, "response_type": text, "redirect_uri": text, "scope": text, "state": text,
-        "code_challenge": text, "code_challenge_method": text}),
-    );
-    let mut pushed_answers = answers(Value::Null);
-    if let Some(all) = pushed_answers.as_object_mut() {
-        all.remove("200");
-        let named =
-            json!({"description": "The name of the request", "content": json_body("Pushed")});
-        all.insert("201".into(), named);
-    }
     let token = with_client(json!({"token": text, "token_type_hint": text}));
     let grants = GrantName::ALL.into_iter();
     let has_password = config.authorization.password_grant;
@@ -116,13 +161,6 @@ fn always(config: &Config) -> Value {
                 json!({"description": "Its state", "content": json_body("Introspection")})),
             routes::REVOKE: post("Revoke a token (RFC 7009)", token, json!(["token"]),
                 json!({"description": "It is revoked, or was no good anyway"})),
-            routes::PUSH: {"post": {
-                "summary": "Push an authorization request (RFC 9126)",
-                "security": [{"basic": []}, {}],
-                "requestBody": {"required": true, "content": {"application/x-www-form-urlencoded": {
-                    "schema": {"type": "object", "properties": pushed}}}},
-                "responses": pushed_answers,
-            }},
             routes::AUTHORIZE: authorize,
             routes::LOGOUT: logout,
             routes::USERINFO: {"get": userinfo("userinfo"), "post": userinfo("userinfoByForm")},
@@ -138,8 +176,6 @@ fn always(config: &Config) -> Value {
                     "properties": {"access_token": text, "token_type": {"const": "Bearer"},
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text,
                         "authorization_details": {"type": "array", "items": {"type": "object", "required": ["type"]}}}},
-                "Pushed": {"type": "object", "required": ["request_uri", "expires_in"],
-                    "properties": {"request_uri": text, "expires_in": {"type": "integer"}}},
                 "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},
                 "Introspection": {"type": "object", "required": ["active"],
                     "properties": {"active": {"type": "boolean"}}},

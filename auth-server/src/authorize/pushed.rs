@@ -92,7 +92,7 @@ pub struct PushedRequest {
 struct Loaded {
     request: PushedRequest,
     browser: [u8; 32],
-    loaded_at: Instant,
+    first_at: Instant,
 }
 
 /// The pushed requests of this server.
@@ -151,7 +151,7 @@ impl PushedRequests {
         let first = Loaded {
             request,
             browser: browser.digest(),
-            loaded_at: now,
+            first_at: now,
         };
         // No sooner gone than what it was loaded from: the mark of an answer must be there for as long.
         let pushed_until = first.request.pushed_at + self.lifetime;
@@ -185,7 +185,7 @@ impl PushedRequests {
     ) -> Result<PushedRequest, RequestUriError> {
         let is_theirs =
             loaded.browser == browser.digest() && loaded.request.client_id == *client_id;
-        if is_theirs && now < loaded.loaded_at + self.interaction_lifetime {
+        if is_theirs && now < loaded.first_at + self.interaction_lifetime {
             Ok(loaded.request)
         } else {
             Err(RequestUriError::Unknown)

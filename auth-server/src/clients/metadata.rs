@@ -202,6 +202,10 @@ pub const REGISTRABLE: &[&str] = &[
 ];
 
 /// Client metadata (RFC 7591 §2), as it is kept and shown.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of its own on the wire"
+)]
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(

@@ -15,6 +15,10 @@ const MAX_INTERACTION_LIFETIME: Duration = Duration::from_hours(1);
 const MAX_REQUEST_LIFETIME: Duration = Duration::from_secs(599);
 
 /// The authorization endpoint.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the file"
+)]
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthorizationConfig {

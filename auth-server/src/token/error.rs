@@ -23,7 +23,7 @@ use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
 
-/// Why the token, introspection or revocation endpoint refused: as many as there are reasons, so that logs and tests can tell
+/// Why an endpoint that clients call refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -340,13 +340,11 @@ fn of_request(error: &AuthorizeError) -> (StatusCode, ErrorCode) {
         AuthorizeError::Page(_) => AuthorizeErrorCode::InvalidRequest,
         AuthorizeError::Redirect(_, cause) => cause.code(),
     };
-    match code {
-        AuthorizeErrorCode::TemporarilyUnavailable => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::TemporarilyUnavailable,
-        ),
-        code => (StatusCode::BAD_REQUEST, ErrorCode::Authorization(code)),
+    if code == AuthorizeErrorCode::TemporarilyUnavailable {
+        let code = ErrorCode::TemporarilyUnavailable;
+        return (StatusCode::SERVICE_UNAVAILABLE, code);
     }
+    (StatusCode::BAD_REQUEST, ErrorCode::Authorization(code))
 }
 
 impl From<AuthorizeError> for TokenError {
@@ -358,7 +356,9 @@ impl From<AuthorizeError> for TokenError {
             AuthorizeError::Page(PageCause::Directory(error)) => error.into(),
             // It is who it is no longer.
             AuthorizeError::Page(PageCause::UnknownClient) => ClientAuthError::Refused.into(),
-            error => Self::Request(Box::new(error)),
+            error @ (AuthorizeError::Page(_) | AuthorizeError::Redirect(..)) => {
+                Self::Request(Box::new(error))
+            }
         }
     }
 }

@@ -143,9 +143,9 @@ impl TestServer {
             random: Arc::new(SystemRandom),
         };
         let shutdown = Shutdown::new();
-        let server = AuthServer::open(&config, &world, shutdown.clone())
-            .await
-            .unwrap();
+        // On the heap, for each test that awaits this holds all of it.
+        let opened = Box::pin(AuthServer::open(&config, &world, shutdown.clone()));
+        let server = opened.await.unwrap();
         let (records, codes) = (Box::new(server.records.clone()), server.codes.clone());
         let back_channel = Box::new(server.back_channel.clone());
         let operations_address = operations.addresses()[0];

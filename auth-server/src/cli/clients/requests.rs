@@ -9,7 +9,7 @@ use crate::clients::{ClientMetadata, ObjectAlgorithm};
 
 #[derive(Args, Debug)]
 pub(super) struct RequestArgs {
-    /// What it may ask the authorization endpoint for ("code id_token"; may repeat); what its grants imply if not given
+    /// What it may ask the authorization endpoint for (`code id_token`; may repeat); what its grants imply if not given
     #[arg(long = "response-type", value_name = "TYPE")]
     response_types: Vec<ResponseType>,
     /// Its authorization requests must be pushed (RFC 9126), whatever the server's policy

@@ -193,10 +193,10 @@ async fn jarm_3_a_client_that_nobody_can_sign_for(stores: &Stores) {
             .send(server.http.post(&url).json(&document(alg)))
             .await;
         assert_eq!(answer.status == 201, accepted, "{alg}: {}", answer.body);
-        if !accepted {
-            assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{alg}");
-        } else {
+        if accepted {
             assert_eq!(answer.body["authorization_signed_response_alg"], alg);
+        } else {
+            assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{alg}");
         }
     }
     server.stop().await;
