@@ -132,12 +132,14 @@ fn digest(target: &Target) -> [u8; 32] {
         .resource
         .as_ref()
         .map(|resource| resource.normal().to_owned());
-    let details = target.details.as_ref().map(ToString::to_string);
     let mut hash = Sha256::new();
-    for part in [scope, resource, details] {
-        // None holds a line break.
+    for part in [scope, resource] {
+        // Neither holds a line break.
         hash.update(part.map_or_else(String::new, |part| format!("={part}")));
         hash.update("\n");
+    }
+    if let Some(details) = &target.details {
+        hash.update(details.to_string());
     }
     hash.finalize().into()
 }

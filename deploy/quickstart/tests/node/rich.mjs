@@ -163,7 +163,8 @@ for (const resource of ["https://unknown.example", `${input.api}#fragment`, "rel
 
 // A service asks for itself, and has no profile.
 const { client_id, client_secret } = input.service;
-const service = await client.discovery(issuer, client_id, client_secret, undefined, insecure);
+const proof = client.ClientSecretBasic(client_secret);
+const service = await client.discovery(issuer, client_id, undefined, proof, insecure);
 const own = await client.clientCredentialsGrant(service, { authorization_details: JSON.stringify([one]) });
 assert.deepEqual(own.authorization_details, [one]);
 assert.equal(own.scope, undefined);
