@@ -7,8 +7,8 @@ use shared_protocol::jose::{Audience, JwkSet, JwtKind, UnverifiedJwt};
 
 use super::error::RedirectCause;
 
-/// The longest that is looked at; ours are shorter by half.
-const LONGEST: usize = 3072;
+/// The longest that is looked at; ours are shorter by half, also those that tell all there is of most people.
+const LONGEST: usize = 6 * 1024;
 
 /// What a hint is checked against. Not the time: it is good long after it expired.
 pub(super) struct Checks<'a> {
