@@ -330,7 +330,7 @@ async fn oidc_3_1_2_1_an_id_token_hint_is_ours_and_for_the_client(stores: &Store
         ("an account", account.to_string(), false),
         ("cut", token[..token.len() - 1].to_owned(), false),
         ("longer", format!("{token}A"), false),
-        ("too long", long(4000), false),
+        ("too long", long(7000), false),
         (
             "of another key",
             sign_jwt(JwtKind::IdToken, &good, &foreign).await.unwrap(),

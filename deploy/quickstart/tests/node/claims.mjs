@@ -26,7 +26,7 @@ async function told(metadata, { scope = everything, claims, decrypt } = {}) {
   const wanted = {
     redirect_uris: [redirectUri],
     grant_types: ["authorization_code", "refresh_token"],
-    token_endpoint_auth_method: "client_secret_basic",
+    token_endpoint_auth_method: "client_secret_post",
     scope: `${everything} offline_access`,
     ...metadata,
   };
