@@ -36,6 +36,10 @@ const CLAIMS: [&str; 16] = [
 ];
 
 /// What this server takes of clients.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 #[derive(Clone, Debug)]
 pub struct Offered {
     /// How they may authenticate.

@@ -114,7 +114,7 @@ impl PasswordGrant {
         target: &Parameters,
     ) -> Result<Agreement, TokenError> {
         let targets = Targets::choose(client.client(), target, &self.resource_servers);
-        let mut agreed = targets.map_err(refused)?.asked;
+        let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
         agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
         if agreed.scope().is_empty() {
             return Err(TokenError::NoScope);
@@ -188,7 +188,7 @@ async fn redeem(
     }
 }
 
-fn refused(cause: RedirectCause) -> TokenError {
+fn refused(cause: &RedirectCause) -> TokenError {
     if matches!(cause, RedirectCause::UnknownResource) {
         TokenError::UnknownResource
     } else {

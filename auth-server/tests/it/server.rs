@@ -139,9 +139,8 @@ impl TestServer {
             random: Arc::new(SystemRandom),
         };
         let shutdown = Shutdown::new();
-        let server = AuthServer::open(&config, &world, shutdown.clone())
-            .await
-            .unwrap();
+        let server = Box::pin(AuthServer::open(&config, &world, shutdown.clone()));
+        let server = server.await.unwrap();
         let (records, codes) = (server.records.clone(), server.codes.clone());
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
