@@ -38,6 +38,10 @@ const CLAIMS: [&str; 12] = [
 ];
 
 /// What this server takes of clients.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 #[derive(Clone, Debug)]
 pub struct Offered {
     /// How they may authenticate.

@@ -134,7 +134,7 @@ pub enum RedirectCause {
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
     LoginRequired,
-    /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3.
+    /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0 §3.
     #[error("this server cannot be as sure of the person as the request requires")]
     UnmetAuthenticationRequirements,
     /// OpenID Connect Core §3.1.2.6.

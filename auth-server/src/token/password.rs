@@ -118,7 +118,7 @@ impl PasswordGrant {
         issuer: &Issuer,
     ) -> Result<Agreement, TokenError> {
         let targets = Targets::choose(client.client(), asked, &self.resource_servers, issuer);
-        let mut agreed = targets.map_err(refused)?.asked;
+        let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
         agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
         if agreed.scope().is_empty() {
             return Err(TokenError::NoScope);
@@ -193,7 +193,7 @@ async fn redeem(
     }
 }
 
-fn refused(cause: RedirectCause) -> TokenError {
+fn refused(cause: &RedirectCause) -> TokenError {
     match cause {
         RedirectCause::UnknownResource => TokenError::UnknownResource,
         RedirectCause::PublicSubjects => TokenError::PublicSubjects,

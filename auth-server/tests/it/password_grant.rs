@@ -136,6 +136,7 @@ async fn rfc6749_4_3_3_a_password_brings_tokens(stores: &Stores) {
     server.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc6749_4_3_2_what_is_refused(stores: &Stores) {
     let (server, client, _) = started(on(stores)).await;
     let mut without = metadata();
@@ -222,7 +223,7 @@ async fn rfc6749_4_3_2_what_is_refused(stores: &Stores) {
             (|metadata| metadata.skip_consent = false) as fn(&mut ClientMetadata),
         ),
         ("public", |metadata| {
-            metadata.token_endpoint_auth_method = AuthMethod::None
+            metadata.token_endpoint_auth_method = AuthMethod::None;
         }),
     ] {
         let mut metadata = metadata();

@@ -11,6 +11,7 @@ fn requirement(acr_values: &[&str], max_age: Option<u64>) -> AuthenticationRequi
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9470_3_a_sign_in_that_will_not_do_is_a_challenge() {
     let world = World::new().await;
     let now = world.clock.now().as_secs();
