@@ -157,6 +157,11 @@ impl Subject {
     pub(crate) fn lost(&self, cause: &BrowserError) -> Stop {
         let exchange = cause.page().map(|page| self.seen(page).exchange);
         match cause {
+            // A server that is busy says nothing about the person.
+            BrowserError::SignInRefused(page) if matches!(page.status, 429 | 503) => {
+                let status = page.status;
+                Stop::unchecked(format!("nobody could sign in for now: {status}"))
+            }
             BrowserError::SignInRefused(_) => self.turned_away(),
             BrowserError::NoAnswer(_)
             | BrowserError::DeadEnd(_)

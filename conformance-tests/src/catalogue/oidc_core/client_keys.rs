@@ -1,17 +1,11 @@
 //! Clients that authenticate with their own keys (OpenID Connect Core §9), and change them (§10.1.1).
 
-use std::time::Duration;
-
 use serde_json::json;
 
-use crate::catalogue::oidc_registration::{LET_IN, asks, let_in, publish_key};
+use crate::catalogue::oidc_registration::{comes_in, let_in, publish_key};
 use crate::check::{Stop, Verdict};
 use crate::jws;
 use crate::subject::Subject;
-
-/// How often, and how long between, it is looked whether the issuer has the next key: it may not ask too often either.
-const LOOKS: usize = 15;
-const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn assertion_for_the_issuer(subject: &Subject) -> Verdict {
     let more = json!({
@@ -19,6 +13,7 @@ pub(super) async fn assertion_for_the_issuer(subject: &Subject) -> Verdict {
         "token_endpoint_auth_signing_alg": "ES256",
     });
     let client = subject.signing_app(more).await?;
+    comes_in(subject, &client, subject.client_key()?).await?;
     let code = subject.authorization_of(&client)?.code().await?;
     subject.redeem_as(&client, &code).await.map(drop)
 }
@@ -28,16 +23,5 @@ pub(super) async fn next_key_is_fetched(subject: &Subject) -> Verdict {
     let next = jws::derived_key(&subject.unique(), "next");
     let next = next.ok_or_else(|| Stop::unchecked("no key could be made"))?;
     publish_key(subject, &place, &next)?;
-    let mut looks = 0;
-    loop {
-        let answer = asks(subject, &client, &next).await?;
-        if answer.refused(&[400], LET_IN).is_ok() {
-            return Ok(());
-        }
-        looks += 1;
-        if looks == LOOKS {
-            return Err(answer.fail("the next key was not fetched"));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    comes_in(subject, &client, &next).await
 }

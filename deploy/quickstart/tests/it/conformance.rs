@@ -29,3 +29,27 @@ async fn no_must_is_broken_by_what_a_stranger_starts() {
     assert_eq!(report.summary.failed, 0, "{}", report.text());
     assert!(report.summary.passed > 70, "{}", report.text());
 }
+
+/// What the tests publish themselves lies on this machine, which is not asked by default.
+#[tokio::test]
+async fn what_clients_publish_is_fetched_where_this_machine_may_be_asked() {
+    let place = Place::new();
+    let settings = place.file("auth.toml");
+    std::fs::write(&settings, "[outbound]\nloopback_http = true\n").unwrap();
+    let _running = place.start(&["--auth-config", settings.to_str().unwrap()]);
+    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
+    let subject = Subject::connect(target, Clock::system(), Limits::default())
+        .await
+        .unwrap();
+    let plans = ["dynamic", "back-channel-logout"].map(|name| plan::find(name).unwrap());
+    let report = run_plans(&subject, &plans, |_| ()).await;
+    assert_eq!(report.summary.failed, 0, "{}", report.text());
+    for name in [
+        "oidcc-registration-jwks-uri",
+        "oidcc-refresh-token-rp-key-rotation",
+    ] {
+        let mut modules = report.requirements();
+        let module = modules.find(|module| module.id == name).unwrap();
+        assert_eq!(module.result, Outcome::Passed, "{}", report.text());
+    }
+}
