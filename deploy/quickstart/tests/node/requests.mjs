@@ -26,6 +26,7 @@ async function register(metadata) {
     {
       client_name: "A client that takes care",
       application_type: "native",
+      token_endpoint_auth_method: "client_secret_post",
       redirect_uris: [input.redirect_uri],
       scope: "openid profile",
       jwks: { keys: [{ kty, crv, x, y, kid: "of-requests", alg: "ES256", use: "sig" }] },
