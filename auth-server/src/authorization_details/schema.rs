@@ -89,10 +89,10 @@ impl DetailsSchema {
         compiler.use_loader(Box::new(Nowhere));
         let mut schemas = Schemas::new();
         // The library judges the schema by that of its draft, which it holds itself.
-        let compiled = compiler
+        let index = compiler
             .add_resource(BASE, source.clone())
             .and_then(|()| compiler.compile(BASE, &mut schemas));
-        let index = compiled.map_err(|error| InvalidSchema::Compile(format!("{error:#}")))?;
+        let index = index.map_err(|error| InvalidSchema::Compile(format!("{error:#}")))?;
         Ok(Self(Arc::new(Compiled {
             source,
             schemas,
