@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use boon::{Compiler, Draft, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, Draft, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use shared_protocol::authorization_details::AuthorizationDetail;
@@ -88,11 +88,11 @@ impl DetailsSchema {
         compiler.enable_format_assertions();
         compiler.use_loader(Box::new(Nowhere));
         let mut schemas = Schemas::new();
+        let told = |error: CompileError| InvalidSchema::Compile(format!("{error:#}"));
         // The library judges the schema by that of its draft, which it holds itself.
-        let compiled = compiler
-            .add_resource(BASE, source.clone())
-            .and_then(|()| compiler.compile(BASE, &mut schemas));
-        let index = compiled.map_err(|error| InvalidSchema::Compile(format!("{error:#}")))?;
+        let added = compiler.add_resource(BASE, source.clone());
+        added.map_err(told)?;
+        let index = compiler.compile(BASE, &mut schemas).map_err(told)?;
         Ok(Self(Arc::new(Compiled {
             source,
             schemas,

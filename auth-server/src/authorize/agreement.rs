@@ -138,7 +138,7 @@ impl Agreement {
         for (resource, later) in &later.details {
             let agreed = self.details.entry(resource.clone()).or_default();
             let before = agreed.iter().filter(|detail| !later.contains(detail));
-            *agreed = latest(before.chain(later.iter()).cloned().collect());
+            *agreed = latest(&before.chain(later.iter()).cloned().collect());
         }
     }
 
@@ -163,7 +163,7 @@ fn union(a: &ScopeSet, b: &ScopeSet) -> ScopeSet {
 }
 
 /// Each payment is another object: of those that nobody asks for again, the oldest are forgotten.
-fn latest(details: AuthorizationDetails) -> AuthorizationDetails {
+fn latest(details: &AuthorizationDetails) -> AuthorizationDetails {
     let mut bytes = 0;
     let kept = details.iter().rev().take_while(|detail| {
         bytes += serde_json::to_string(detail).map_or(0, |text| text.len());

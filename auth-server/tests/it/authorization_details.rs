@@ -485,7 +485,7 @@ async fn rfc9396_6_1_what_is_less_of_an_object_its_type_says(stores: &Stores) {
         ("the other", album(r#"["write"]"#, ""), true),
         ("no action", album("[]", ""), false),
         ("another action", album(r#"["read","delete"]"#, ""), false),
-        ("an action that is no text", album(r#"[1]"#, ""), false),
+        ("an action that is no text", album("[1]", ""), false),
         ("a member more", album(r#"["read"]"#, r#","locations":["https://api.example"]"#), false),
         ("a member less", r#"[{"type":"album","actions":["read"]}]"#.to_owned(), false),
         ("another thing", r#"[{"type":"album","actions":["read"],"identifier":"summer"}]"#.to_owned(), false),

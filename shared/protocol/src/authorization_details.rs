@@ -157,6 +157,7 @@ impl AuthorizationDetails {
     }
 
     /// Each of them.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &AuthorizationDetail> {
         self.0.iter()
     }
