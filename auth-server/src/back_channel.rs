@@ -5,6 +5,7 @@
 //! late. A client hears it once, but for an answer that got lost. Of what it answers only the status counts.
 
 mod metrics;
+mod outcome;
 mod token;
 mod turns;
 
@@ -15,14 +16,14 @@ use futures_util::stream::{self, StreamExt as _};
 use prometheus::Registry;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::SignError;
-use shared_protocol::outbound::{FetchError, Fetcher};
+use shared_protocol::outbound::Fetcher;
 use shared_protocol::random::Random;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::db::{DbError, Store};
 use tokio::time;
 use url::form_urlencoded;
 
+use self::outcome::Failure;
 use self::turns::Turns;
 use crate::clients::Client;
 use crate::clients::directory::{Clients, DirectoryError};
@@ -34,6 +35,7 @@ use crate::server::World;
 use crate::store::logout_notices::{self, NoticeRow};
 use crate::subjects::Subjects;
 pub use metrics::LogoutMetrics;
+pub use outcome::Told;
 
 /// How often the rows are looked at.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -88,91 +90,6 @@ pub struct BackChannel {
     random: Arc<dyn Random>,
     fetcher: Fetcher,
     turns: Turns,
-}
-
-/// What became of a notice.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Told {
-    /// The client has heard it.
-    Delivered,
-    /// It answered such that it will not hear it at another time either.
-    Refused,
-    /// It could not be told, and is told later.
-    Failed,
-    /// It could not be told for too long.
-    GivenUp,
-    /// There is nobody to tell any more.
-    Gone,
-}
-
-impl Told {
-    /// Every one.
-    pub const ALL: [Self; 5] = [
-        Self::Delivered,
-        Self::Refused,
-        Self::Failed,
-        Self::GivenUp,
-        Self::Gone,
-    ];
-
-    /// As metrics call it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::GivenUp => "given_up",
-            Self::Gone => "gone",
-        }
-    }
-}
-
-/// Why a client was not told.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// It answered with another status than 2xx.
-    #[error("it answered {0}")]
-    Status(u16),
-    /// It did not answer.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// There is no key for it.
-    #[error("no key can sign what it would accept")]
-    NoSigningKey,
-    /// The key did not sign.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// What the client registered cannot be read.
-    #[error(transparent)]
-    Client(DirectoryError),
-}
-
-impl Failure {
-    /// Whether the same would come of it at any other time (§2.8, threat 38).
-    fn is_final(&self) -> bool {
-        match self {
-            Self::Status(status) => *status < 500,
-            Self::NoSigningKey | Self::Sign(_) | Self::Client(_) => false,
-            Self::Fetch(error) => match error {
-                FetchError::NotHttps
-                | FetchError::ForbiddenAddress(_)
-                | FetchError::UserInfo
-                | FetchError::Fragment
-                | FetchError::PortZero
-                | FetchError::UrlTooLong
-                | FetchError::InvalidUrl
-                | FetchError::Redirect
-                | FetchError::TooLarge => true,
-                FetchError::Dns
-                | FetchError::Connect(_)
-                | FetchError::Tls(_)
-                | FetchError::Timeout
-                | FetchError::Protocol(_)
-                | FetchError::Settings(_) => false,
-            },
-        }
-    }
 }
 
 /// Whom a notice is for, and where they hear it.
