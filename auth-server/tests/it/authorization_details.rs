@@ -300,13 +300,14 @@ async fn rfc9396_5_what_the_authorization_endpoint_refuses(stores: &Stores) {
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9396_6_and_threat_10_details_narrow_and_never_widen(stores: &Stores) {
     type Asked<'a> = &'a [(&'a str, &'a str)];
+    type Row<'a> = (&'a str, Asked<'a>, Result<(&'a str, Value), &'a str>);
     let scene = set(stores).await;
     let at: &[(&str, &[&str])] = &[(API, &[READ, WRITE]), (OTHER_API, &[PAY])];
     let (read, write, pay) = (list(&[READ]), list(&[WRITE]), list(&[PAY]));
     let (both, all) = (list(&[WRITE, READ]), list(&[READ, PAY]));
     let turned = r#"[{"identifier":"summer","actions":["read"],"type":"album"}]"#;
     let details = "invalid_authorization_details";
-    let rows: [(&str, Asked<'_>, Result<(&str, Value), &str>); 23] = [
+    let rows: [Row<'_>; 23] = [
         (
             "nothing said: two resources, so that it is for this server",
             &[],
@@ -529,6 +530,8 @@ fn check(scene: &Scene, answer: &Answer, expected: Result<(&str, Value), &str>, 
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9396_6_a_service_asks_for_itself(stores: &Stores) {
     type Asked<'a> = &'a [(&'a str, &'a str)];
+    type Expected<'a> = Result<(&'a str, &'a str, Value), &'a str>;
+    type Row<'a> = (&'a str, &'a TestClient, Asked<'a>, Expected<'a>);
     let scene = set(stores).await;
     let server = &scene.server;
     let metadata = TestServer::metadata(AuthMethod::ClientSecretBasic, "read reports");
@@ -544,12 +547,7 @@ async fn rfc9396_6_a_service_asks_for_itself(stores: &Stores) {
     let here = format!(r#"[{{"type":"album","actions":["read"],"locations":["{API}"]}}]"#);
     let there = format!(r#"[{{"type":"album","actions":["read"],"locations":["{OTHER_API}"]}}]"#);
     let details = "invalid_authorization_details";
-    let rows: [(
-        &str,
-        &TestClient,
-        Asked<'_>,
-        Result<(&str, &str, Value), &str>,
-    ); 19] = [
+    let rows: [Row<'_>; 19] = [
         (
             "details, and no scope",
             &service,

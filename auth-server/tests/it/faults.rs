@@ -32,7 +32,8 @@ async fn with_a_line_to_its_database(stores: &Stores) -> (Line, Scene) {
     let mut config = config(stores);
     let (line, url) = Line::to(&stores.database().url).await;
     config.database.url = Secret::from(exposed(&url));
-    let server = TestServer::start_with(config, Arc::default()).await;
+    // Its configuration is large.
+    let server = Box::pin(TestServer::start_with(config, Arc::default())).await;
     (line, Scene::on(server).await)
 }
 

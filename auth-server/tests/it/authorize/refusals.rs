@@ -215,10 +215,14 @@ async fn rfc6749_4_1_2_1_what_is_told_to_the_client(stores: &Stores) {
         ("a nonce of 1 KB", &[("nonce", &nonce)], "invalid_request"),
         (
             "an unknown prompt",
-            &[("prompt", "select_account")],
+            &[("prompt", "signup")],
             "invalid_request",
         ),
-        ("create", &[("prompt", "create")], "invalid_request"),
+        (
+            "none beside create",
+            &[("prompt", "none create")],
+            "invalid_request",
+        ),
         (
             "none beside another",
             &[("prompt", "none login")],
