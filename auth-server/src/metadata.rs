@@ -22,7 +22,7 @@ use crate::subjects::SubjectType;
 use crate::token::GrantName;
 
 /// What ID tokens say beside the claims of people.
-const CLAIMS: [&str; 12] = [
+const CLAIMS: [&str; 13] = [
     "iss",
     "sub",
     "aud",
@@ -35,6 +35,7 @@ const CLAIMS: [&str; 12] = [
     "amr",
     "sid",
     "at_hash",
+    "c_hash",
 ];
 
 /// What this server takes of clients.
@@ -200,7 +201,13 @@ fn people(signs: &[&str], offered: &Offered) -> Value {
     let levels = (!levels.is_empty()).then_some(levels);
     let of_people = Claim::ALL.iter().map(|claim| claim.as_str());
     let claims = CLAIMS.into_iter().chain(of_people);
-    let claims = claims.filter(|claim| *claim != "acr" || levels.is_some());
+    let mut types = offered.requests.response_types.iter();
+    let is_beside_a_code = types.any(|known| known.has_code() && known.has_id_token());
+    let claims = claims.filter(|claim| match *claim {
+        "acr" => levels.is_some(),
+        "c_hash" => is_beside_a_code,
+        _ => true,
+    });
     json!({
         "prompt_values_supported": prompts.map(Prompt::as_str).collect::<Vec<_>>(),
         "display_values_supported": Display::ALL.map(Display::as_str),

@@ -17,7 +17,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use shared_protocol::jose::{Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, UnverifiedJwt};
+use shared_protocol::jose::{
+    Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, UnverifiedJwt, sign_jwt,
+};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
@@ -198,7 +200,7 @@ impl Walk<'_> {
             "claims_parameter_supported" => self.claims_parameter().await,
             "request_parameter_supported" => self.request_parameter().await,
             "request_uri_parameter_supported" | "require_request_uri_registration" => {
-                self.request_uri_parameter().await;
+                self.request_uri_parameter(field).await;
             }
             "require_pushed_authorization_requests" => self.plain_requests(field).await,
             "require_signed_request_object" => self.plain_requests(field).await,

@@ -193,7 +193,10 @@ impl Walk<'_> {
             None => false,
             Some(app) => {
                 let browser = Browser::new(self.server);
-                browser.arrive(self.server.authorize_url(&app, &[])).await;
+                let page = browser.arrive(self.server.authorize_url(&app, &[])).await;
+                // Who never came for what a code brings has nobody signed in.
+                let code = Delivered::of(&page).parameter("code").unwrap();
+                post(self.server, &app, "/oauth/token", &code_form(&code)).await;
                 // Somebody signs out by hand.
                 let page = browser
                     .open(format!("{}/oauth/logout", self.server.issuer))

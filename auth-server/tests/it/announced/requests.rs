@@ -49,11 +49,19 @@ impl Walk<'_> {
     /// Whether a response type brings what it names, and nothing else.
     async fn delivers(&self, response_type: &str) -> bool {
         let words: BTreeSet<&str> = response_type.split(' ').collect();
-        let mut grants = vec!["authorization_code", "refresh_token"];
+        // Of `none` alone there is no client: it goes with what brings something.
+        let types = match response_type {
+            "none" => vec!["code", "none"],
+            other => vec![other],
+        };
+        let mut grants = Vec::new();
+        if words.contains("code") || words.contains("none") {
+            grants.push("authorization_code");
+        }
         if words.contains("id_token") || words.contains("token") {
             grants.push("implicit");
         }
-        let changes = json!({"response_types": [response_type], "grant_types": grants});
+        let changes = json!({"response_types": types, "grant_types": grants});
         let Some(app) = self.app(&changes).await else {
             return false;
         };
@@ -185,7 +193,9 @@ impl Walk<'_> {
         for (name, value) in TestServer::asking(app, &[("state", "of the object")]) {
             claims[name] = json!(value);
         }
-        self.server.assertion(key, &claims).await
+        sign_jwt(JwtKind::RequestObject, &claims, key)
+            .await
+            .unwrap()
     }
 
     async fn request_by(&self, app: &TestClient, changes: &[(&str, &str)]) -> bool {
@@ -235,17 +245,17 @@ impl Walk<'_> {
         .await;
     }
 
-    pub(super) async fn request_uri_parameter(&self) {
+    pub(super) async fn request_uri_parameter(&self, field: &str) {
         let key = key(Algorithm::Es256);
         let jwks = JwkSet::new(vec![key.public().clone()]).to_value();
-        let at = |name: &str| self.site.at(&format!("/request-{name}.jwt"));
+        let path = |name: &str| format!("/{field}-{name}.jwt");
+        let at = |name: &str| self.site.at(&path(name));
         let changes = json!({"jwks": jwks, "request_uris": [at("known")]});
         let app = self.app(&changes).await.unwrap();
         let object = self.object(&app, &key).await;
         for name in ["known", "unknown"] {
-            let path = format!("/request-{name}.jwt");
             let kind = [("content-type", "application/oauth-authz-req+jwt")];
-            self.site.put_with(&path, 200, &kind, object.clone());
+            self.site.put_with(&path(name), 200, &kind, object.clone());
         }
         let known = self
             .request_by(&app, &[("request_uri", &at("known"))])
