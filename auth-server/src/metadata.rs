@@ -2,7 +2,7 @@
 //! nothing is announced that is not done.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{
     Algorithm, ContentEncryption, JwtKind, KeyManagement, MacAlgorithm, SignError, Signer, sign_jwt,
@@ -89,17 +89,14 @@ pub fn document(
         requests(servers, &signs, offered),
         people(&signs, offered),
     ];
-    // Each is an object.
-    let parts = parts.into_iter().filter_map(|part| match part {
-        Value::Object(members) => Some(members),
-        _ => None,
-    });
-    Value::Object(
-        parts
-            .flatten()
-            .filter(|(_, value)| !value.is_null())
-            .collect(),
-    )
+    let mut document = Map::new();
+    for part in parts {
+        if let Value::Object(members) = part {
+            // What is null is not there.
+            document.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+    }
+    Value::Object(document)
 }
 
 /// Where what is done. What is null is not there.

@@ -78,6 +78,14 @@ fn describe_pushing(document: &mut Value) {
     }
 }
 
+/// The grants that the token endpoint serves.
+fn grants(config: &Config) -> Vec<&'static str> {
+    let all = GrantName::ALL.into_iter();
+    let has_password = config.authorization.password_grant;
+    let served = all.filter(|grant| has_password || *grant != GrantName::Password);
+    served.map(GrantName::as_str).collect()
+}
+
 /// What is there whatever is configured.
 fn always(config: &Config) -> Value {
     let json_body = |schema: &str| json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
@@ -135,10 +143,7 @@ fn always(config: &Config) -> Value {
     };
     let (authorize, logout) = pages();
     let token = with_client(json!({"token": text, "token_type_hint": text}));
-    let grants = GrantName::ALL.into_iter();
-    let has_password = config.authorization.password_grant;
-    let grants = grants.filter(|grant| has_password || *grant != GrantName::Password);
-    let grants: Vec<_> = grants.map(GrantName::as_str).collect();
+    let grants = grants(config);
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,

@@ -289,26 +289,7 @@ fn app_state(
         limits,
         registration,
     } = kept;
-    let issuer = Arc::new(config.issuer.clone());
-    let algorithms = records.keys.algorithms();
-    // The first that can sign: one that was added in front of the others has to wait, for the next start after its time has come.
-    let signing = records.keys.ring().signing(algorithms, world.clock.now());
-    let alg = signing.first().or(algorithms.first()).copied();
-    let alg = alg.unwrap_or(Algorithm::Es256);
-    let own = ResourceServer::of_issuer(ResourceId::from(&config.issuer), alg);
-    let tokens = Arc::new(AccessTokens {
-        issuer,
-        keys: records.keys.clone(),
-        own: Arc::new(own),
-        resource_servers: records.resource_servers.clone(),
-        subjects: Subjects::new(&records.root_secret),
-        people: records.store.clone(),
-        client_keys: records.sites.keys.clone(),
-        revocations: records.revocations.clone(),
-        random: Arc::clone(&world.random),
-        metrics: Arc::clone(metrics),
-        verified: VerifiedTokens::new(10_000),
-    });
+    let tokens = access_tokens(config, world, records, metrics);
     let sign_in = Arc::new(sign_in(config, world, records, &codes.ephemeral));
     let grantor = Arc::new(Grantor {
         tokens: Arc::clone(&tokens),
@@ -373,19 +354,12 @@ fn app_state(
             attempts: limits.sign_up,
             random: Arc::clone(&world.random),
         }),
-        sign_out: Arc::new(SignOut {
-            issuer: Arc::new(config.issuer.clone()),
-            sessions: records.sessions.clone(),
-            cookies: Cookies::new(&config.issuer),
-            forms: FormTokens::new(&records.root_secret),
-            clients: records.clients.clone(),
-            keys: records.keys.clone(),
-            subjects: Subjects::new(&records.root_secret),
-            back_channel: back_channel.clone(),
-            interactions: interactions(config, &codes.ephemeral),
-            localhost_port_varies: config.authorization.localhost_port_varies,
-            random: Arc::clone(&world.random),
-        }),
+        sign_out: Arc::new(sign_out(
+            config,
+            world,
+            records,
+            (back_channel, &codes.ephemeral),
+        )),
         frame: Arc::new(Frame::new(&config.issuer, Arc::clone(&world.random))),
         tokens,
         description: Document::new(&openapi::document(config), "application/json"),
@@ -394,6 +368,57 @@ fn app_state(
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),
     }))
+}
+
+/// What makes access tokens and knows them again.
+fn access_tokens(
+    config: &Config,
+    world: &World,
+    records: &Records,
+    metrics: &Arc<Metrics>,
+) -> Arc<AccessTokens> {
+    let algorithms = records.keys.algorithms();
+    // The first that can sign: one that was added in front of the others has to wait, for the next start after its time has come.
+    let signing = records.keys.ring().signing(algorithms, world.clock.now());
+    let alg = signing.first().or(algorithms.first()).copied();
+    let alg = alg.unwrap_or(Algorithm::Es256);
+    let own = ResourceServer::of_issuer(ResourceId::from(&config.issuer), alg);
+    Arc::new(AccessTokens {
+        issuer: Arc::new(config.issuer.clone()),
+        keys: records.keys.clone(),
+        own: Arc::new(own),
+        resource_servers: records.resource_servers.clone(),
+        subjects: Subjects::new(&records.root_secret),
+        people: records.store.clone(),
+        client_keys: records.sites.keys.clone(),
+        revocations: records.revocations.clone(),
+        random: Arc::clone(&world.random),
+        metrics: Arc::clone(metrics),
+        verified: VerifiedTokens::new(10_000),
+    })
+}
+
+/// What signing out takes.
+fn sign_out(
+    config: &Config,
+    world: &World,
+    records: &Records,
+    told: (&BackChannel, &Ephemeral),
+) -> SignOut {
+    let (back_channel, ephemeral) = told;
+    SignOut {
+        issuer: Arc::new(config.issuer.clone()),
+        sessions: records.sessions.clone(),
+        cookies: Cookies::new(&config.issuer),
+        forms: FormTokens::new(&records.root_secret),
+        clients: records.clients.clone(),
+        keys: records.keys.clone(),
+        subjects: Subjects::new(&records.root_secret),
+        back_channel: back_channel.clone(),
+        interactions: interactions(config, ephemeral),
+        localhost_port_varies: config.authorization.localhost_port_varies,
+        random: Arc::clone(&world.random),
+    }
 }
 
 /// The steps from an authorization request to its answer.

@@ -208,10 +208,6 @@ pub const REGISTRABLE: &[&str] = &[
 )]
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a member on the wire"
-)]
 pub struct ClientMetadata {
     /// What people are told that it is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]

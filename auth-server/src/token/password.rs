@@ -194,9 +194,11 @@ async fn redeem(
 }
 
 fn refused(cause: &RedirectCause) -> TokenError {
-    match cause {
-        RedirectCause::UnknownResource => TokenError::UnknownResource,
-        RedirectCause::PublicSubjects => TokenError::PublicSubjects,
-        _ => TokenError::InvalidScope,
+    if matches!(cause, RedirectCause::UnknownResource) {
+        TokenError::UnknownResource
+    } else if matches!(cause, RedirectCause::PublicSubjects) {
+        TokenError::PublicSubjects
+    } else {
+        TokenError::InvalidScope
     }
 }

@@ -202,8 +202,9 @@ impl Walk<'_> {
             "request_uri_parameter_supported" | "require_request_uri_registration" => {
                 self.request_uri_parameter(field).await;
             }
-            "require_pushed_authorization_requests" => self.plain_requests(field).await,
-            "require_signed_request_object" => self.plain_requests(field).await,
+            "require_pushed_authorization_requests" | "require_signed_request_object" => {
+                self.plain_requests(field).await;
+            }
             "request_object_signing_alg_values_supported" => self.request_object_algorithms().await,
             "authorization_signing_alg_values_supported" => self.response_algorithms().await,
             "authorization_details_types_supported" => self.authorization_details_types().await,
@@ -279,9 +280,9 @@ impl Delivered {
                 mode: format!("{mode}.jwt"),
                 parameters: claims
                     .into_iter()
-                    .map(|(name, value)| match value {
-                        Value::String(text) => (name, text),
-                        other => (name, other.to_string()),
+                    .map(|(name, value)| {
+                        let text = value.as_str().map(str::to_owned);
+                        (name, text.unwrap_or_else(|| value.to_string()))
                     })
                     .collect(),
             },

@@ -84,6 +84,14 @@ async fn rfc8707_2_malformed_and_unknown_resources_are_refused_everywhere(stores
 
 /// What an access token for one of these is: its audience and its own scopes, or the refusal.
 type Expected<'a> = Result<(&'a str, &'a str), &'a str>;
+type Parameters<'a> = &'a [(&'a str, &'a str)];
+type Row<'a> = (
+    &'a str,
+    &'a str,
+    Parameters<'a>,
+    Expected<'a>,
+    Option<Expected<'a>>,
+);
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc8707_2_2_each_grant_and_each_resource(stores: &Stores) {
@@ -95,13 +103,7 @@ async fn rfc8707_2_2_each_grant_and_each_resource(stores: &Stores) {
         .await;
     let both = "openid email read reports";
     // What was granted, what is asked for, and what a person's token and a service's are.
-    let rows: [(
-        &str,
-        &str,
-        &[(&str, &str)],
-        Expected<'_>,
-        Option<Expected<'_>>,
-    ); 16] = [
+    let rows: [Row<'_>; 16] = [
         (
             "nothing named, both granted",
             both,
@@ -287,7 +289,7 @@ async fn rfc8707_2_1_what_is_named_at_the_authorization_endpoint_bounds_the_scop
     let app = server.register(app).await;
     let browser = Browser::new(server);
     let issuer = server.issuer.clone();
-    let rows: [(&str, &[(&str, &str)], Expected<'_>); 7] = [
+    let rows: [(&str, Parameters<'_>, Expected<'_>); 7] = [
         (
             "one of two",
             &[("scope", "openid read reports"), ("resource", API)],

@@ -184,10 +184,18 @@ fn has_input(page: &Page, name: &str) -> bool {
     page.body.contains(&format!("name=\"{name}\""))
 }
 
+/// What is asked for, with what parameters, why it is refused, and whether the fragment tells so.
+type Refused = (
+    String,
+    Vec<(&'static str, &'static str)>,
+    &'static str,
+    bool,
+);
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn oidc_core_3_what_is_refused(stores: &Stores) {
     let (server, app, _) = started(stores).await;
-    let mut rows: Vec<(String, Vec<(&str, &str)>, &str, bool)> = Vec::new();
+    let mut rows: Vec<Refused> = Vec::new();
     for response_type in ResponseType::ALL {
         let asked = asking(response_type.as_str()).to_vec();
         let with = |more: &[(&'static str, &'static str)]| {
@@ -271,10 +279,10 @@ async fn oidc_core_3_what_is_refused(stores: &Stores) {
     }
     // Each client has what it registered.
     for registered in ResponseType::ALL {
-        let types = match registered {
-            ResponseType::None => vec![ResponseType::None, ResponseType::Code],
-            other => vec![other],
-        };
+        let mut types = vec![registered];
+        if registered == ResponseType::None {
+            types.push(ResponseType::Code);
+        }
         let client = server.register(metadata(&types)).await;
         for asked in ResponseType::ALL {
             let url = server.authorize_url(&client, &asking(asked.as_str()));
@@ -420,7 +428,7 @@ async fn rfc8414_only_what_is_configured_is_served_and_announced(stores: &Stores
     }
     let mut config = config(stores);
     config.authorization.response_types = vec![ResponseType::Token];
-    config.authorization.request_lifetime = Duration::from_secs(600);
+    config.authorization.request_lifetime = Duration::from_mins(10);
     config.authorization.require_signed_request_object = true;
     config.authorization.unsigned_request_objects = true;
     let problems = config.problems();

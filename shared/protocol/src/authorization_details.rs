@@ -236,20 +236,23 @@ mod tests {
         raw.parse()
     }
 
+    fn nested(depth: usize) -> String {
+        let inner = format!("{}{}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        format!(r#"[{{"type":"t","deep":{inner}}}]"#)
+    }
+
+    fn long(bytes: usize) -> String {
+        let text = r#"[{"type":"t","text":""}]"#.len();
+        format!(r#"[{{"type":"t","text":"{}"}}]"#, "x".repeat(bytes - text))
+    }
+
+    fn many(count: usize) -> String {
+        let objects: Vec<_> = (0..count).map(|n| json!({"type": "t", "n": n})).collect();
+        json!(objects).to_string()
+    }
+
     #[test]
     fn rfc9396_2_an_array_of_objects_each_with_a_type() {
-        let nested = |depth: usize| {
-            let inner = format!("{}{}", "[".repeat(depth - 1), "]".repeat(depth - 1));
-            format!(r#"[{{"type":"t","deep":{inner}}}]"#)
-        };
-        let long = |bytes: usize| {
-            let text = r#"[{"type":"t","text":""}]"#.len();
-            format!(r#"[{{"type":"t","text":"{}"}}]"#, "x".repeat(bytes - text))
-        };
-        let many = |count: usize| {
-            let objects: Vec<_> = (0..count).map(|n| json!({"type": "t", "n": n})).collect();
-            json!(objects).to_string()
-        };
         for (what, raw, expected) in [
             ("one", r#"[{"type":"t"}]"#.to_owned(), Ok(1)),
             ("two types", r#"[{"type":"t"},{"type":"u"}]"#.into(), Ok(2)),

@@ -184,7 +184,7 @@ impl Walk<'_> {
         };
         match (method, &pair) {
             ("private_key_jwt", _) => {
-                metadata["jwks"] = JwkSet::new(vec![key.public().clone()]).to_value()
+                metadata["jwks"] = JwkSet::new(vec![key.public().clone()]).to_value();
             }
             ("tls_client_auth", _) => metadata["tls_client_auth_subject_dn"] = json!("CN=walker"),
             (_, Some(pair)) => metadata["jwks"] = pair.jwks(),
