@@ -79,7 +79,7 @@ const PARAMETERS: [&str; 19] = [
     "code_challenge_method",
 ];
 /// The most that is kept of one request.
-const MAX_KEPT: usize = 8 * 1024;
+const MAX_KEPT: usize = 16 * 1024;
 
 /// Judges requests, and answers them.
 pub struct Authorize {
@@ -441,7 +441,15 @@ pub async fn post(
     let asked = Parameters::parse_with_repeated(&body).map_err(PageCause::from)?;
     if pushed::named(&asked).is_some() {
         // It belongs to the first browser that brings its name, and who that is shows at the GET.
-        let query = asked.encode(&["client_id", "request_uri", "redirect_uri"]);
+        let query = asked.encode(&[
+            "client_id",
+            "request_uri",
+            "redirect_uri",
+            // In which a refusal is told.
+            "state",
+            "response_type",
+            "response_mode",
+        ]);
         return Ok(see_other(&format!("{}?{query}", dialogue.path(AUTHORIZE))));
     }
     let (checks, now) = (&authorize.checks, visit.now);

@@ -1,5 +1,6 @@
 //! ID tokens (OpenID Connect Core §2): who signed in, when and how, for the client alone.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::accounts::AccountId;
 use crate::claims::{ClaimSet, Told};
 use crate::clients::{Client, ClientMetadata};
 use crate::grants::Terms;
-use crate::sessions::{Amr, SessionId};
+use crate::sessions::Amr;
 use crate::store::accounts::{self, PersonRow};
 use crate::token::access_token::AccessTokens;
 use crate::token::error::TokenError;
@@ -38,7 +39,7 @@ struct IdTokenClaims<'a> {
     amr: &'a [Amr],
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
-    sid: &'a SessionId,
+    sid: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +134,7 @@ impl AccessTokens {
             nonce: order.nonce,
             amr: &terms.amr,
             acr: terms.acr.as_deref(),
-            sid: &terms.session_id,
+            sid: self.subjects.session(metadata, &terms.session_id),
             at_hash: order.access_token.map(hash),
             c_hash: order.code.map(hash),
             told: person.map(|person| Told {

@@ -10,8 +10,8 @@ use crate::clients::ClientMetadata;
 use crate::sessions::SessionId;
 use crate::subjects::Subjects;
 
-/// The longest that is looked at, in bytes; ours are shorter by half.
-pub const LONGEST: usize = 6 * 1024;
+/// The longest that is looked at, in bytes, which a request's line still holds. Ours are shorter, but for profiles full of long URLs.
+pub const LONGEST: usize = 12 * 1024;
 
 /// Why a token is no hint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -118,7 +118,12 @@ impl Hint {
 
     /// Whether it was given out in this session.
     #[must_use]
-    pub fn is_of(&self, session_id: &SessionId) -> bool {
-        self.session.as_deref() == Some(session_id.as_str())
+    pub fn is_of(
+        &self,
+        subjects: &Subjects,
+        metadata: &ClientMetadata,
+        session_id: &SessionId,
+    ) -> bool {
+        self.session.as_deref() == Some(&*subjects.session(metadata, session_id))
     }
 }

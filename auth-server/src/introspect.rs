@@ -145,8 +145,10 @@ impl Introspection {
             return Ok(IntrospectionResponse::Inactive);
         }
         let metadata = &client.client().metadata;
-        let agreed = grant.terms.agreed.narrowed(&metadata.scope);
-        let agreed = agreed.of_types(&metadata.authorization_details_types);
+        // What a refresh would bring: nothing, where all of it was taken from the client since.
+        let Ok(agreed) = Grantor::allowed(client, &grant.terms) else {
+            return Ok(IntrospectionResponse::Inactive);
+        };
         let details = agreed.details.values().flat_map(AuthorizationDetails::iter);
         Ok(IntrospectionResponse::Refresh(Box::new(
             RefreshTokenClaims {

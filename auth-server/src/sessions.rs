@@ -156,7 +156,7 @@ impl Sessions {
                 let before = match beginning.before {
                     Some(before) => {
                         let row = sessions::find(conn, &before.digest()).await?;
-                        row.filter(|row| self.is_live(row, now))
+                        row.filter(|row| row.ended_at.is_none())
                     }
                     None => None,
                 };
@@ -179,7 +179,9 @@ impl Sessions {
                     ended_at: None,
                 };
                 if let Some(before) = before {
+                    // One that idled gives its place too, and its clients hear of that.
                     if before.account_id == row.account_id
+                        && self.is_live(&before, now)
                         && let Ok(id) = before.id.parse()
                     {
                         row.id.clone_from(&before.id);
@@ -263,6 +265,16 @@ impl Sessions {
             sessions::note(&mut self.store.write().await?, &row.id, now).await?;
         }
         Ok(from_row(row).map(|session| Person { session, account }))
+    }
+
+    /// The session of this cookie, if nobody ended it yet, though perhaps it idles or its time is over.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn find_over(&self, token: &SessionToken) -> Result<Option<SessionId>, DbError> {
+        let found = sessions::find(&mut self.store.read().await?, &token.digest()).await?;
+        let row = found.filter(|row| row.ended_at.is_none());
+        Ok(row.and_then(|row| row.id.parse().ok()))
     }
 
     /// Ends a session, and with it every grant that does not outlive it. Its clients hear of it soon.

@@ -87,7 +87,13 @@ impl SignOut {
         now: Instant,
     ) -> Result<Response, SignOutError> {
         let Some((token, person)) = self.person(headers, now).await? else {
-            // Nothing changes here, not even a cookie: a link on any site leads to this.
+            // A session that idled is over for us; its clients hear of it now that its person asks. Nothing else changes here, not even a
+            // cookie: a link on any site leads to this.
+            if let Some(token) = self.cookies.session(headers)
+                && let Some(id) = self.sessions.find_over(&token).await?
+            {
+                self.end(&id, now).await?;
+            }
             return Ok(self.go_on(request));
         };
         if request.is_about(&person, &self.subjects) {
@@ -140,6 +146,9 @@ fn binding(token: &SessionToken) -> Binding<'_> {
     }
 }
 
+/// What our own form holds, and no client's: theirs have tokens of their own, under names that everybody uses.
+const OWN_FORM: &str = "sign_out_form";
+
 /// GET `/oauth/logout`: signs out whom a client means, or asks.
 ///
 /// # Errors
@@ -170,7 +179,7 @@ pub async fn post(
     let form = Parameters::parse(&body)?;
     let request = sign_out.request(&form).await?;
     let again = sign_out.path(LOGOUT);
-    let Some(csrf) = form.optional("csrf") else {
+    let Some(csrf) = form.optional(OWN_FORM) else {
         if request.parameters.is_empty() {
             return Ok(see_other(&again));
         }

@@ -1,6 +1,7 @@
 //! What people are called, to whom (OpenID Connect Core §8): by the id of their account, or by a name that a sector alone knows them by, so
 //! that two sectors cannot find out that they speak of one person.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use crate::accounts::AccountId;
 use crate::clients::{Client, ClientMetadata};
 use crate::keys::root_secret::{MacKey, RootSecret};
 use crate::resource_servers::ResourceServer;
+use crate::sessions::SessionId;
 
 /// OpenID Connect Core §8.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -70,11 +72,24 @@ impl Subjects {
     /// What a person is called to a client.
     #[must_use]
     pub fn of(&self, metadata: &ClientMetadata, account_id: &AccountId) -> String {
-        match (metadata.subject_type(), metadata.sector()) {
-            (SubjectType::Pairwise, Some(sector)) => self.pairwise(sector, account_id),
-            // Of its own, for a client that was let in has a sector.
-            (SubjectType::Pairwise, None) => self.pairwise("", account_id),
-            (SubjectType::Public, _) => account_id.as_str().to_owned(),
+        match metadata.names_of_people() {
+            Some(sector) => self.pairwise(sector, account_id),
+            None => account_id.as_str().to_owned(),
+        }
+    }
+
+    /// What a session is called to a client, the `sid` of its ID tokens: where two sectors know one person by two names, one name of their
+    /// session would tell that they are one.
+    #[must_use]
+    pub fn session<'a>(
+        &self,
+        metadata: &ClientMetadata,
+        session_id: &'a SessionId,
+    ) -> Cow<'a, str> {
+        match metadata.names_of_people() {
+            // No account's id is that of a session, so that these are no subjects.
+            Some(sector) => self.name(sector, session_id.as_str()).into(),
+            None => session_id.as_str().into(),
         }
     }
 
@@ -93,7 +108,11 @@ impl Subjects {
 
     /// OpenID Connect Core §8.1: cannot be turned back, differs by sector, and is the same each time.
     fn pairwise(&self, sector: &str, account_id: &AccountId) -> String {
-        let parts = [sector.as_bytes(), account_id.as_str().as_bytes()];
+        self.name(sector, account_id.as_str())
+    }
+
+    fn name(&self, sector: &str, id: &str) -> String {
+        let parts = [sector.as_bytes(), id.as_bytes()];
         URL_SAFE_NO_PAD.encode(self.key.tag(&parts))
     }
 }

@@ -124,6 +124,10 @@ impl FromParameters for TokenRequest {
             GrantName::ClientCredentials => Ok(Self::ClientCredentials(Target::from_parameters(
                 parameters,
             )?)),
+            // Nobody is shown what would be allowed by them.
+            GrantName::Password if details(parameters)?.is_some() => {
+                Err(InvalidDetails::NotGranted.into())
+            }
             // Missing is told only where the grant is served.
             GrantName::Password => Ok(Self::Password(PasswordRequest {
                 username: parameters.optional("username").map(str::to_owned),

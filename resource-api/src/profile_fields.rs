@@ -59,7 +59,9 @@ impl Field {
     /// Whether an object allows to read it.
     fn is_allowed_by(self, detail: &AuthorizationDetail) -> bool {
         let is_understood = |name: &String| MEMBERS.contains(&name.as_str());
-        let reads = detail.actions().next().is_none() || detail.actions().any(|name| name == READ);
+        // Absent, it is whatever may be done; empty, it is nothing.
+        let any = !detail.members().contains_key("actions");
+        let reads = any || detail.actions().any(|name| name == READ);
         reads
             && detail.members().keys().all(is_understood)
             && detail.datatypes().any(|name| name == self.as_str())

@@ -15,7 +15,7 @@ use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::id_token_hint::InvalidHint;
 use crate::parameters::InvalidParameters;
-use crate::token::error::TokenError;
+use crate::token::error::{ErrorCode, TokenError};
 
 /// Why there was no code.
 #[derive(Debug, thiserror::Error)]
@@ -234,9 +234,19 @@ impl RedirectCause {
             | Self::MethodWithoutChallenge
             | Self::IdTokenHint(_)
             | Self::Prompt => AuthorizeErrorCode::InvalidRequest,
-            Self::RequestUri(RequestUriError::Ephemeral(_)) => {
-                AuthorizeErrorCode::TemporarilyUnavailable
+            // What the client registered, or asked for, brings none, and it can mend that.
+            Self::Tokens(error) if error.wire().1 == ErrorCode::InvalidTarget => {
+                AuthorizeErrorCode::InvalidTarget
             }
+            Self::Tokens(error) if error.wire().1 == ErrorCode::InvalidRequest => {
+                AuthorizeErrorCode::InvalidRequest
+            }
+            Self::Busy
+            | Self::Account(_)
+            | Self::Store(_)
+            | Self::Ephemeral(_)
+            | Self::RequestUri(RequestUriError::Ephemeral(_))
+            | Self::Tokens(_) => AuthorizeErrorCode::TemporarilyUnavailable,
             Self::RequestObject(RequestObjectError::Keys(error))
             | Self::RequestUri(RequestUriError::Document(error))
                 if error.is_ours() =>
@@ -257,11 +267,6 @@ impl RedirectCause {
                 AuthorizeErrorCode::UnmetAuthenticationRequirements
             }
             Self::Denied => AuthorizeErrorCode::AccessDenied,
-            Self::Busy
-            | Self::Account(_)
-            | Self::Store(_)
-            | Self::Ephemeral(_)
-            | Self::Tokens(_) => AuthorizeErrorCode::TemporarilyUnavailable,
         }
     }
 

@@ -105,6 +105,7 @@ impl FrontChannel {
         let own = terms.agreed.own.iter();
         let scope: ScopeSet = own.chain(audience.scope.iter()).cloned().collect();
         let expires_in = audience.server.lifetime.as_secs();
+        let authorization_details = audience.details.clone();
         let order = Order {
             client_id: &request.client.id,
             subject: self.tokens.subject(
@@ -126,6 +127,7 @@ impl FrontChannel {
             access_token,
             expires_in,
             scope,
+            authorization_details,
         })
     }
 }

@@ -130,29 +130,32 @@ impl Checks {
         address: IpAddr,
         now: Instant,
     ) -> Result<(Parameters, Origin), AuthorizeError> {
+        let repeated = request.once("request").and(request.once("request_uri"));
         let (object, uri) = (request.optional("request"), request.optional("request_uri"));
-        if object.is_none() && uri.is_none() {
+        if object.is_none() && uri.is_none() && repeated.is_ok() {
             return Ok((request, Origin::default()));
         }
         let client = self.client(&request, address, now).await?;
-        let read = match (object, uri) {
+        let found = uri.map(|uri| reference(&client, uri));
+        let published = &self.objects.published;
+        let is_fetched = match &found {
+            Some(Ok(reference)) => !published.is_fresh(reference, now),
+            Some(Err(_)) | None => false,
+        };
+        if is_fetched || !self.objects.keys.are_fresh(&client, now) {
+            // A stranger may name it, and have the keys of its client looked at, without end.
+            let network = Network::from(address);
+            let fetches = &self.clients.fetches;
+            let admitted = fetches.admit(network.as_ref(), now).await;
+            admitted.map_err(|limited| PageCause::from(DirectoryError::from(limited)))?;
+        }
+        if let Err(error) = repeated {
+            return Err(self.unread(&client, &request, error.into(), now));
+        }
+        let read = match (object, found) {
             (Some(object), None) => self.object(&client, object, now).await.map_err(Into::into),
-            (None, Some(uri)) => {
-                let found = reference(&client, uri);
-                if let Ok(reference) = &found
-                    && !self.objects.published.is_fresh(reference, now)
-                {
-                    // A stranger may name it without end.
-                    let network = Network::from(address);
-                    let fetches = &self.clients.fetches;
-                    let admitted = fetches.admit(network.as_ref(), now).await;
-                    admitted.map_err(|limited| PageCause::from(DirectoryError::from(limited)))?;
-                }
-                match found {
-                    Ok(reference) => self.published(&client, &reference, now).await,
-                    Err(error) => Err(error.into()),
-                }
-            }
+            (None, Some(Ok(reference))) => self.published(&client, &reference, now).await,
+            (None, Some(Err(error))) => Err(error.into()),
             _ => Err(RedirectCause::TwoRequests),
         };
         read.map_err(|cause| self.unread(&client, &request, cause, now))

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{JwtKind, sign_jwt};
 use shared_protocol::scope::ScopeSet;
@@ -69,6 +70,8 @@ pub struct FrontToken {
     pub expires_in: u64,
     /// What it allows.
     pub scope: ScopeSet,
+    /// What it allows beside (RFC 9396 §7).
+    pub authorization_details: AuthorizationDetails,
 }
 
 /// Names and values.
@@ -86,6 +89,10 @@ impl Granted {
             add("token_type", "Bearer");
             add("expires_in", &token.expires_in.to_string());
             add("scope", &token.scope.to_string());
+            if !token.authorization_details.is_empty() {
+                let details = token.authorization_details.to_string();
+                add("authorization_details", &details);
+            }
         }
         if let Some(id_token) = &self.id_token {
             add("id_token", id_token);

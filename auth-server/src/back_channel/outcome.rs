@@ -67,7 +67,8 @@ impl Failure {
     /// Whether the same would come of it at any other time (§2.8, threat 38).
     pub(super) fn is_final(&self) -> bool {
         match self {
-            Self::Status(status) => *status < 500,
+            // 408, 425 and 429 ask for another try (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
+            Self::Status(status) => *status < 500 && !matches!(status, 408 | 425 | 429),
             Self::NoSigningKey | Self::Sign(_) | Self::Client(_) => false,
             Self::Fetch(error) => match error {
                 FetchError::NotHttps

@@ -1,5 +1,6 @@
 //! Logout tokens (OpenID Connect Back-Channel Logout §2.4).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -30,7 +31,7 @@ struct LogoutClaims<'a> {
     jti: String,
     events: Events,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<SessionId>,
+    sid: Option<Cow<'a, str>>,
 }
 
 /// What happened, by its only name.
@@ -56,6 +57,8 @@ impl BackChannel {
         let signer = self.keys.ring().signer(alg, now);
         let signer = signer.ok_or(Failure::NoSigningKey)?;
         let account: Option<AccountId> = notice.account_id.parse().ok();
+        // Of who signed out everywhere, the account stands there.
+        let session: Option<SessionId> = notice.ended.parse().ok();
         let claims = LogoutClaims {
             iss: self.issuer.as_str(),
             sub: account.map(|id| self.subjects.of(&client.metadata, &id)),
@@ -64,8 +67,9 @@ impl BackChannel {
             exp: (now + LIFETIME).as_secs(),
             jti: random::alphanumeric(JTI_LENGTH, &*self.random),
             events: Events { logout: Nothing {} },
-            // Of who signed out everywhere, the account stands there.
-            sid: notice.ended.parse().ok(),
+            sid: session
+                .as_ref()
+                .map(|id| self.subjects.session(&client.metadata, id)),
         };
         Ok(sign_jwt(JwtKind::LogoutToken, &claims, &*signer).await?)
     }

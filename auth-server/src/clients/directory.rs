@@ -264,23 +264,34 @@ impl Clients {
         secret: Option<&ClientSecret>,
         now: Instant,
     ) -> Result<(), DirectoryError> {
-        self.store
+        let revoked = self
+            .store
             .transaction(async |conn| self.put_in(conn, client, secret, now).await)
             .await?;
-        self.forget(&client.id);
+        self.forget_with(&client.id, revoked);
         Ok(())
     }
 
-    /// The same in the transaction of whoever changes it; [`Clients::forget`] it once that has committed.
+    /// The same in the transaction of whoever changes it; [`Clients::forget_with`] what comes back once that has committed.
+    ///
+    /// Where it would call people by other names from now on, what they allowed ends: they allowed it to who knew them by the old ones,
+    /// and `sub` never changes under an ID token (OpenID Connect Core §8.1, §12.2).
     pub(crate) async fn put_in(
         &self,
         conn: &mut Conn,
         client: &Client,
         secret: Option<&ClientSecret>,
         now: Instant,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<Vec<RevocationRow>, DirectoryError> {
+        let before = self.load(conn, &client.id).await?;
         write(conn, client, now).await?;
-        self.fit_secrets(conn, client, secret, now).await
+        self.fit_secrets(conn, client, secret, now).await?;
+        let names = |client: &Client| client.metadata.names_of_people().map(str::to_owned);
+        if before.is_none_or(|(before, _)| names(&before) == names(client)) {
+            return Ok(Vec::new());
+        }
+        let ids = [client.id.as_str().to_owned()];
+        Ok(revoke_of(conn, &GrantsOf::Clients(&ids), now).await?)
     }
 
     async fn fit_secrets(
@@ -392,7 +403,7 @@ impl Clients {
                 Ok(delete_locked(conn, &ids, now).await?)
             })
             .await?;
-        self.forget_deleted(id, revoked);
+        self.forget_with(id, revoked);
         Ok(())
     }
 
@@ -492,7 +503,7 @@ impl Clients {
     }
 
     /// Takes in what [`delete_locked`] brought.
-    pub(crate) fn forget_deleted(&self, id: &ClientId, revoked: Vec<RevocationRow>) {
+    pub(crate) fn forget_with(&self, id: &ClientId, revoked: Vec<RevocationRow>) {
         self.revocations.learn(revoked);
         self.forget(id);
     }

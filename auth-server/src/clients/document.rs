@@ -157,6 +157,11 @@ impl Reader {
         self.metadata(members)
             .and_then(|metadata| {
                 let id = url.as_str().parse().map_err(|_| String::new())?;
+                // Of all hosts that it could name, this one alone is proven to be its own.
+                let names = metadata.names_of_people();
+                if names.is_some_and(|sector| url.url().host_str() != Some(sector)) {
+                    return Err("subject_type pairwise is for a document whose host is that of all its redirect_uris, or of its sector_identifier_uri".into());
+                }
                 Client::new(id, metadata, Vec::new()).map_err(|error| error.to_string())
             })
             .map_err(DocumentError::Content)

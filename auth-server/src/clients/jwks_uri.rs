@@ -87,6 +87,13 @@ impl ClientKeys {
         }
     }
 
+    /// Whether they are known without anybody being asked.
+    #[must_use]
+    pub fn are_fresh(&self, client: &Client, now: Instant) -> bool {
+        let url = client.metadata.jwks_uri.as_ref();
+        url.is_none_or(|url| self.0.fresh(url, now).is_some())
+    }
+
     /// The keys of a client that took the place of `seen`, among which was none that fits. `seen` itself if nothing did, or if it
     /// may not be asked again yet.
     pub async fn after(&self, client: &Client, seen: Arc<JwkSet>, now: Instant) -> Arc<JwkSet> {

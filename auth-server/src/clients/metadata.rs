@@ -416,6 +416,16 @@ impl ClientMetadata {
         self.subject_type.unwrap_or_default()
     }
 
+    /// The sector whose names it calls people by; none if it calls them what everybody does.
+    #[must_use]
+    pub fn names_of_people(&self) -> Option<&str> {
+        match self.subject_type() {
+            SubjectType::Public => None,
+            // Of its own, for a client that was let in has a sector.
+            SubjectType::Pairwise => Some(self.sector().unwrap_or_default()),
+        }
+    }
+
     /// The sector that people are called by to it (OpenID Connect Core §8.1): the host of the list of its redirect URIs, or that of all of
     /// them. The person's own device is no sector, for then all that runs there would be of one.
     #[must_use]

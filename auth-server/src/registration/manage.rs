@@ -78,7 +78,7 @@ impl Registration {
         self.check_sector(id, token, &members, now).await?;
         let next = RegistrationToken::generate(TokenKind::Management, &*self.random);
         let new_secret = ClientSecret::generate(&*self.random);
-        let (client, created_at, has_new_secret) = self
+        let (client, created_at, has_new_secret, revoked) = self
             .clients
             .store()
             .transaction(async |conn| {
@@ -98,12 +98,12 @@ impl Registration {
                 let has_new_secret = is.uses_secret() && !fits;
                 let client = Client::new(id.clone(), metadata, Vec::new())?;
                 let secret = has_new_secret.then_some(&new_secret);
-                self.clients.put_in(conn, &client, secret, now).await?;
+                let revoked = self.clients.put_in(conn, &client, secret, now).await?;
                 registrations::offer(conn, id, next.digest().as_bytes()).await?;
-                Ok::<_, RegistrationError>((client, found.created_at, has_new_secret))
+                Ok::<_, RegistrationError>((client, found.created_at, has_new_secret, revoked))
             })
             .await?;
-        self.clients.forget(id);
+        self.clients.forget_with(id, revoked);
         let secret = has_new_secret.then_some(&new_secret);
         Ok(Information {
             status: StatusCode::OK,
@@ -174,7 +174,7 @@ impl Registration {
                 Ok::<_, RegistrationError>(directory::delete_locked(conn, &ids, now).await?)
             })
             .await?;
-        self.clients.forget_deleted(id, revoked);
+        self.clients.forget_with(id, revoked);
         Ok(())
     }
 }

@@ -111,6 +111,7 @@ impl Registration {
                 {
                     return Err(RegistrationError::TokenRefused);
                 }
+                // Nobody allowed it anything yet.
                 self.clients.put_in(conn, client, secret, now).await?;
                 clients::set_unused(conn, &client.id, now).await?;
                 Ok(registrations::insert(conn, row).await?)

@@ -49,7 +49,7 @@ impl LogoutRequest {
     /// Whether it is about who is signed in, and nobody need be asked.
     pub(super) fn is_about(&self, person: &Person, subjects: &Subjects) -> bool {
         self.proven.as_ref().is_some_and(|(client, hint)| {
-            hint.is_of(&person.session.id)
+            hint.is_of(subjects, &client.metadata, &person.session.id)
                 || hint.names(subjects, &client.metadata, &person.account.id)
         })
     }

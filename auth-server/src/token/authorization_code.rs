@@ -201,6 +201,14 @@ fn check(
         None if authorization.redirect_uri_named => return Err(TokenError::RedirectUri),
         Some(_) | None => {}
     }
+    // A client that has moved elsewhere since, perhaps under another's name, gets nothing for what was allowed to it there.
+    let registered = client.client();
+    if registered
+        .matching(&authorization.redirect_uri, true)
+        .is_none()
+    {
+        return Err(TokenError::RedirectUri);
+    }
     // RFC 9700 §2.1.1: a verifier without a challenge is an attack too.
     match (&authorization.code_challenge, &request.code_verifier) {
         (None, None) => Ok(()),

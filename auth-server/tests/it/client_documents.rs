@@ -390,6 +390,10 @@ async fn documents_that_describe_nobody(stores: &Stores) {
                 ("jwks_uri", json!("http://client.example/keys")),
             ],
         ),
+        (
+            "people by the names of another's sector",
+            &[("subject_type", json!("pairwise"))],
+        ),
         ("no redirects", &[("redirect_uris", json!([]))]),
         ("no redirects at all", &[("redirect_uris", Value::Null)]),
         (

@@ -20,7 +20,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
     oidc_core_8_a_token_that_would_tell_the_public_subject_is_refused,
     oidc_core_3_1_2_1_a_hint_and_a_value_are_what_the_client_calls_the_person,
     oidc_registration_5_a_pairwise_client_has_one_sector,
-    oidc_registration_5_a_client_that_becomes_pairwise_sees_other_names,
+    oidc_core_8_1_a_client_that_moves_to_another_sector_begins_anew,
+    oidc_core_8_1_a_session_has_a_name_of_its_own_in_each_sector,
 );
 
 /// An app that knows people by names of its own, sent back to this place.
@@ -354,31 +355,76 @@ async fn oidc_registration_5_a_pairwise_client_has_one_sector(stores: &Stores) {
     server.stop().await;
 }
 
-async fn oidc_registration_5_a_client_that_becomes_pairwise_sees_other_names(stores: &Stores) {
+/// Otherwise a client could move what was allowed to it into the sector of another, and learn what people are called there.
+async fn oidc_core_8_1_a_client_that_moves_to_another_sector_begins_anew(stores: &Stores) {
     let scene = Scene::set(stores).await;
-    let client = scene
-        .server
-        .register(app(AuthMethod::ClientSecretBasic))
-        .await;
-    let tokens = scene.tokens(&client, "openid offline_access").await;
-    let before = claims(tokens["id_token"].as_str().unwrap())["sub"].clone();
-    assert_eq!(before, scene.account_id.as_str());
-    let id = client.id.parse().unwrap();
-    let changed = Client::new(id, pairwise(REDIRECT), Vec::new()).unwrap();
-    let now = scene.server.clock.now();
-    scene
-        .server
-        .records
-        .clients
-        .put(&changed, None, now)
-        .await
-        .unwrap();
-    let told = scene
-        .userinfo(tokens["access_token"].as_str().unwrap())
-        .await;
-    assert_ne!(told.body["sub"], before, "by the grant, not by the token");
-    let answer = scene
-        .refresh(&client, tokens["refresh_token"].as_str().unwrap())
-        .await;
-    assert_eq!(claims(answer.text("id_token"))["sub"], told.body["sub"]);
+    let server = &scene.server;
+    let there = "https://somebody-elses.example/cb";
+    for (what, before, after, lives) in [
+        (
+            "to a sector",
+            app(AuthMethod::ClientSecretBasic),
+            pairwise(REDIRECT),
+            false,
+        ),
+        ("to another", pairwise(REDIRECT), pairwise(there), false),
+        (
+            "to none",
+            pairwise(REDIRECT),
+            app(AuthMethod::ClientSecretBasic),
+            false,
+        ),
+        ("nowhere", pairwise(REDIRECT), pairwise(REDIRECT), true),
+    ] {
+        let client = server.register(before).await;
+        let tokens = scene.tokens(&client, "openid offline_access").await;
+        let in_flight = scene.code(&client, "openid").await;
+        let moves = after.redirect_uris[0].to_string() == there;
+        let id = client.id.parse().unwrap();
+        let changed = Client::new(id, after, Vec::new()).unwrap();
+        let clients = &server.records.clients;
+        clients
+            .put(&changed, None, server.clock.now())
+            .await
+            .unwrap();
+        let told = scene
+            .userinfo(tokens["access_token"].as_str().unwrap())
+            .await;
+        assert_eq!(told.status == 200, lives, "{what}");
+        let token = tokens["refresh_token"].as_str().unwrap();
+        let refreshed = scene.refresh(&client, token).await;
+        assert_eq!(refreshed.status == 200, lives, "{what}: {}", refreshed.body);
+        // What was allowed where it was before is for nobody who is elsewhere now.
+        let redeemed = scene.redeem(&client, &in_flight).await;
+        assert_eq!(redeemed.status == 200, !moves, "{what}: {}", redeemed.body);
+    }
+}
+
+async fn oidc_core_8_1_a_session_has_a_name_of_its_own_in_each_sector(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let server = &scene.server;
+    let mut seen = Vec::new();
+    for redirect in [
+        REDIRECT,
+        "https://app.example/other",
+        "https://stranger.example/cb",
+    ] {
+        let client = server.register(pairwise(redirect)).await;
+        let mut authorization = scene.authorization(&client, "openid");
+        authorization.redirect_uri = redirect.to_owned();
+        let code = scene.issue(authorization).await;
+        let mut form = code_form(&code);
+        form[2].1 = redirect;
+        let answer = ask(server, &client, &form).await;
+        let id_token = answer.text("id_token").to_owned();
+        seen.push((claims(&id_token)["sid"].clone(), id_token));
+    }
+    assert_eq!(seen[0].0, seen[1].0, "one sector");
+    assert_ne!(seen[0].0, seen[2].0);
+    assert_ne!(seen[0].0, scene.session.id.as_str());
+    // It is known again in what the client brings back.
+    let own = crate::sign_out::browser(server, &scene.cookie);
+    let hint = [("id_token_hint", seen[2].1.as_str())];
+    crate::sign_out::logout(server, &own, &hint).await;
+    assert!(!crate::sign_out::is_signed_in(server, &scene.cookie).await);
 }

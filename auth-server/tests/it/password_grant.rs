@@ -155,6 +155,12 @@ async fn rfc6749_4_3_2_what_is_refused(stores: &Stores) {
             (400, "invalid_request"),
         ),
         (
+            "details that nobody was shown",
+            &client,
+            &[("authorization_details", r#"[{"type":"album"}]"#)],
+            (400, "invalid_authorization_details"),
+        ),
+        (
             "no password",
             &client,
             &[("password", "")],

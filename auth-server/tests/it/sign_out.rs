@@ -170,6 +170,13 @@ async fn oidc_rp_initiated_2_a_form_of_another_site_is_looked_at_by_a_get(stores
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{stale}");
         assert_eq!(page.link("go-on").path(), LOGOUT, "{stale}");
     }
+    // Also where the client's form has a token of its own.
+    let [hinted, to, with] = form;
+    let posted = [hinted, to, with, ("csrf", "of the client")];
+    let answer = Browser::new(server)
+        .send(server.form(LOGOUT, &posted))
+        .await;
+    assert_eq!(answer.location().path(), "/oauth/logout/resume");
     let answer = Browser::new(server).send(server.form(LOGOUT, &form)).await;
     server.clock.advance(Duration::from_mins(5));
     let late = own.get(answer.location()).await;
@@ -488,7 +495,7 @@ async fn threats_3_and_30_parameters_are_bounded_and_stand_once(stores: &Stores)
     let server = &scene.server;
     let browser = browser(server, &scene.cookie);
     for (name, longest) in [
-        ("id_token_hint", 6 * 1024),
+        ("id_token_hint", 12 * 1024),
         ("logout_hint", 320),
         ("client_id", 2048),
         ("post_logout_redirect_uri", 2048),
@@ -517,7 +524,7 @@ async fn threats_3_and_30_parameters_are_bounded_and_stand_once(stores: &Stores)
     assert!(is_signed_in(server, &scene.cookie).await);
     // Each may be as long as it may, all at once, also in the form.
     let all = [
-        ("id_token_hint", 6 * 1024),
+        ("id_token_hint", 12 * 1024),
         ("post_logout_redirect_uri", 2048),
         ("state", 4096),
     ]

@@ -84,7 +84,8 @@ fn add(lines: &mut Vec<MemberLine>, label: String, value: &Value) {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) if text.trim().is_empty() => {
+        // A page shows spaces at the ends, and more than one of them, as if they were not there.
+        Value::String(text) if text.trim() != text || text.is_empty() || text.contains("  ") => {
             format!("\u{201c}{}\u{201d}", legible(text))
         }
         Value::String(text) => legible(text),
@@ -101,8 +102,10 @@ fn plain(value: &Value) -> String {
 fn legible(text: &str) -> String {
     let hides = |c: char| {
         c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+            || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
     };
     let mut legible = String::with_capacity(text.len());
     for c in text.chars() {

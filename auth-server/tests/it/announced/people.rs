@@ -201,7 +201,7 @@ impl Walk<'_> {
                 let page = browser
                     .open(format!("{}/oauth/logout", self.server.issuer))
                     .await;
-                let form = [("csrf".to_owned(), page.input("csrf"))];
+                let form = [("sign_out_form".to_owned(), page.input("sign_out_form"))];
                 browser.post(page.action("sign-out"), &form).await;
                 self.site.asked(path) > before
             }

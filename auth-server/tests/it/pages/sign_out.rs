@@ -48,7 +48,7 @@ async fn post(server: &TestServer, browser: &Browser<'_>, form: &[(&str, &str)])
 async fn csrf(server: &TestServer, browser: &Browser<'_>) -> String {
     let page = get(server, browser, LOGOUT).await;
     assert_eq!(page.status, StatusCode::OK);
-    page.input("csrf")
+    page.input("sign_out_form")
 }
 
 async fn is_signed_in(server: &TestServer, token: &SessionToken) -> bool {
@@ -75,7 +75,7 @@ async fn a_person_is_asked_and_signed_out_for_good(stores: &Stores) {
         "being asked changes nothing"
     );
     let csrf = csrf(&server, &browser).await;
-    let answer = post(&server, &browser, &[("csrf", &csrf)]).await;
+    let answer = post(&server, &browser, &[("sign_out_form", &csrf)]).await;
     leads_to(&answer, "/logged-out");
     let name = cookie_name(&server);
     let cleared = format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
@@ -89,12 +89,12 @@ async fn a_person_is_asked_and_signed_out_for_good(stores: &Stores) {
     assert!(told.has("signed-out"));
     // The same form once more, from the history of the browser, and as if it had kept the cookie.
     leads_to(
-        &post(&server, &browser, &[("csrf", &csrf)]).await,
+        &post(&server, &browser, &[("sign_out_form", &csrf)]).await,
         "/logged-out",
     );
     browser.set_cookie(&name, token.expose());
     leads_to(
-        &post(&server, &browser, &[("csrf", &csrf)]).await,
+        &post(&server, &browser, &[("sign_out_form", &csrf)]).await,
         "/logged-out",
     );
 }
@@ -118,7 +118,7 @@ async fn a_form_that_is_not_ours_signs_nobody_out(stores: &Stores) {
             "+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+",
         ),
     ] {
-        let refused = post(&server, &browser, &[("csrf", csrf)]).await;
+        let refused = post(&server, &browser, &[("sign_out_form", csrf)]).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{what}");
         assert!(refused.has("stale-title"), "{what}");
         assert_eq!(refused.link("go-on").path(), LOGOUT, "{what}: a way on");
@@ -133,7 +133,7 @@ async fn who_is_signed_out_already_is_told_so(stores: &Stores) {
     leads_to(&answer, "/logged-out");
     assert!(!answer.headers.contains_key("set-cookie"));
     leads_to(
-        &post(&server, &stranger, &[("csrf", "x")]).await,
+        &post(&server, &stranger, &[("sign_out_form", "x")]).await,
         "/logged-out",
     );
     assert_eq!(get(&server, &stranger, "/logged-out").await.status, 200);
@@ -147,7 +147,7 @@ async fn who_is_signed_out_already_is_told_so(stores: &Stores) {
         !expired.headers.contains_key("set-cookie"),
         "any site may have led here"
     );
-    let posted = post(&server, &browser, &[("csrf", "x")]).await;
+    let posted = post(&server, &browser, &[("sign_out_form", "x")]).await;
     leads_to(&posted, "/logged-out");
     assert!(posted.headers.contains_key("set-cookie"), "it is useless");
 }
@@ -205,7 +205,7 @@ async fn without_its_database_nobody_is_told_that_they_are_signed_out(stores: &S
     }
     for response in [
         get(&server, &browser, LOGOUT).await,
-        post(&server, &browser, &[("csrf", &csrf)]).await,
+        post(&server, &browser, &[("sign_out_form", &csrf)]).await,
         get(&server, &browser, "/logged-out").await,
     ] {
         assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);

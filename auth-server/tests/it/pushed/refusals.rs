@@ -25,7 +25,7 @@ async fn rfc9126_2_3_what_is_refused_when_it_is_pushed(stores: &Stores) {
     let server = started(stores).await;
     let app = server.app().await;
     let long = "a".repeat(4097);
-    let details = "r".repeat(9000);
+    let details = "r".repeat(20_000);
     let other = "https://app.example/other";
     for (what, changes, expected) in [
         (
@@ -263,9 +263,11 @@ async fn rfc9126_4_what_is_refused_when_it_is_opened(stores: &Stores) {
         assert!(is_refused(&page), "{query}");
     }
     let url = url_of(&server, &app, &good);
-    // Twice is not at all: there is one redirect URI, and the client is told there.
-    let answer = stranger.open(format!("{url}&request_uri={good}")).await;
-    let error = parameter(&answer.location(), "error");
+    // Twice is not at all (threat 3).
+    let twice = format!("{url}&request_uri={good}");
+    assert!(is_refused(&stranger.open(&twice).await));
+    let told = format!("{twice}&redirect_uri={REDIRECT}");
+    let error = parameter(&stranger.open(told).await.location(), "error");
     assert_eq!(error.as_deref(), Some("invalid_request"));
     // A pushed request beside an object is the pushed one.
     let page = stranger.open(format!("{url}&request=x")).await;

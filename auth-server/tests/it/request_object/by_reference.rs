@@ -22,6 +22,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     oidc_core_6_2_what_is_not_registered_is_not_fetched,
     oidc_core_6_2_a_fragment_says_what_stands_there,
     an_object_that_took_the_place_of_another_is_found,
+    threat_18_strangers_have_keys_fetched_so_often_and_no_more,
 );
 
 const PATH: &str = "/request.jwt";
@@ -180,4 +181,30 @@ async fn an_object_that_took_the_place_of_another_is_found(stores: &Stores) {
     let answer = browser.open(&url).await.location();
     assert_eq!(parameter(&answer, "state").as_deref(), Some("second"));
     scene.server.stop().await;
+}
+
+/// Whoever makes requests up has us look at the keys of clients: counted by where they come from, as all that strangers have fetched.
+async fn threat_18_strangers_have_keys_fetched_so_often_and_no_more(stores: &Stores) {
+    let site = Site::start().await;
+    let mut config = config(stores);
+    site.open_to(&mut config);
+    config.client_documents.fetches_per_address = 3;
+    let server = TestServer::start_with(config, Arc::default()).await;
+    let scene = Scene::on(server).await;
+    let object = scene.object(&json!({})).await;
+    let mut refused = 0;
+    for n in 0..6 {
+        let path = format!("/keys-{n}.json");
+        site.put(&path, &json!({"keys": []}));
+        let client = scene.server.register(ClientMetadata {
+            jwks: None,
+            jwks_uri: Some(site.at(&path).parse().unwrap()),
+            ..metadata(&scene.key)
+        });
+        let asked = url(&scene.server, &client.await, ("request", &object), &[]);
+        let page = Browser::new(&scene.server).get(&asked).await;
+        refused += usize::from(page.status == 429);
+        assert_eq!(site.asked(&path), usize::from(page.status != 429), "{n}");
+    }
+    assert_eq!(refused, 3);
 }
