@@ -123,7 +123,7 @@ impl Checks {
     /// What is asked for, and how it came: by the request itself, or in the object that it brings or names.
     ///
     /// # Errors
-    /// [`AuthorizeError`], told where [`Checks::unread`] says.
+    /// [`AuthorizeError`], told at the redirect URI that stands beside the object, if that is one of the client's.
     pub async fn read(
         &self,
         request: Parameters,

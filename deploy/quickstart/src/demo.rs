@@ -5,6 +5,7 @@ use auth_server::accounts::email::EmailAddress;
 use auth_server::accounts::password::Password;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::random::{Random, alphanumeric};
@@ -34,6 +35,14 @@ pub(crate) struct Demo {
     pub(crate) app: App,
     /// Who signs in.
     pub(crate) person: Person,
+    /// What the app may ask for beside scopes (RFC 9396 §2): one object of the type that there is.
+    #[serde(skip_deserializing, default = "authorization_details")]
+    pub(crate) authorization_details: Value,
+}
+
+/// What anybody may ask a person for at the API.
+pub(crate) fn authorization_details() -> Value {
+    json!({"type": "profile_fields", "actions": ["read"], "datatypes": ["sub"]})
 }
 
 /// A confidential client.

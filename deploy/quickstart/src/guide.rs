@@ -48,6 +48,7 @@ fn text(demo: &Demo, app_origin: &str, folder: &Path, certified: &str) -> String
         worker,
         app,
         person,
+        ..
     } = demo;
     let api_base = api.as_str().trim_end_matches('/');
     let second = resources.get(1).unwrap_or(api);

@@ -21,7 +21,7 @@ use shared_protocol::scope::ScopeToken;
 
 use crate::app;
 use crate::certificates;
-use crate::demo::{App, Demo, PERSON_NAME, Person, Service, Worker};
+use crate::demo::{self, App, Demo, PERSON_NAME, Person, Service, Worker};
 use crate::flags::Flags;
 use crate::folder::Folder;
 use crate::settings::{self, Settings};
@@ -118,6 +118,7 @@ impl Seed<'_> {
             worker,
             app,
             person: Person::new(flags, before.map(|before| &before.person), random)?,
+            authorization_details: demo::authorization_details(),
         })
     }
 
