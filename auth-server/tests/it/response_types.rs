@@ -467,7 +467,7 @@ async fn rfc6749_4_2_a_token_without_a_code_dies_with_the_session(stores: &Store
                 let page = browser
                     .open(format!("{}/oauth/logout", server.issuer))
                     .await;
-                let form = [("csrf".to_owned(), page.input("csrf"))];
+                let form = [("sign_out_form".to_owned(), page.input("sign_out_form"))];
                 browser.post(page.action("sign-out"), &form).await;
             }
             1 => {
