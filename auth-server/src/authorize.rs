@@ -115,6 +115,20 @@ pub enum Next {
     Issue(Box<Person>, Consented),
 }
 
+impl Next {
+    /// Below the issuer's path, where it happens. The client is answered where interactions go on.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        match self {
+            Self::SignIn => sign_in::PATH,
+            Self::SignUp => sign_up::PATH,
+            Self::SelectAccount(_) => select_account::PATH,
+            Self::Consent(_) => consent::PATH,
+            Self::Issue(..) => RESUME,
+        }
+    }
+}
+
 impl Authorize {
     /// Who is signed in at this browser.
     ///
@@ -388,14 +402,9 @@ async fn open(
     let answer = match authorize.next(&request, token, None, now).await {
         Ok(Next::Issue(person, consented)) => Ok((person, consented)),
         Ok(next) => {
-            let path = match next {
-                Next::SignUp => sign_up::PATH,
-                Next::SelectAccount(_) => select_account::PATH,
-                Next::Consent(_) => consent::PATH,
-                Next::SignIn | Next::Issue(..) => sign_in::PATH,
-            };
             let begun = authorize.begin(kept, &request, Some(browser), visit.address, now);
-            return Ok(Opened::Interaction(dialogue.link(path, &begun.await?)));
+            let link = dialogue.link(next.path(), &begun.await?);
+            return Ok(Opened::Interaction(link));
         }
         Err(cause) => Err(cause),
     };
@@ -485,20 +494,11 @@ async fn go_on(
     id: &InteractionId,
     visit: &Visit,
 ) -> Result<Response, PageError> {
-    let authorize = &dialogue.authorize;
+    let (authorize, now) = (&dialogue.authorize, visit.now);
     let (interaction, request) = dialogue.reopen(id, visit).await?;
-    let (token, now) = (visit.session.as_ref(), visit.now);
-    let next = authorize
-        .next(&request, token, Some(&interaction), now)
-        .await;
-    let answer = match next {
-        Ok(Next::SignIn) => return Ok(see_other(&dialogue.link(sign_in::PATH, id))),
-        Ok(Next::SignUp) => return Ok(see_other(&dialogue.link(sign_up::PATH, id))),
-        Ok(Next::SelectAccount(_)) => {
-            return Ok(see_other(&dialogue.link(select_account::PATH, id)));
-        }
-        Ok(Next::Consent(_)) => return Ok(see_other(&dialogue.link(consent::PATH, id))),
+    let answer = match dialogue.next(&interaction, &request, visit).await {
         Ok(Next::Issue(person, consented)) => Ok((person, consented)),
+        Ok(next) => return Ok(see_other(&dialogue.link(next.path(), id))),
         Err(cause) => Err(cause),
     };
     // From here on the client is answered, once.

@@ -43,20 +43,12 @@ pub async fn get(
     visit: Visit,
 ) -> Result<Response, PageError> {
     let (interaction, request) = dialogue.reopen(&id, &visit).await?;
-    let (token, authorize) = (visit.session.as_ref(), &dialogue.authorize);
-    let next = authorize
-        .next(&request, token, Some(&interaction), visit.now)
-        .await;
-    match next {
-        Ok(Next::Consent(person)) => {
-            let page = page(&dialogue, &id, &request, &person, &visit);
-            Ok(page.into_response())
-        }
+    let next = dialogue.next(&interaction, &request, &visit).await;
+    let Ok(Next::Consent(person)) = next else {
         // Perhaps in another tab; or the client has to be told something, which is done once, and there.
-        Ok(Next::SignIn | Next::SignUp | Next::SelectAccount(_) | Next::Issue(..)) | Err(_) => {
-            Ok(see_other(&dialogue.link(RESUME, &id)))
-        }
-    }
+        return Ok(see_other(&dialogue.link(RESUME, &id)));
+    };
+    Ok(page(&dialogue, &id, &request, &person, &visit).into_response())
 }
 
 /// POST `/consent`.

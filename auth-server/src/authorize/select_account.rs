@@ -28,10 +28,7 @@ pub async fn get(
     visit: Visit,
 ) -> Result<Response, PageError> {
     let (interaction, request) = dialogue.reopen(&id, &visit).await?;
-    let (token, authorize) = (visit.session.as_ref(), &dialogue.authorize);
-    let next = authorize
-        .next(&request, token, Some(&interaction), visit.now)
-        .await;
+    let next = dialogue.next(&interaction, &request, &visit).await;
     let Ok(Next::SelectAccount(person)) = next else {
         return Ok(see_other(&dialogue.link(RESUME, &id)));
     };

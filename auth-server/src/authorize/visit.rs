@@ -11,11 +11,11 @@ use shared_protocol::time::Instant;
 use shared_server::web::{ClientAddress, Now, Problem};
 
 use super::decision::{self, Circumstances};
-use super::error::AuthorizeError;
+use super::error::{AuthorizeError, RedirectCause};
 use super::page::PageError;
 use super::request::{AuthorizationRequest, Prompt};
 use super::response::see_other;
-use super::{Authorize, RESUME, sign_in};
+use super::{Authorize, Next, RESUME, sign_in};
 use crate::accounts::Proven;
 use crate::accounts::sign_in::SignIn;
 use crate::browser::{BrowserId, Cookies, FormTokens};
@@ -90,6 +90,21 @@ impl Dialogue {
             interaction.chosen = interactions.chosen(id, visit.now).await?;
         }
         Ok((interaction, request))
+    }
+
+    /// What has to happen next in an interaction.
+    ///
+    /// # Errors
+    /// As [`Authorize::next`].
+    pub async fn next(
+        &self,
+        interaction: &Interaction,
+        request: &AuthorizationRequest,
+        visit: &Visit,
+    ) -> Result<Next, RedirectCause> {
+        let (authorize, token) = (&self.authorize, visit.session.as_ref());
+        let next = authorize.next(request, token, Some(interaction), visit.now);
+        next.await
     }
 
     /// Who is signed in at this browser, if that will do for the request.

@@ -486,10 +486,12 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
     let long = "a".repeat(50_000);
     let tokens = no_tokens(&long);
     let bodies = excesses(&long, &tokens, &signing);
-    let asking: Vec<_> = TestServer::asking(&app, &[])
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}&"))
-        .collect();
+    let pusher = server.app().await;
+    let [asking, pushing] = [&app, &pusher].map(|client| {
+        let asked = TestServer::asking(client, &[]).into_iter();
+        let asked = asked.map(|(name, value)| format!("{name}={value}&"));
+        asked.collect::<Vec<_>>()
+    });
     for (path, headers, before) in [
         (
             "/oauth/token",
@@ -501,6 +503,7 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
         ("/oauth/revoke", basic(&service), String::new()),
         ("/oauth/userinfo", String::new(), String::new()),
         ("/oauth/authorize", String::new(), asking.concat()),
+        ("/oauth/par", basic(&pusher), pushing.concat()),
         ("/login", String::new(), String::new()),
         ("/register", String::new(), String::new()),
         ("/select-account", String::new(), String::new()),
@@ -515,7 +518,7 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
         for (what, answer) in join_all(sent).await {
             let code = status(&answer);
             // Revocation tells nothing (RFC 7009 §2.2), introspection that a token is not active; unknown parameters are ignored.
-            let right = code.starts_with('4') || ["200", "303", "closed"].contains(&code);
+            let right = code.starts_with('4') || ["200", "201", "303", "closed"].contains(&code);
             assert!(right, "{what} to {path}: {answer}");
             let gave = answer.contains("access_token\":")
                 || answer.contains("\"active\":true")
