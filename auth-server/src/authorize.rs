@@ -291,13 +291,13 @@ impl Authorize {
             terms: Terms {
                 client_id: request.client.id.clone(),
                 account_id: person.account.id.clone(),
-                session_id: person.session.id.clone(),
+                session_id: Some(person.session.id.clone()),
                 offline,
                 agreed,
                 claims: request
                     .claims
                     .granted(&request.client.metadata.scope, &request.asked.own),
-                auth_time: person.session.auth_time,
+                auth_time: Some(person.session.auth_time),
                 amr: person.session.amr.clone(),
                 acr: acr.map(str::to_owned),
             },

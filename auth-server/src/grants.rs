@@ -43,8 +43,8 @@ pub struct Terms {
     pub client_id: ClientId,
     /// The person.
     pub account_id: AccountId,
-    /// Where they were signed in.
-    pub session_id: SessionId,
+    /// Where they were signed in; nowhere if a trusted issuer speaks for them.
+    pub session_id: Option<SessionId>,
     /// Whether it outlives that session (`offline_access`).
     pub offline: bool,
     /// The scopes, each at this server or at the resource that the person saw it belong to: what is registered later is not theirs to
@@ -53,8 +53,8 @@ pub struct Terms {
     /// The claims that the client asked for one by one, of those it may have.
     #[serde(default, skip_serializing_if = "GrantedClaims::is_empty")]
     pub claims: GrantedClaims,
-    /// When they last proved who they are.
-    pub auth_time: Instant,
+    /// When they last proved who they are; always there if they did so here.
+    pub auth_time: Option<Instant>,
     /// How.
     pub amr: Vec<Amr>,
     /// How sure of them that makes the client, as it asked.
@@ -70,6 +70,10 @@ pub enum GrantsOf<'a> {
     Account(&'a AccountId),
     /// Every one of these clients.
     Clients(&'a [String]),
+    /// Every one of people for whom this issuer spoke.
+    Issuer(&'a str),
+    /// Those of one of them.
+    Link(&'a str, &'a AccountId),
 }
 
 /// How long what came of a grant may go on.
@@ -105,7 +109,7 @@ pub enum Redeemed {
     Granted,
     /// The code brought one before, which is dead now.
     Before,
-    /// The person signed out since the code was made.
+    /// The person signed out since the code was made, or the issuer that speaks for them is trusted no longer.
     SessionOver,
     /// The person was shut out.
     PersonGone,
@@ -442,7 +446,7 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         code_digest: None,
         client_id: terms.client_id.to_string(),
         account_id: terms.account_id.to_string(),
-        session_id: terms.session_id.to_string(),
+        session_id: terms.session_id.as_ref().map(ToString::to_string),
         offline: terms.offline,
         scope: terms.agreed.own.to_string(),
         resources: serde_json::json!(terms.agreed.resources),
@@ -460,6 +464,7 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         requested_claims: terms.claims.to_row(),
         acr: terms.acr.clone(),
         authorization_details: terms.agreed.details_value(),
+        issuer: None,
     }
 }
 
@@ -481,7 +486,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
         terms: Terms {
             client_id: row.client_id.parse().ok()?,
             account_id: row.account_id.parse().ok()?,
-            session_id: row.session_id.parse().ok()?,
+            session_id: row.session_id.map(|id| id.parse()).transpose().ok()?,
             offline: row.offline,
             agreed: Agreement {
                 own: row.scope.parse().ok()?,

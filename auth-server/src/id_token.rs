@@ -33,13 +33,15 @@ struct IdTokenClaims<'a> {
     azp: &'a ClientId,
     exp: i64,
     iat: i64,
-    auth_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     amr: &'a [Amr],
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
-    sid: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +124,7 @@ impl AccessTokens {
             Some(_) | None => None,
         };
         let person = order.person.as_ref().or(read.as_ref());
+        let session = terms.session_id.as_ref();
         let hash = |token| left_half(signer.algorithm(), token);
         let claims = IdTokenClaims {
             iss: self.issuer.as_str(),
@@ -130,11 +133,11 @@ impl AccessTokens {
             azp: &terms.client_id,
             exp: (now + LIFETIME).as_secs(),
             iat: now.as_secs(),
-            auth_time: terms.auth_time.as_secs(),
+            auth_time: terms.auth_time.map(Instant::as_secs),
             nonce: order.nonce,
             amr: &terms.amr,
             acr: terms.acr.as_deref(),
-            sid: self.subjects.session(metadata, &terms.session_id),
+            sid: session.map(|session| self.subjects.session(metadata, session)),
             at_hash: order.access_token.map(hash),
             c_hash: order.code.map(hash),
             told: person.map(|person| Told {

@@ -1,6 +1,7 @@
 //! OAuth 2 and OpenID Connect authorization server.
 
 pub mod accounts;
+pub mod assertions;
 pub mod authorization_details;
 pub mod authorize;
 pub mod back_channel;

@@ -58,7 +58,7 @@ impl FrontChannel {
         };
         let id = GrantId::generate(random);
         let lives = audience.as_ref().map(|audience| audience.server.lifetime);
-        let ends_at = terms.auth_time + self.session_lifetime;
+        let ends_at = terms.auth_time.unwrap_or(now) + self.session_lifetime;
         let begun = self.grants.begin(&id, terms, (lives, ends_at), now).await?;
         match begun {
             Redeemed::Granted | Redeemed::Before => {}

@@ -16,7 +16,7 @@ use shared_server::rate_limits::Network;
 use super::checks::Checks;
 use super::error::{AuthorizeError, PageCause, RedirectCause};
 use super::request::Origin;
-use crate::clients::assertion::{MAX_AHEAD, numeric_date};
+use crate::assertions::{MAX_AHEAD, numeric_date};
 use crate::clients::directory::DirectoryError;
 use crate::clients::jwks_uri::{ClientKeys, ClientKeysError};
 use crate::clients::request_uris::{ObjectReference, PublishedObjects};

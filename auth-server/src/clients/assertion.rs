@@ -1,26 +1,18 @@
 //! A client's assertion of itself: a JWT signed with its private key, or with a MAC under its secret (RFC 7523 §2.2, §3).
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Claims, EitherJwt, JwsAlgorithm, JwtError, JwtKind};
 use shared_protocol::time::Instant;
-use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
+use shared_server::ephemeral::{Ephemeral, Kind};
 
 use super::jwks_uri::{ClientKeys, ClientKeysError};
 use super::{AuthMethod, Client};
+use crate::assertions::{Dates, Identifier, MAX_LIFETIME, Unusable};
 use crate::documents::DocumentError;
 
 /// `client_assertion_type` for a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// The farthest that `exp` may lie ahead, and `iat` behind.
-const MAX_LIFETIME: Duration = Duration::from_hours(1);
-/// How far a client's clock may run ahead of ours.
-pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(10);
-/// How long past `exp` an identifier is remembered.
-const SKEW: Duration = Duration::from_mins(1);
 
 /// Identifiers of assertions that were used.
 const USED: Kind = Kind::new("client-assertion");
@@ -40,30 +32,12 @@ pub enum AssertionError {
     /// `alg` is not the registered one.
     #[error("alg of the assertion is not the registered one")]
     Algorithm,
-    /// Past its `exp`.
-    #[error("the assertion has expired")]
-    Expired,
-    /// Made longer ago than any assertion may live.
-    #[error("iat of the assertion lies more than an hour back")]
-    TooOld,
-    /// `exp` too far ahead, or `iat` or `nbf` in the future.
-    #[error("exp, iat or nbf of the assertion lies too far ahead")]
-    TooFarAhead,
-    /// `jti` is empty or longer than 256 bytes.
-    #[error("jti of the assertion is empty or too long")]
-    Identifier,
-    /// Its `jti` was seen before.
-    #[error("the assertion was used before")]
-    Replayed,
-    /// Made before this server's memory of used assertions began.
-    #[error("the assertion is older than the memory of used ones; make a new one, with iat")]
-    BeforeMemory,
+    /// Its dates, or its `jti`.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     /// The keys that the client publishes could not be had.
     #[error("the keys at the client's jwks_uri: {0}")]
     Keys(DocumentError),
-    /// The memory of used ones did not answer.
-    #[error(transparent)]
-    Ephemeral(#[from] EphemeralError),
 }
 
 impl From<ClientKeysError> for AssertionError {
@@ -169,53 +143,10 @@ impl<'a> ClientAssertion<'a> {
         {
             return Err(AssertionError::Audience);
         }
-        let exp = numeric_date(&claims.exp)?;
-        let iat = claims.iat.as_ref().map(numeric_date).transpose()?;
-        let nbf = claims.nbf.as_ref().map(numeric_date).transpose()?;
-        if exp <= now {
-            return Err(AssertionError::Expired);
-        }
-        if exp > now + MAX_LIFETIME
-            || [iat, nbf]
-                .into_iter()
-                .flatten()
-                .any(|at| at > now + MAX_AHEAD)
-        {
-            return Err(AssertionError::TooFarAhead);
-        }
-        if iat.is_some_and(|iat| iat + MAX_LIFETIME < now) {
-            return Err(AssertionError::TooOld);
-        }
-        if !(1..=256).contains(&claims.jti.len()) {
-            return Err(AssertionError::Identifier);
-        }
-        let key = Key::new(USED, format!("{}\n{}", client.id, claims.jti));
-        let entry = Entry {
-            value: &[],
-            mark: &[],
-            deadline: exp + SKEW,
-        };
-        match used.put_new(&key, entry, now).await? {
-            PutNew::Exists => Err(AssertionError::Replayed),
-            // Without `iat` it may be as old as its `exp` allows; with one, the client's clock may have run ahead.
-            PutNew::Stored { epoch } if iat.unwrap_or(exp - MAX_LIFETIME) < epoch + MAX_AHEAD => {
-                Err(AssertionError::BeforeMemory)
-            }
-            PutNew::Stored { .. } => Ok(()),
-        }
+        let dates = Dates::read(&claims.exp, claims.iat.as_ref(), claims.nbf.as_ref())?;
+        dates.check(MAX_LIFETIME, now)?;
+        let identifier = Identifier::new(&claims.jti)?;
+        let maker = (USED, client.id.as_str());
+        Ok(identifier.spend(maker, dates, used, now).await?)
     }
-}
-
-/// RFC 7519 §2: seconds, with or without a fraction.
-pub(crate) fn numeric_date(number: &serde_json::Number) -> Result<Instant, JwtError> {
-    if let Some(seconds) = number.as_i64() {
-        return Ok(Instant::from_secs(seconds));
-    }
-    let seconds = number
-        .as_f64()
-        .filter(|seconds| seconds.abs() < 1e12)
-        .ok_or(JwtError::Claims)?;
-    #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
-    let millis = (seconds * 1000.0).floor() as i64;
-    Ok(Instant::from_millis(millis))
 }

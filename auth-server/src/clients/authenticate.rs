@@ -23,6 +23,7 @@ use super::directory::DirectoryError;
 use super::jwks_uri::ClientKeys;
 use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
+use crate::assertions::Unusable;
 use crate::documents::DocumentError;
 use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
@@ -375,7 +376,7 @@ impl Authenticator {
                     Err(AssertionError::Keys(error)) if error.is_ours() => {
                         return Err(TokenError::Document(error));
                     }
-                    Err(AssertionError::Ephemeral(error)) => {
+                    Err(AssertionError::Unusable(Unusable::Ephemeral(error))) => {
                         return Err(TokenError::Ephemeral(error));
                     }
                     Err(error) => return Err(ClientAuthError::Assertion(error).into()),

@@ -7,7 +7,7 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Audience, JwkSet, JwtError, JwtKind, UnverifiedJwt, object};
 use shared_protocol::time::Instant;
 
-use crate::clients::assertion::{MAX_AHEAD, numeric_date};
+use crate::assertions::{MAX_AHEAD, numeric_date};
 
 /// The member that holds it.
 pub const MEMBER: &str = "software_statement";

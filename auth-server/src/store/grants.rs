@@ -33,16 +33,16 @@ pub struct GrantRow {
     pub client_id: String,
     /// The person.
     pub account_id: String,
-    /// Where they were signed in.
-    pub session_id: String,
+    /// Where they were signed in, if they were: for others an issuer speaks.
+    pub session_id: Option<String>,
     /// Whether it outlives that session.
     pub offline: bool,
     /// The scopes of this server that were allowed.
     pub scope: String,
     /// The scopes of resources that were allowed, as a JSON object.
     pub resources: Value,
-    /// When the person last proved who they are.
-    pub auth_time: Instant,
+    /// When the person last proved who they are, as far as that is known.
+    pub auth_time: Option<Instant>,
     /// How.
     pub amr: Value,
     /// The salt of its refresh tokens, if it has any.
@@ -70,6 +70,8 @@ pub struct GrantRow {
     pub acr: Option<String>,
     /// The authorization details that were allowed, by resource, if any were.
     pub authorization_details: Option<Value>,
+    /// The issuer that spoke for the person.
+    pub issuer: Option<String>,
 }
 
 /// A grant and what it depends on.
@@ -99,8 +101,8 @@ pub struct GrantedPerson {
 /// What a grant goes on by.
 #[derive(Clone, Queryable)]
 pub struct Standing {
-    /// Whether it outlives its session.
-    pub offline: bool,
+    /// Whether it rests on no session: it outlives that, or there was none.
+    pub stands_alone: bool,
     /// When it was revoked.
     pub revoked_at: Option<Instant>,
     /// Whether a revocation names it: one may be recorded before the first use of the code commits the grant, so that the row alone
@@ -137,7 +139,7 @@ impl Standing {
         self.revoked_at.is_some()
             || self.revoked
             || self.disabled_at.is_some()
-            || !(self.offline || in_session)
+            || !(self.stands_alone || in_session)
     }
 }
 
@@ -156,7 +158,7 @@ macro_rules! revoked {
 macro_rules! standing {
     () => {
         (
-            t::offline,
+            t::offline.or(t::session_id.is_null()),
             t::revoked_at,
             revoked!(),
             a::disabled_at,
@@ -165,61 +167,78 @@ macro_rules! standing {
     };
 }
 
-/// Adds a grant, if its person may still use the server and its session goes on; whether they do. `DbError::Duplicate` if its code
-/// brought one before.
+/// The columns of a row that is added, as its person's and its session's rows have it.
+macro_rules! inserted {
+    ($row:expr, $session_id:expr) => {
+        (
+            $row.id.as_str().into_sql::<Text>(),
+            $row.code_digest.as_deref().into_sql::<Nullable<Binary>>(),
+            $row.client_id.as_str().into_sql::<Text>(),
+            a::id,
+            $session_id,
+            $row.offline.into_sql::<Bool>(),
+            $row.scope.as_str().into_sql::<Text>(),
+            (&$row.resources).into_sql::<Json>(),
+            $row.auth_time.into_sql::<Nullable<BigInt>>(),
+            (&$row.amr).into_sql::<Json>(),
+            $row.family_salt.as_deref().into_sql::<Nullable<Binary>>(),
+            $row.generation.into_sql::<BigInt>(),
+            $row.rotated_at.into_sql::<Nullable<BigInt>>(),
+            $row.rotation_digest
+                .as_deref()
+                .into_sql::<Nullable<Binary>>(),
+            $row.used_at.into_sql::<BigInt>(),
+            $row.created_at.into_sql::<BigInt>(),
+            $row.expires_at.into_sql::<BigInt>(),
+            $row.revoked_at.into_sql::<Nullable<BigInt>>(),
+            $row.access_until.into_sql::<BigInt>(),
+            $row.requested_claims.as_ref().into_sql::<Nullable<Json>>(),
+            $row.acr.as_deref().into_sql::<Nullable<Text>>(),
+            $row.authorization_details
+                .as_ref()
+                .into_sql::<Nullable<Json>>(),
+            $row.issuer.as_deref().into_sql::<Nullable<Text>>(),
+        )
+    };
+}
+
+/// Adds a grant, if its person may still use the server and its session, if it has one, goes on; whether they do. `DbError::Duplicate`
+/// if its code brought one before.
 ///
 /// One statement, and what it rests on does not change until it is done: on PostgreSQL the rows that it reads are locked, first
 /// the account and then the session, as everywhere, and read again if it had to wait for them; one of SQLite is alone in writing
 /// from its beginning.
 pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
+    macro_rules! add {
+        ($standing:expr) => {{
+            let standing = $standing;
+            let added = on!(
+                conn,
+                |c| diesel::insert_into(t::table).values(standing).execute(c),
+                |c| diesel::insert_into(t::table)
+                    .values(standing.for_share())
+                    .execute(c)
+            )?;
+            Ok(added == 1)
+        }};
+    }
+    let person = a::table
+        .filter(a::id.eq(&row.account_id))
+        .filter(a::disabled_at.is_null());
+    let Some(session_id) = &row.session_id else {
+        return add!(person.select(inserted!(row, None::<&str>.into_sql::<Nullable<Text>>())));
+    };
     // A session that has just run out does not matter to what outlives it.
     let in_time = row
         .offline
         .into_sql::<Bool>()
         .or(s::expires_at.gt(row.created_at));
-    let standing = a::table
+    let in_session = person
         .inner_join(s::table)
-        .filter(a::id.eq(&row.account_id))
-        .filter(s::id.eq(&row.session_id))
-        .filter(a::disabled_at.is_null())
+        .filter(s::id.eq(session_id))
         .filter(s::ended_at.is_null())
-        .filter(in_time)
-        .select((
-            row.id.as_str().into_sql::<Text>(),
-            row.code_digest.as_deref().into_sql::<Nullable<Binary>>(),
-            row.client_id.as_str().into_sql::<Text>(),
-            a::id,
-            s::id,
-            row.offline.into_sql::<Bool>(),
-            row.scope.as_str().into_sql::<Text>(),
-            (&row.resources).into_sql::<Json>(),
-            row.auth_time.into_sql::<BigInt>(),
-            (&row.amr).into_sql::<Json>(),
-            row.family_salt.as_deref().into_sql::<Nullable<Binary>>(),
-            row.generation.into_sql::<BigInt>(),
-            row.rotated_at.into_sql::<Nullable<BigInt>>(),
-            row.rotation_digest
-                .as_deref()
-                .into_sql::<Nullable<Binary>>(),
-            row.used_at.into_sql::<BigInt>(),
-            row.created_at.into_sql::<BigInt>(),
-            row.expires_at.into_sql::<BigInt>(),
-            row.revoked_at.into_sql::<Nullable<BigInt>>(),
-            row.access_until.into_sql::<BigInt>(),
-            row.requested_claims.as_ref().into_sql::<Nullable<Json>>(),
-            row.acr.as_deref().into_sql::<Nullable<Text>>(),
-            row.authorization_details
-                .as_ref()
-                .into_sql::<Nullable<Json>>(),
-        ));
-    let added = on!(
-        conn,
-        |c| diesel::insert_into(t::table).values(standing).execute(c),
-        |c| diesel::insert_into(t::table)
-            .values(standing.for_share())
-            .execute(c)
-    )?;
-    Ok(added == 1)
+        .filter(in_time);
+    add!(in_session.select(inserted!(row, s::id.nullable())))
 }
 
 /// Keeps the grants of a session that have no refresh tokens until this instant, at which it ends: by them its clients hear of its end.
@@ -266,7 +285,7 @@ pub async fn find_by_code(conn: &mut Conn, code_digest: &[u8]) -> Result<Option<
 pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<GrantState>> {
     let query = t::table
         .inner_join(a::table)
-        .left_join(s::table.on(s::id.eq(t::session_id)))
+        .left_join(s::table.on(s::id.nullable().eq(t::session_id)))
         .filter(t::id.eq(id))
         .select((t::all_columns, standing!()));
     on!(conn, |c| query.get_result(c)).optional()
@@ -276,7 +295,7 @@ pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<GrantState>> {
 pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPerson>> {
     let query = t::table
         .inner_join(a::table)
-        .left_join(s::table.on(s::id.eq(t::session_id)))
+        .left_join(s::table.on(s::id.nullable().eq(t::session_id)))
         .filter(t::id.eq(id))
         .select((
             t::scope,
@@ -290,12 +309,18 @@ pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPers
 
 /// When the person was shut out that this grant would be of; `None` if they or their session are gone.
 pub async fn find_shut_out(conn: &mut Conn, row: &GrantRow) -> Result<Option<Option<Instant>>> {
-    let query = a::table
-        .inner_join(s::table)
-        .filter(a::id.eq(&row.account_id))
-        .filter(s::id.eq(&row.session_id))
-        .select(a::disabled_at);
-    on!(conn, |c| query.get_result(c)).optional()
+    let person = a::table.filter(a::id.eq(&row.account_id));
+    match &row.session_id {
+        Some(session_id) => {
+            let in_session = person.inner_join(s::table).filter(s::id.eq(session_id));
+            let query = in_session.select(a::disabled_at);
+            on!(conn, |c| query.get_result(c)).optional()
+        }
+        None => {
+            let query = person.select(a::disabled_at);
+            on!(conn, |c| query.get_result(c)).optional()
+        }
+    }
 }
 
 /// One rotation of a family of refresh tokens.
@@ -328,7 +353,7 @@ pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> R
     // A sum, so that SQLite does not take the column's index into account, and plan anew for each instant.
     let in_session = exists(
         s::table
-            .filter(s::id.eq(t::session_id))
+            .filter(s::id.nullable().eq(t::session_id))
             .filter(s::ended_at.is_null())
             .filter((s::expires_at + 0).gt(now))
             .filter((s::seen_at + 0).gt(rotation.session_idle_since)),
@@ -345,7 +370,7 @@ pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> R
         .filter(t::revoked_at.is_null())
         .filter(not(revoked!()))
         .filter(admitted)
-        .filter(t::offline.or(in_session))
+        .filter(t::offline.or(t::session_id.is_null()).or(in_session))
         .set((
             t::generation.eq(rotation.from + 1),
             t::rotated_at.eq(now),
@@ -398,6 +423,14 @@ macro_rules! each {
             }
             GrantsOf::Clients(ids) => {
                 let $which = t::client_id.eq_any(*ids);
+                $statement
+            }
+            GrantsOf::Issuer(issuer) => {
+                let $which = t::issuer.eq(*issuer);
+                $statement
+            }
+            GrantsOf::Link(issuer, id) => {
+                let $which = t::issuer.eq(*issuer).and(t::account_id.eq(id.as_str()));
                 $statement
             }
         }

@@ -72,7 +72,7 @@ pub async fn insert_of_session(
         .filter(g::session_id.eq(session_id))
         .filter(c::hears_logout.eq(true))
         .select((
-            g::session_id,
+            g::session_id.assume_not_null(),
             g::client_id,
             g::account_id,
             created_at,
@@ -89,7 +89,8 @@ pub async fn insert_of_session(
 }
 
 /// Has clients hear that every session of a person ended: those that got a grant in a session which goes on or ran out, and those whose
-/// grant outlives its session. Who does not know what that means hears of each session. To be called in the transaction that ends them,
+/// grant outlives its session. Who does not know what that means hears of each session, and who never heard of one, because an issuer
+/// spoke for the person, hears nothing. To be called in the transaction that ends them,
 /// before it does.
 ///
 /// What a client had not heard of yet when this happens again is told once.
@@ -97,11 +98,12 @@ pub async fn insert_of_account(conn: &mut Conn, account_id: &str, now: Instant) 
     let (created_at, due_at, tries) = new!(now, now);
     let in_session = exists(
         s::table
-            .filter(s::id.eq(g::session_id))
+            .filter(s::id.nullable().eq(g::session_id))
             .filter(s::ended_at.is_null()),
     );
     let alone = g::offline
         .eq(true)
+        .and(g::session_id.is_not_null())
         .and(g::revoked_at.is_null())
         .and(g::expires_at.gt(now));
     let notices = g::table
@@ -110,7 +112,11 @@ pub async fn insert_of_account(conn: &mut Conn, account_id: &str, now: Instant) 
         .filter(c::hears_logout.eq(true))
         .filter(in_session.or(alone))
         .select((
-            case_when(c::hears_by_session.eq(true), g::session_id).otherwise(g::account_id),
+            case_when(
+                c::hears_by_session.eq(true),
+                g::session_id.assume_not_null(),
+            )
+            .otherwise(g::account_id),
             g::client_id,
             g::account_id,
             created_at,

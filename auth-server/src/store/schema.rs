@@ -177,11 +177,11 @@ diesel::table! {
         code_digest -> Nullable<Binary>,
         client_id -> Text,
         account_id -> Text,
-        session_id -> Text,
+        session_id -> Nullable<Text>,
         offline -> Bool,
         scope -> Text,
         resources -> Json,
-        auth_time -> BigInt,
+        auth_time -> Nullable<BigInt>,
         amr -> Json,
         family_salt -> Nullable<Binary>,
         generation -> BigInt,
@@ -195,6 +195,25 @@ diesel::table! {
         requested_claims -> Nullable<Json>,
         acr -> Nullable<Text>,
         authorization_details -> Nullable<Json>,
+        issuer -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    trusted_issuers (issuer) {
+        issuer -> Text,
+        policy -> Json,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    identity_links (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        account_id -> Text,
+        created_at -> BigInt,
     }
 }
 

@@ -80,8 +80,8 @@ pub struct Order<'a> {
 pub struct OnBehalf<'a> {
     /// What they granted.
     pub grant_id: &'a GrantId,
-    /// When they last proved who they are.
-    pub auth_time: Instant,
+    /// When they last proved who they are, if that is known.
+    pub auth_time: Option<Instant>,
     /// How.
     pub amr: &'a [Amr],
     /// How sure of them that makes the client.
@@ -145,7 +145,10 @@ impl AccessTokens {
             jti: URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*self.random)),
             scope: order.audience.scope,
             authorization_details: order.audience.details,
-            auth_time: order.on_behalf.map(|person| person.auth_time.as_secs()),
+            auth_time: order
+                .on_behalf
+                .and_then(|person| person.auth_time)
+                .map(Instant::as_secs),
             amr: order
                 .on_behalf
                 .map_or_else(Vec::new, |person| person.amr.to_vec()),

@@ -152,11 +152,11 @@ impl PasswordGrant {
         Ok(Terms {
             client_id: client.id().clone(),
             account_id: session.account_id,
-            session_id: session.id,
+            session_id: Some(session.id),
             offline: false,
             claims: GrantedClaims::default(),
             agreed,
-            auth_time: session.auth_time,
+            auth_time: Some(session.auth_time),
             acr,
             amr: session.amr,
         })

@@ -79,7 +79,7 @@ async fn rfc6749_4_1_a_person_signs_in_and_consents_and_the_client_gets_a_code(s
         .map(|id| id.parse().unwrap())
         .collect();
     assert_eq!(resources, [API.parse().unwrap()]);
-    assert!(server.clock.now().since(terms.auth_time) < Duration::from_mins(1));
+    assert!(server.clock.now().since(terms.auth_time.unwrap()) < Duration::from_mins(1));
     assert!(!terms.offline);
     // Signed in, and agreed to: the next time nothing is asked, and there is another code.
     let again = browser.get(&url).await.location();
@@ -373,7 +373,10 @@ async fn oidc_3_1_2_1_prompt_and_max_age(stores: &Stores) {
     let Taken::First(kept) = taken else {
         panic!("{answer}");
     };
-    let age = server.clock.now().since(kept.authorization.terms.auth_time);
+    let age = server
+        .clock
+        .now()
+        .since(kept.authorization.terms.auth_time.unwrap());
     assert!(age < Duration::from_mins(5), "{age:?}");
     server.stop().await;
 }

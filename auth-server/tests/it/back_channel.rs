@@ -192,7 +192,7 @@ async fn oidc_back_channel_2_5_clients_of_the_session_hear_it_before_anybody_goe
     let elsewhere = server.register(listening(&site.at("/elsewhere"))).await;
     let (other, _) = sign_in(server, &scene.account_id).await;
     let mut authorization = scene.authorization(&elsewhere, "openid");
-    authorization.terms.session_id = other.id;
+    authorization.terms.session_id = Some(other.id);
     scene
         .redeem(&elsewhere, &scene.issue(authorization).await)
         .await;
@@ -429,7 +429,7 @@ async fn it_is_not_tried_for_ever(stores: &Stores) {
     // Nor when it is too late.
     let (session, _) = sign_in(server, &scene.account_id).await;
     let mut authorization = scene.authorization(&down, "openid");
-    authorization.terms.session_id = session.id.clone();
+    authorization.terms.session_id = Some(session.id.clone());
     scene.redeem(&down, &scene.issue(authorization).await).await;
     server
         .records
@@ -463,7 +463,7 @@ async fn oidc_back_channel_2_7_who_signs_out_everywhere_is_told_of_as_a_whole(st
             for client in [&whole, &each] {
                 let mut authorization = scene.authorization(client, "openid");
                 authorization.terms.account_id = account.clone();
-                authorization.terms.session_id = begun.clone();
+                authorization.terms.session_id = Some(begun.clone());
                 let code = scene.issue(authorization).await;
                 assert_eq!(scene.redeem(client, &code).await.status, 200, "{what}");
             }
@@ -818,7 +818,7 @@ async fn of_a_session_that_idled_clients_hear_when_its_browser_is_back(stores: &
         let client = server.register(listening(&site.at(path))).await;
         let (session, cookie) = sign_in(server, &scene.account_id).await;
         let mut authorization = scene.authorization(&client, "openid read");
-        authorization.terms.session_id = session.id.clone();
+        authorization.terms.session_id = Some(session.id.clone());
         let tokens = scene
             .redeem(&client, &scene.issue(authorization).await)
             .await;

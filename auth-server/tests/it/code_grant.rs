@@ -280,7 +280,7 @@ async fn rfc6749_4_1_2_a_second_use_that_is_refused_for_another_reason_revokes_t
     for what in ["another client", "no verifier", "a resource", "signed out"] {
         let (session, _) = sign_in(&scene.server, &scene.account_id).await;
         let mut authorization = scene.authorization(&scene.app, "openid read offline_access");
-        authorization.terms.session_id = session.id.clone();
+        authorization.terms.session_id = Some(session.id.clone());
         let code = scene.issue(authorization).await;
         let Taken::First(kept) = scene.server.codes.take(&code, now).await.unwrap() else {
             panic!("{what}");
@@ -412,7 +412,7 @@ async fn threat_34_a_code_does_not_outlive_its_session_or_its_person(stores: &St
     let (access, refresh) = pair(&again.body);
     let (session, _) = sign_in(&scene.server, &scene.account_id).await;
     let mut authorization = scene.authorization(&scene.app, "read");
-    authorization.terms.session_id = session.id;
+    authorization.terms.session_id = Some(session.id);
     let code = scene.issue(authorization).await;
     records
         .accounts
@@ -442,7 +442,7 @@ async fn threat_34_of_hundreds_of_redemptions_none_outlives_an_end_that_comes_me
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..200 {
             let mut authorization = scene.authorization(&scene.app, scope);
-            authorization.terms.session_id = session.id.clone();
+            authorization.terms.session_id = Some(session.id.clone());
             let code = scene.issue(authorization).await;
             let mut form = code_form(&code).to_vec();
             form.push(("client_id", &scene.app.id));

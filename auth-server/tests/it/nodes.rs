@@ -125,7 +125,7 @@ async fn what_was_revoked_at_one_node_is_dead_at_the_other(stores: &Stores) {
         let (session, _) = sign_in(one, &scene.account_id).await;
         let app = one.register(app(AuthMethod::None)).await;
         let mut authorization = scene.authorization(&app, "openid read");
-        authorization.terms.session_id = session.id.clone();
+        authorization.terms.session_id = Some(session.id.clone());
         let code = scene.issue(authorization).await;
         let tokens = scene.redeem(&app, &code).await.body;
         let (access, refresh) = pair(&tokens);

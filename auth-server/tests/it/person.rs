@@ -104,11 +104,11 @@ impl Scene {
             terms: Terms {
                 client_id: client.id.parse().unwrap(),
                 account_id: self.account_id.clone(),
-                session_id: self.session.id.clone(),
+                session_id: Some(self.session.id.clone()),
                 offline: scope.contains("offline_access"),
                 agreed: self.agreed(scope, &[]),
                 claims: GrantedClaims::default(),
-                auth_time: self.session.auth_time,
+                auth_time: Some(self.session.auth_time),
                 amr: self.session.amr.clone(),
                 acr: None,
             },

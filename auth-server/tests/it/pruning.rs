@@ -107,11 +107,11 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         code_digest: Some(id.as_bytes().to_vec()),
         client_id: scene.app.id.clone(),
         account_id: scene.account_id.to_string(),
-        session_id: "gone".to_owned(),
+        session_id: Some("gone".to_owned()),
         offline: true,
         scope: String::new(),
         resources: json!({}),
-        auth_time: END,
+        auth_time: Some(END),
         amr: json!([]),
         family_salt: None,
         generation: 0,
@@ -125,6 +125,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         requested_claims: None,
         acr: None,
         authorization_details: None,
+        issuer: None,
     }
 }
 

@@ -107,7 +107,7 @@ async fn oidc_rp_initiated_2_whom_the_client_proves_to_mean_is_signed_out(stores
     ] {
         let (session, cookie) = sign_in(server, &scene.account_id).await;
         let mut authorization = scene.authorization(&client, "openid read");
-        authorization.terms.session_id = session.id;
+        authorization.terms.session_id = Some(session.id);
         let code = scene.issue(authorization).await;
         let tokens = scene.redeem(&client, &code).await;
         let hint = tokens.text("id_token").to_owned();
@@ -566,7 +566,7 @@ async fn offline_access_outlives_a_sign_out_and_nothing_else_does(stores: &Store
     let bound = scene.tokens(&client, "openid read").await;
     let offline = scene.tokens(&client, "openid read offline_access").await;
     let mut authorization = scene.authorization(&client, "openid read");
-    authorization.terms.session_id = other.id;
+    authorization.terms.session_id = Some(other.id);
     let code = scene.issue(authorization).await;
     let elsewhere = scene.redeem(&client, &code).await.body;
     let hint = bound["id_token"].as_str().unwrap();

@@ -33,6 +33,12 @@ pub enum JwtKind {
     /// An authorization request that its client signed (RFC 9101 §4, §10.8), for which `typ` may be absent, `JWT`, or
     /// `oauth-authz-req+jwt`.
     RequestObject,
+    /// What an issuer that is trusted says of somebody, for which a client gets a token (RFC 7523 §2.1): `typ` may be absent or `JWT`, for
+    /// there is no name of its own. Only keys of such an issuer make one.
+    BearerAssertion,
+    /// The same as a grant for one client at one server, of the person who signed in at the issuer: `typ` is `oauth-id-jag+jwt`
+    /// (draft-ietf-oauth-identity-assertion-authz-grant-03 §3).
+    IdentityAssertion,
     /// An answer of the authorization endpoint (JARM §2.1): without `typ`, so that it passes for no other kind.
     AuthorizationResponse,
     /// What userinfo says of a person, signed (OpenID Connect Core §5.3.2): `typ` is `JWT`, for there is no name of its own.
@@ -50,9 +56,12 @@ impl JwtKind {
             Self::ClientAssertion => Some("client-authentication+jwt"),
             Self::RequestObject => Some("oauth-authz-req+jwt"),
             Self::LogoutToken => Some("logout+jwt"),
-            Self::IdToken | Self::SoftwareStatement | Self::Userinfo | Self::ServerMetadata => {
-                Some("JWT")
-            }
+            Self::IdentityAssertion => Some("oauth-id-jag+jwt"),
+            Self::IdToken
+            | Self::SoftwareStatement
+            | Self::BearerAssertion
+            | Self::Userinfo
+            | Self::ServerMetadata => Some("JWT"),
             Self::AuthorizationResponse => None,
         }
     }
@@ -60,9 +69,13 @@ impl JwtKind {
     /// Whether `typ` may be absent, or `JWT`, of tokens that have one.
     const fn may_be_untyped(self) -> bool {
         match self {
-            Self::ClientAssertion | Self::SoftwareStatement | Self::RequestObject => true,
+            Self::ClientAssertion
+            | Self::SoftwareStatement
+            | Self::RequestObject
+            | Self::BearerAssertion => true,
             Self::AccessToken
             | Self::IdToken
+            | Self::IdentityAssertion
             | Self::LogoutToken
             | Self::Userinfo
             | Self::ServerMetadata

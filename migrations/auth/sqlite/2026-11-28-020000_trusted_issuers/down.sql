@@ -1,0 +1,14 @@
+DELETE FROM grants WHERE session_id IS NULL;
+DROP INDEX grants_session_id;
+ALTER TABLE grants ADD COLUMN session TEXT NOT NULL DEFAULT '';
+ALTER TABLE grants ADD COLUMN signed_in_at INTEGER NOT NULL DEFAULT 0;
+UPDATE grants SET session = session_id, signed_in_at = coalesce(auth_time, created_at);
+ALTER TABLE grants DROP COLUMN session_id;
+ALTER TABLE grants DROP COLUMN auth_time;
+ALTER TABLE grants RENAME COLUMN session TO session_id;
+ALTER TABLE grants RENAME COLUMN signed_in_at TO auth_time;
+CREATE INDEX grants_session_id ON grants (session_id);
+DROP INDEX grants_issuer;
+ALTER TABLE grants DROP COLUMN issuer;
+DROP TABLE identity_links;
+DROP TABLE trusted_issuers;
