@@ -181,6 +181,17 @@ impl Accounts {
         row.map(Account::try_from).transpose()
     }
 
+    /// Whether nobody may sign in to the account for a while, because somebody guessed at its password (threat 13).
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn is_locked(&self, account: &Account, now: Instant) -> Result<bool, DbError> {
+        let guessed_at = Subject::identifier(account.email.normal());
+        let mut conn = self.store.read().await?;
+        let until = sign_in_locks::locked_until(&mut conn, guessed_at.digest(), now).await?;
+        Ok(until.is_some())
+    }
+
     /// One page of accounts in the order of their ids, after `after`.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod keys;
 mod output;
 mod registration_tokens;
 mod resources;
+mod trusted_issuers;
 mod users;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use self::keys::KeysCommand;
 use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
 use self::resources::ResourceCommand;
+use self::trusted_issuers::TrustedIssuerCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
 use crate::records::Records;
@@ -82,6 +84,9 @@ enum Command {
     /// Register and remove types of authorization details (RFC 9396)
     #[command(subcommand)]
     AuthorizationDetailsType(DetailsTypeCommand),
+    /// Register and remove issuers whose assertions bring tokens (RFC 7523)
+    #[command(subcommand)]
+    TrustedIssuer(TrustedIssuerCommand),
     /// Make and change accounts of people
     #[command(subcommand)]
     User(UserCommand),
@@ -148,6 +153,11 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
                 .await
         }
         Command::AuthorizationDetailsType(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::TrustedIssuer(command) => {
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await

@@ -64,6 +64,11 @@ pub enum InvalidClientMetadata {
         "the password grant (RFC 6749 section 4.3) is for confidential clients of the operator; take it out of grant_types, and use authorization_code"
     )]
     PasswordGrant,
+    /// The JWT bearer grant for a client that registered itself.
+    #[error(
+        "the JWT bearer grant (RFC 7523) is for clients of the operator; take it out of grant_types, and use authorization_code"
+    )]
+    JwtBearer,
     /// `private_key_jwt` without a key that fits.
     #[error(
         "private_key_jwt needs `jwks_uri`, or `jwks` with a public key of the assertion's algorithm"

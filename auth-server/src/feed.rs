@@ -16,6 +16,7 @@ use crate::outage::Outage;
 use crate::resource_servers::{self, ResourceServers};
 use crate::revocations::{OVERLAP, Revocations};
 use crate::store::changes;
+use crate::trusted_issuers::{self, TrustedIssuers};
 
 /// Between two polls.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -36,6 +37,8 @@ pub struct Feed {
     pub documents: Option<ClientDocuments>,
     /// Reloaded when one changed.
     pub resource_servers: ResourceServers,
+    /// Reloaded when one changed.
+    pub trusted_issuers: TrustedIssuers,
     /// Reloaded when one changed.
     pub keys: Keys,
     /// Refreshed each time.
@@ -58,6 +61,7 @@ struct Followed {
     /// What must be loaded again, until it is.
     keys_due: bool,
     servers_due: bool,
+    issuers_due: bool,
 }
 
 impl Followed {
@@ -124,6 +128,7 @@ impl Feed {
         let whole = followed.is_broken(now) || changes.len() >= usize::try_from(LIMIT)?;
         if whole {
             (followed.keys_due, followed.servers_due) = (true, true);
+            followed.issuers_due = true;
             self.clients.forget_all();
         }
         let mut within = HashSet::new();
@@ -139,6 +144,7 @@ impl Feed {
                     let seen = (change.kind.clone(), change.subject, change.changed_at);
                     let new = !followed.applied.contains(&seen);
                     followed.servers_due |= new && kind == resource_servers::CHANGE;
+                    followed.issuers_due |= new && kind == trusted_issuers::CHANGE;
                     followed.keys_due |= new && kind == crate::keys::CHANGE_KIND;
                     within.insert(seen);
                 }
@@ -155,6 +161,10 @@ impl Feed {
             self.documents
                 .iter()
                 .for_each(ClientDocuments::follow_scopes);
+        }
+        if followed.issuers_due {
+            self.trusted_issuers.reload().await?;
+            followed.issuers_due = false;
         }
         if whole {
             self.revocations.reload(now).await?;

@@ -25,6 +25,7 @@ use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::{Amr, SessionId};
 use crate::store::grants::{self, GrantRow, GrantedPerson, Rotation};
 use crate::store::revocations::{self, RevocationRow};
+use crate::store::{identity_links, trusted_issuers};
 pub use settled::{Settled, SettledGrants};
 pub use told::Told;
 
@@ -131,6 +132,15 @@ pub struct Redemption<'a> {
     pub unanswered: &'a [Instant],
     /// How long the access token lives that it brings.
     pub access_lifetime: Duration,
+}
+
+/// An issuer that speaks for a person.
+#[derive(Clone, Copy)]
+pub struct Spoken<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// What it calls them, if they were found by that.
+    pub linked: Option<&'a str>,
 }
 
 /// A grant as it stands.
@@ -249,6 +259,53 @@ impl Grants {
             ..row_of(id, terms, now)
         };
         self.insert(&row).await
+    }
+
+    /// Makes the grant of a person for whom an issuer speaks, for as long as its one access token lives.
+    ///
+    /// Threat 34: that the issuer is trusted, and the link by which the person was found, stay until the grant is there, so that whoever
+    /// takes either away a moment later finds it.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn begin_for(
+        &self,
+        spoken: &Spoken<'_>,
+        (id, terms): (&GrantId, &Terms),
+        access_lifetime: Duration,
+        now: Instant,
+    ) -> Result<Redeemed, DbError> {
+        let until = now + access_lifetime;
+        let row = GrantRow {
+            expires_at: until,
+            access_until: until,
+            issuer: Some(spoken.issuer.to_owned()),
+            ..row_of(id, terms, now)
+        };
+        let added = self
+            .store
+            .transaction(async |conn| {
+                if !trusted_issuers::hold(conn, spoken.issuer).await? {
+                    return Ok(Redeemed::SessionOver);
+                }
+                if let Some(subject) = spoken.linked {
+                    let linked = identity_links::hold(conn, spoken.issuer, subject).await?;
+                    if linked.as_deref() != Some(&*row.account_id) {
+                        return Ok(Redeemed::SessionOver);
+                    }
+                }
+                let is_added = grants::insert(conn, &row).await?;
+                Ok(if is_added {
+                    Redeemed::Granted
+                } else {
+                    Redeemed::PersonGone
+                })
+            })
+            .await;
+        match added {
+            Err(DbError::Reference(_)) => Ok(Redeemed::ClientGone),
+            other => other,
+        }
     }
 
     async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {

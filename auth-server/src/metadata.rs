@@ -20,6 +20,10 @@ use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::subjects::SubjectType;
 use crate::token::GrantName;
+use crate::trusted_issuers::{self, AssertionKind};
+
+/// The grant by an ID-JAG (draft-ietf-oauth-identity-assertion-authz-grant-03 §7.2).
+const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// What ID tokens say beside the claims of people.
 const CLAIMS: [&str; 13] = [
@@ -78,7 +82,7 @@ impl Offered {
 #[must_use]
 pub fn document(
     issuer: &Issuer,
-    servers: &Snapshot,
+    (servers, issuers): (&Snapshot, &trusted_issuers::Snapshot),
     signs: &[Algorithm],
     offered: &Offered,
 ) -> Value {
@@ -86,7 +90,7 @@ pub fn document(
     let parts = [
         endpoints(issuer, offered),
         clients(offered),
-        requests(servers, &signs, offered),
+        requests((servers, issuers), &signs, offered),
         people(&signs, offered),
     ];
     let mut document = Map::new();
@@ -152,7 +156,11 @@ fn clients(offered: &Offered) -> Value {
 }
 
 /// What may be asked for, in what form, and how it is answered.
-fn requests(servers: &Snapshot, signs: &[&str], offered: &Offered) -> Value {
+fn requests(
+    (servers, issuers): (&Snapshot, &trusted_issuers::Snapshot),
+    signs: &[&str],
+    offered: &Offered,
+) -> Value {
     let requests = &offered.requests;
     let mut all: Vec<&str> = OwnScope::ALL.map(OwnScope::as_str).to_vec();
     let of_servers: ScopeSet = servers.scopes().cloned().collect();
@@ -161,7 +169,13 @@ fn requests(servers: &Snapshot, signs: &[&str], offered: &Offered) -> Value {
     let details = details.iter().map(|known| known.name.as_str());
     let details: Vec<_> = details.collect();
     let grants = GrantName::ALL.into_iter();
-    let grants = grants.filter(|grant| offered.password_grant || *grant != GrantName::Password);
+    let grants = grants.filter(|grant| match grant {
+        GrantName::Password => offered.password_grant,
+        GrantName::JwtBearer => !issuers.is_empty(),
+        GrantName::AuthorizationCode | GrantName::RefreshToken | GrantName::ClientCredentials => {
+            true
+        }
+    });
     let mut types = requests.response_types.iter();
     let implicit = types.any(|known| known.is_in_front()).then_some("implicit");
     let grants: Vec<_> = grants.map(GrantName::as_str).chain(implicit).collect();
@@ -175,6 +189,7 @@ fn requests(servers: &Snapshot, signs: &[&str], offered: &Offered) -> Value {
         "response_types_supported": requests.response_types,
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": grants,
+        "authorization_grant_profiles_supported": issuers.has(AssertionKind::IdJag).then_some([ID_JAG]),
         "code_challenge_methods_supported": [pkce::METHOD],
         "authorization_response_iss_parameter_supported": true,
         "authorization_signing_alg_values_supported": signs,

@@ -147,7 +147,7 @@ fn always(config: &Config) -> Value {
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text, "authorization_details": {"type": "string",
+        "refresh_token": text, "assertion": text, "authorization_details": {"type": "string",
             "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
     );
     json!({

@@ -16,6 +16,7 @@ use crate::clients::sites::Sites;
 use crate::clients::{Client, ClientMetadata};
 use crate::config::Config;
 use crate::grants::{GrantLifetimes, Grants, SettledGrants, Told};
+use crate::identity_links::IdentityLinks;
 use crate::keys::encryption::KeyEncryption;
 use crate::keys::root_secret::RootSecret;
 use crate::keys::{KeySettings, Keys};
@@ -26,6 +27,7 @@ use crate::revocations::Revocations;
 use crate::server::World;
 use crate::sessions::{SessionLifetimes, Sessions};
 use crate::store::MIGRATIONS;
+use crate::trusted_issuers::TrustedIssuers;
 
 /// What is kept in rows: enough for the command line, and the ground that the server stands on.
 #[derive(Clone)]
@@ -52,6 +54,10 @@ pub struct Records {
     pub revocations: Revocations,
     /// People.
     pub accounts: Accounts,
+    /// Who may speak for them.
+    pub trusted_issuers: TrustedIssuers,
+    /// What others call them.
+    pub identity_links: IdentityLinks,
 }
 
 impl Records {
@@ -93,6 +99,8 @@ impl Records {
         let resource_servers = ResourceServers::load(store.clone()).await?;
         let sites = Sites::open(config, &resource_servers)?;
         let revocations = Revocations::new(store.clone(), config.retention.revocations);
+        let trusted_issuers =
+            TrustedIssuers::load(&config.issuer, store.clone(), revocations.clone()).await?;
         let clients = Clients::new(
             store.clone(),
             client_encryption,
@@ -113,6 +121,11 @@ impl Records {
             hasher: password_hasher(config, world)?,
         };
         Ok(Self {
+            trusted_issuers,
+            identity_links: IdentityLinks {
+                store: store.clone(),
+                revocations: revocations.clone(),
+            },
             clients,
             sites,
             offered: config.offered(),

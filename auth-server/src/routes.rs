@@ -35,6 +35,7 @@ use crate::telemetry::Metrics;
 use crate::token::access_token::AccessTokens;
 use crate::token::error::{ErrorCode, TokenError};
 use crate::token::{self, Grantor};
+use crate::trusted_issuers;
 use crate::userinfo::{self, Userinfo};
 
 /// RFC 6749 §3.1.
@@ -95,7 +96,7 @@ pub struct Parts {
     /// How clients may authenticate.
     pub offered: Offered,
     /// The metadata, as it was last published.
-    pub metadata: Published<(Arc<Snapshot>, OfKeys)>,
+    pub metadata: Published<(Arc<Snapshot>, Arc<trusted_issuers::Snapshot>, OfKeys)>,
     /// For how long anyone may keep the keys.
     pub jwks_max_age: Duration,
     /// The HTTP interface as OpenAPI.
@@ -320,17 +321,20 @@ async fn server_metadata(
     headers: HeaderMap,
 ) -> Response {
     let servers = state.tokens.resource_servers.snapshot();
+    let issuers = state.grantor.jwt_bearer.judge.issuers.snapshot();
     let ring = state.tokens.keys.ring();
-    let found = state
-        .metadata
-        .find(|(published, keys)| Arc::ptr_eq(published, &servers) && keys.is_same(&ring, now));
+    let found = state.metadata.find(|(published, trusted, keys)| {
+        Arc::ptr_eq(published, &servers)
+            && Arc::ptr_eq(trusted, &issuers)
+            && keys.is_same(&ring, now)
+    });
     if let Some(document) = found {
         return document.respond(&headers);
     }
     // An algorithm that was added is announced when its first key signs.
     let signs = ring.signing(state.tokens.keys.algorithms(), now);
     let issuer = &state.tokens.issuer;
-    let value = metadata::document(issuer, &servers, &signs, &state.offered);
+    let value = metadata::document(issuer, (&servers, &issuers), &signs, &state.offered);
     let signer = signs.first().and_then(|alg| ring.signer(*alg, now));
     let made = match signer {
         // Of those who ask at one moment each may sign; the last one stays.
@@ -339,7 +343,7 @@ async fn server_metadata(
     };
     match made {
         Ok(value) => {
-            let of = (Arc::clone(&servers), OfKeys::new(&ring, now));
+            let of = (servers, issuers, OfKeys::new(&ring, now));
             let document = Document::new(&value, "application/json");
             state.metadata.put((of, document)).respond(&headers)
         }

@@ -30,6 +30,7 @@ use crate::chores;
 use crate::clients::authenticate::Authenticator;
 use crate::clients::callers::Callers;
 use crate::clients::certificate::{Authorities, Certificates};
+use crate::clients::jwks_uri::ClientKeys;
 use crate::clients::logo::Pictures;
 use crate::codes::Codes;
 use crate::config::Config;
@@ -53,6 +54,7 @@ use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
+use crate::token::jwt_bearer::{Judge, JwtBearer, People};
 use crate::token::password::PasswordGrant;
 use crate::userinfo::Userinfo;
 
@@ -154,6 +156,7 @@ impl AuthServer {
             clients: records.clients.clone(),
             documents: records.sites.documents.clone(),
             resource_servers: records.resource_servers.clone(),
+            trusted_issuers: records.trusted_issuers.clone(),
             keys: records.keys.clone(),
             revocations,
             outage: records.grants.outage.clone(),
@@ -299,6 +302,7 @@ fn app_state(
         accounts: limits.account.clone(),
         clients: records.clients.clone(),
         password: password_grant(records, &sign_in),
+        jwt_bearer: jwt_bearer(config, records, &codes.ephemeral),
     });
     let offered = records.offered.clone();
     let callers = Callers {
@@ -489,6 +493,23 @@ fn password_grant(records: &Records, sign_in: &Arc<SignIn>) -> Option<PasswordGr
         resource_servers: records.resource_servers.clone(),
         levels: records.offered.acr.clone(),
     })
+}
+
+/// What the JWT bearer grant takes. The keys of issuers are fetched beside those of clients, whom nobody needs to trust.
+fn jwt_bearer(config: &Config, records: &Records, ephemeral: &Ephemeral) -> JwtBearer {
+    JwtBearer {
+        judge: Judge {
+            issuers: records.trusted_issuers.clone(),
+            keys: ClientKeys::new(&records.sites.fetcher),
+            audiences: records.offered.audiences(&config.issuer),
+            used: ephemeral.clone(),
+        },
+        people: People {
+            accounts: records.accounts.clone(),
+            links: records.identity_links.clone(),
+            levels: records.offered.acr.clone(),
+        },
+    }
 }
 
 fn sign_in(config: &Config, world: &World, records: &Records, ephemeral: &Ephemeral) -> SignIn {

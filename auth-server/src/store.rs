@@ -6,6 +6,7 @@ pub mod changes;
 pub mod clients;
 pub mod consents;
 pub mod grants;
+pub mod identity_links;
 pub mod keys;
 pub mod logout_notices;
 pub mod pruning;
@@ -17,6 +18,7 @@ pub mod schema;
 pub mod server_secrets;
 pub mod sessions;
 pub mod sign_in_locks;
+pub mod trusted_issuers;
 
 use shared_server::db::Migrations;
 

@@ -6,6 +6,7 @@ pub mod authorization_code;
 pub mod client_credentials;
 mod encryption;
 pub mod error;
+pub mod jwt_bearer;
 pub mod password;
 pub mod person;
 pub mod refresh_token;
@@ -25,6 +26,7 @@ use shared_server::web::ClientAddress;
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
 use self::error::TokenError;
+use self::jwt_bearer::JwtBearer;
 use self::password::{PasswordGrant, PasswordRequest};
 use self::refresh_token::RefreshRequest;
 use crate::authorization_details::InvalidDetails;
@@ -48,18 +50,21 @@ pub enum GrantName {
     ClientCredentials,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 7523 §2.1.
+    JwtBearer,
 }
 
 impl GrantName {
     /// Every grant that may be served.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::Password,
+        Self::JwtBearer,
     ];
 
-    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2.1).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +72,14 @@ impl GrantName {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
         }
+    }
+
+    /// Whether its answer may hold an ID token: not where another issuer says who signed in.
+    #[must_use]
+    pub const fn may_bring_id_tokens(self) -> bool {
+        !matches!(self, Self::JwtBearer)
     }
 }
 
@@ -81,6 +93,8 @@ pub enum TokenRequest {
     ClientCredentials(Target),
     /// RFC 6749 §4.3.2.
     Password(PasswordRequest),
+    /// RFC 7521 §4.1, as it came: what it lacks is told only where the grant is served.
+    JwtBearer(Parameters),
 }
 
 /// What a token is asked for, if anything is: scope (RFC 6749 §3.3), resource (RFC 8707 §2) and authorization details (RFC 9396 §6).
@@ -139,6 +153,7 @@ impl FromParameters for TokenRequest {
                     ..Target::default()
                 },
             })),
+            GrantName::JwtBearer => Ok(Self::JwtBearer(parameters.only(&jwt_bearer::PARAMETERS))),
         }
     }
 }
@@ -256,6 +271,8 @@ pub struct Grantor {
     pub clients: Clients,
     /// What the password grant takes, where it is served.
     pub password: Option<PasswordGrant>,
+    /// What the JWT bearer grant takes.
+    pub jwt_bearer: JwtBearer,
 }
 
 /// POST `/oauth/token`.
@@ -279,6 +296,9 @@ pub async fn endpoint(
         }
         TokenRequest::Password(request) => {
             password::grant(&client, request, address, &grantor, now).await
+        }
+        TokenRequest::JwtBearer(request) => {
+            jwt_bearer::grant(&client, &request, &grantor, now).await
         }
     }?;
     grantor.clients.note_use(client.client());

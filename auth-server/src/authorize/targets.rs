@@ -38,22 +38,10 @@ impl Targets {
         let details = authorization_details::asked(client, parameters, resource_servers)?;
         let wanted = wanted(client, parameters, !details.is_empty())?;
         // RFC 9396 §3.2: what is named bounds the scopes, and not the details, which say themselves where they belong.
-        let mut asked = Agreement {
-            own: OwnScope::those_in(&wanted),
+        let asked = Agreement {
             details,
-            ..Agreement::default()
+            ..Self::belonging(&wanted, named, resource_servers)
         };
-        let is_named = named.is_some();
-        // Without a name, every resource is meant that any of the scopes belongs to.
-        for server in named.unwrap_or_else(|| resource_servers.all()) {
-            let scope = server.scope().intersection(&wanted);
-            let scope = scope.iter().filter(|token| OwnScope::of(token).is_none());
-            let scope: ScopeSet = scope.cloned().collect();
-            if !scope.is_empty() || is_named {
-                let normal = server.identifier.normal().to_owned();
-                asked.resources.insert(normal, scope);
-            }
-        }
         check_subjects(client, &asked, resource_servers)?;
         // A scope that belongs to nothing that was named is left out; the token response tells (RFC 6749 §3.3).
         if asked.is_empty() {
@@ -63,6 +51,30 @@ impl Targets {
             scope: asked.scope(),
             asked,
         })
+    }
+
+    /// These scopes, each where it belongs: at this server, or at those of the resources that were named, which are there even without a
+    /// scope. Without a name, every resource is meant that any of the scopes belongs to.
+    pub(crate) fn belonging(
+        wanted: &ScopeSet,
+        named: Option<Vec<Arc<ResourceServer>>>,
+        resource_servers: &ResourceServers,
+    ) -> Agreement {
+        let mut asked = Agreement {
+            own: OwnScope::those_in(wanted),
+            ..Agreement::default()
+        };
+        let is_named = named.is_some();
+        for server in named.unwrap_or_else(|| resource_servers.all()) {
+            let scope = server.scope().intersection(wanted);
+            let scope = scope.iter().filter(|token| OwnScope::of(token).is_none());
+            let scope: ScopeSet = scope.cloned().collect();
+            if !scope.is_empty() || is_named {
+                let normal = server.identifier.normal().to_owned();
+                asked.resources.insert(normal, scope);
+            }
+        }
+        asked
     }
 
     /// The same without one of this server's scopes, which this request cannot bring.

@@ -1,5 +1,6 @@
 //! `auth-server user …`
 
+mod links;
 mod profile;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use shared_protocol::random;
 use zeroize::Zeroizing;
 
+use self::links::Name;
 use self::profile::Assignment;
 use super::output::Output;
 use crate::accounts::email::EmailAddress;
@@ -56,6 +58,18 @@ pub(crate) enum UserCommand {
         /// What is known, as NAME=VALUE; nothing behind = takes away what was known
         #[arg(required = true)]
         claims: Vec<Assignment>,
+    },
+    /// Say what another issuer calls a person, so that it may speak for them (`trusted-issuer add --subject linked`)
+    Link {
+        /// The address or the id of the account
+        who: Who,
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Take such a link away; whatever the issuer brought for the person ends
+    Unlink {
+        #[command(flatten)]
+        name: Name,
     },
     /// List accounts
     List,
@@ -155,6 +169,8 @@ impl UserCommand {
                 let value = json!({"id": account.id, "email": account.email, "name": name, "profile": profile});
                 output.done(&done, &value)
             }
+            Self::Link { who, name } => links::link(&who, &name, (records, world), output).await,
+            Self::Unlink { name } => links::unlink(&name, (records, world), output).await,
             Self::List => list(records, output).await,
             Self::Disable { who } => {
                 let account = find(records, &who).await?;

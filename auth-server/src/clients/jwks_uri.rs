@@ -10,6 +10,7 @@ use shared_protocol::outbound::Fetcher;
 use shared_protocol::time::Instant;
 
 use super::Client;
+use super::url::ClientUrl;
 use crate::documents::{DocumentError, Documents, FETCHES, Kind};
 
 /// A key that a client withdrew is good for so long at most.
@@ -49,7 +50,25 @@ impl NothingToEncryptTo {
     }
 }
 
-/// The keys of clients, wherever they are.
+/// Where somebody's keys are.
+#[derive(Clone, Copy)]
+pub struct KeyPlace<'a> {
+    /// Where they are published, if they are.
+    pub published: Option<&'a ClientUrl>,
+    /// Else the keys, by value.
+    pub registered: &'a Arc<JwkSet>,
+}
+
+impl<'a> From<&'a Client> for KeyPlace<'a> {
+    fn from(client: &'a Client) -> Self {
+        Self {
+            published: client.metadata.jwks_uri.as_ref(),
+            registered: client.keys(),
+        }
+    }
+}
+
+/// The keys of clients, or of others who sign what they send, wherever they are.
 #[derive(Clone)]
 pub struct ClientKeys(Documents<JwkSet>);
 
@@ -81,9 +100,13 @@ impl ClientKeys {
     /// # Errors
     /// [`DocumentError`] when they are published and could not be fetched.
     pub async fn of(&self, client: &Client, now: Instant) -> Result<Arc<JwkSet>, DocumentError> {
-        match &client.metadata.jwks_uri {
+        self.at(client.into(), now).await
+    }
+
+    async fn at(&self, place: KeyPlace<'_>, now: Instant) -> Result<Arc<JwkSet>, DocumentError> {
+        match place.published {
             Some(url) => self.0.current(url, now).await,
-            None => Ok(Arc::clone(client.keys())),
+            None => Ok(Arc::clone(place.registered)),
         }
     }
 
@@ -97,7 +120,11 @@ impl ClientKeys {
     /// The keys of a client that took the place of `seen`, among which was none that fits. `seen` itself if nothing did, or if it
     /// may not be asked again yet.
     pub async fn after(&self, client: &Client, seen: Arc<JwkSet>, now: Instant) -> Arc<JwkSet> {
-        match &client.metadata.jwks_uri {
+        self.after_at(client.into(), seen, now).await
+    }
+
+    async fn after_at(&self, place: KeyPlace<'_>, seen: Arc<JwkSet>, now: Instant) -> Arc<JwkSet> {
+        match place.published {
             Some(url) => self.0.after(url, seen, now).await,
             None => seen,
         }
@@ -122,28 +149,29 @@ impl ClientKeys {
         key.ok_or(NothingToEncryptTo::NoKey(alg))
     }
 
-    /// The claims of a JWT, if a key of the client signed it. A `kid` that is not known, and a signature without one that no key made,
+    /// The claims of a JWT, if a key of this client, or of whoever has these, signed it. A `kid` that is not known, and a signature without one that no key made,
     /// may be of a key that came just now.
     ///
     /// # Errors
     /// [`ClientKeysError`].
     pub async fn verify(
         &self,
-        client: &Client,
+        signer: impl Into<KeyPlace<'_>>,
         jwt: UnverifiedJwt<'_>,
         now: Instant,
     ) -> Result<(Claims, PublicJwk), ClientKeysError> {
-        if client.metadata.jwks_uri.is_none() {
-            return Ok(jwt.verify(client.keys())?);
+        let signer = signer.into();
+        if signer.published.is_none() {
+            return Ok(jwt.verify(signer.registered)?);
         }
-        let mut keys = self.of(client, now).await?;
+        let mut keys = self.at(signer, now).await?;
         if keys.candidates(jwt.kid(), jwt.algorithm()).next().is_none() {
-            keys = self.after(client, keys, now).await;
+            keys = self.after_at(signer, keys, now).await;
         }
         let nameless = jwt.kid().is_none().then(|| jwt.clone());
         match (jwt.verify(&keys), nameless) {
             (Err(JwtError::Signature), Some(jwt)) => {
-                let newer = self.after(client, Arc::clone(&keys), now).await;
+                let newer = self.after_at(signer, Arc::clone(&keys), now).await;
                 if Arc::ptr_eq(&newer, &keys) {
                     return Err(JwtError::Signature.into());
                 }

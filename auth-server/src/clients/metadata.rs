@@ -106,6 +106,9 @@ pub enum GrantType {
     Implicit,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 7523 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
 }
 
 /// How a client signs its request objects (OpenID Connect Registration §2, `request_object_signing_alg`).

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
-use super::{ClientMetadata, InvalidClientMetadata, REGISTRABLE};
+use super::{ClientMetadata, GrantType, InvalidClientMetadata, REGISTRABLE};
 use crate::locales::is_language_tag;
 
 /// What may be said in several languages (RFC 7591 §2.2), and whether it is a URL.
@@ -87,7 +87,12 @@ pub fn metadata(members: &Map<String, Value>) -> Result<ClientMetadata, InvalidC
     kept.entry("application_type")
         .or_insert_with(|| json!(if is_on_device { "native" } else { "web" }));
     kept.insert("localized".to_owned(), localized(members)?);
-    read(kept)
+    let metadata = read(kept)?;
+    // Nobody speaks for people to a client whom the operator does not know.
+    if metadata.grant_types.contains(&GrantType::JwtBearer) {
+        return Err(InvalidClientMetadata::JwtBearer);
+    }
+    Ok(metadata)
 }
 
 /// The members of the document that a client is told (RFC 7591 §3.2.1): what it may set, and what stands where it set nothing.

@@ -4,6 +4,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::access_token::{AccessTokens, Order};
+use super::audience::Audience;
 use super::error::TokenError;
 use super::{GrantName, Target, TokenResponse};
 use crate::authorization_details::ByResource;
@@ -46,7 +47,21 @@ pub async fn grant(
         return Err(TokenError::InvalidScope);
     }
     let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
-    tokens.metrics.token_issued(GrantName::ClientCredentials);
+    let name = GrantName::ClientCredentials;
+    issue(client, (name, audience), tokens, now).await
+}
+
+/// A token of the client's own.
+///
+/// # Errors
+/// [`TokenError::NoSigningKey`], [`TokenError::Sign`].
+pub(super) async fn issue(
+    client: &AuthenticatedClient,
+    (name, audience): (GrantName, Audience),
+    tokens: &AccessTokens,
+    now: Instant,
+) -> Result<TokenResponse, TokenError> {
+    tokens.metrics.token_issued(name);
     let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
     let authorization_details = audience.details.clone();
     let order = Order {

@@ -22,6 +22,7 @@ use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
+use crate::token::jwt_bearer::AssertionRefusal;
 
 /// Why an endpoint that clients call refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
@@ -119,6 +120,9 @@ pub enum TokenError {
     /// Revoked, or its session or its person is gone.
     #[error("the grant is over")]
     GrantOver,
+    /// The assertion of an issuer brings nothing (RFC 7521 §4.1.1).
+    #[error(transparent)]
+    Assertion(#[from] AssertionRefusal),
     /// Nobody signed in by the password (RFC 6749 §4.3.2).
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
@@ -236,6 +240,9 @@ impl TokenError {
             Self::Encryption(error) if !error.is_ours() => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
             }
+            Self::Assertion(refusal) if !refusal.is_ours() => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant)
+            }
             Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
             Self::UnsupportedGrantType => {
@@ -283,6 +290,7 @@ impl TokenError {
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Document(_)
+            | Self::Assertion(_)
             | Self::Encryption(_)
             | Self::Encrypt(_)
             | Self::Sign(_)
@@ -328,6 +336,9 @@ impl TokenError {
         ) {
             return "the refresh token is unknown, expired, used, revoked, or not this client's"
                 .into();
+        }
+        if matches!(self, Self::Assertion(_)) {
+            return "the assertion is malformed, expired, used, or of an issuer, subject or client for which it is no good".into();
         }
         self.to_string()
     }

@@ -121,7 +121,7 @@ impl Grantor {
             }),
         };
         let access_token = self.tokens.issue(order, now).await?;
-        let id_token = if OwnScope::OpenId.is_in(own) {
+        let id_token = if OwnScope::OpenId.is_in(own) && granted.name.may_bring_id_tokens() {
             let order = IdTokenOrder {
                 client: client.client(),
                 terms,
