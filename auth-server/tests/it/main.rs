@@ -48,6 +48,8 @@ mod introspection;
 #[cfg(test)]
 mod jwks_uri;
 #[cfg(test)]
+mod jwt_bearer;
+#[cfg(test)]
 mod key_rotation;
 #[cfg(test)]
 mod keys;

@@ -434,7 +434,7 @@ async fn without_offline_access_a_refresh_token_dies_with_its_session(stores: &S
     let offline_next = next(&scene, pair(&offline).1).await;
     let (session, cookie) = sign_in(&scene.server, &scene.account_id).await;
     let mut authorization = scene.authorization(&scene.app, "openid read");
-    authorization.terms.session_id = session.id.clone();
+    authorization.terms.session_id = Some(session.id.clone());
     let code = scene.issue(authorization).await;
     let answer = scene.redeem(&scene.app, &code).await;
     let (access, refresh) = pair(&answer.body);
