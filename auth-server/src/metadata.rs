@@ -22,7 +22,7 @@ use crate::subjects::SubjectType;
 use crate::token::GrantName;
 
 /// What ID tokens say beside the claims of people.
-const CLAIMS: [&str; 13] = [
+const CLAIMS: [&str; 14] = [
     "iss",
     "sub",
     "aud",
@@ -36,6 +36,7 @@ const CLAIMS: [&str; 13] = [
     "sid",
     "at_hash",
     "c_hash",
+    "grant_id",
 ];
 
 /// What this server takes of clients.

@@ -195,6 +195,8 @@ diesel::table! {
         requested_claims -> Nullable<Json>,
         acr -> Nullable<Text>,
         authorization_details -> Nullable<Json>,
+        parent_id -> Nullable<Text>,
+        chain -> Nullable<Json>,
     }
 }
 

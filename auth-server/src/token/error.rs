@@ -22,6 +22,7 @@ use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
+use crate::token::token_exchange::error::ExchangeError;
 
 /// Why an endpoint that clients call refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
@@ -119,6 +120,9 @@ pub enum TokenError {
     /// Revoked, or its session or its person is gone.
     #[error("the grant is over")]
     GrantOver,
+    /// RFC 8693 §2.2.2.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// Nobody signed in by the password (RFC 6749 §4.3.2).
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
@@ -232,6 +236,7 @@ impl TokenError {
             | Self::SeveralMethods
             | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
+            Self::Exchange(error) => (StatusCode::BAD_REQUEST, error.code()),
             // What it registered cannot be done for it, and it can mend that.
             Self::Encryption(error) if !error.is_ours() => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
@@ -305,6 +310,9 @@ impl TokenError {
             return "try again later".into();
         }
         if let Self::ClientAuth(error) = self {
+            return error.description();
+        }
+        if let Self::Exchange(error) = self {
             return error.description();
         }
         // Whether a code or a token exists, whose it is, and what became of it shows to nobody who merely found it.

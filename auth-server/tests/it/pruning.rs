@@ -125,6 +125,8 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         requested_claims: None,
         acr: None,
         authorization_details: None,
+        parent_id: None,
+        chain: None,
     }
 }
 
