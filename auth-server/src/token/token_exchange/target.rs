@@ -25,26 +25,23 @@ impl Exchange<'_> {
         for audience in &request.audiences {
             named.push(self.called(audience)?);
         }
-        let server = match named.split_first() {
-            Some((first, others)) => {
-                if others
-                    .iter()
-                    .any(|other| other.identifier != first.identifier)
-                {
-                    return Err(ExchangeError::SeveralTargets.into());
-                }
-                Arc::clone(first)
+        let server = if let Some((first, others)) = named.split_first() {
+            if others
+                .iter()
+                .any(|other| other.identifier != first.identifier)
+            {
+                return Err(ExchangeError::SeveralTargets.into());
             }
-            None => {
-                let only = match self.policy.audiences.as_slice() {
-                    [only] => Some(only),
-                    _ => None,
-                };
-                let unnamed = subject.audience.as_ref();
-                let unnamed = unnamed.or(self.metadata.default_resource.as_ref()).or(only);
-                let unnamed = unnamed.and_then(|resource| self.known(resource));
-                unnamed.ok_or(ExchangeError::Target)?
-            }
+            Arc::clone(first)
+        } else {
+            let only = match self.policy.audiences.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            };
+            let unnamed = subject.audience.as_ref();
+            let unnamed = unnamed.or(self.metadata.default_resource.as_ref());
+            let unnamed = unnamed.or(only).and_then(|resource| self.known(resource));
+            unnamed.ok_or(ExchangeError::Target)?
         };
         // Default deny: also the audience that the subject token has.
         if self.policy.audiences.contains(&server.identifier) {
