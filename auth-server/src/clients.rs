@@ -6,6 +6,7 @@ pub mod callers;
 pub mod certificate;
 pub mod directory;
 pub mod document;
+pub mod exchange_policy;
 pub mod jwks_uri;
 pub mod logo;
 mod metadata;
@@ -30,6 +31,7 @@ use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
 
 use self::certificate::{CertificateName, InvalidCertificateName};
+use self::exchange_policy::{ExchangePolicy, InvalidExchangePolicy};
 pub use self::metadata::{
     ApplicationType, AuthMethod, ClientMetadata, Encryption, GrantType, ObjectAlgorithm,
     REGISTRABLE,
@@ -64,6 +66,9 @@ pub enum InvalidClientMetadata {
         "the password grant (RFC 6749 section 4.3) is for confidential clients of the operator; take it out of grant_types, and use authorization_code"
     )]
     PasswordGrant,
+    /// What it may exchange tokens for.
+    #[error(transparent)]
+    TokenExchange(#[from] InvalidExchangePolicy),
     /// The JWT bearer grant for a client that registered itself.
     #[error(
         "the JWT bearer grant (RFC 7523) is for clients of the operator; take it out of grant_types, and use authorization_code"
@@ -240,6 +245,7 @@ impl Client {
         {
             return Err(InvalidClientMetadata::PasswordGrant);
         }
+        ExchangePolicy::check(&metadata)?;
         metadata.check_texts()?;
         metadata.check_response_types()?;
         let initiate_login = metadata.initiate_login_uri.as_ref();

@@ -25,6 +25,7 @@ use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::{Amr, SessionId};
 use crate::store::grants::{self, GrantRow, GrantedPerson, Rotation};
 use crate::store::revocations::{self, RevocationRow};
+use crate::token::chain::Chain;
 use crate::store::{identity_links, trusted_issuers};
 pub use settled::{Settled, SettledGrants};
 pub use told::Told;
@@ -103,6 +104,21 @@ pub enum GrantsError {
     Damaged(GrantId),
 }
 
+/// Why no grant was made of another.
+#[derive(Debug)]
+enum NotMade {
+    /// That one is over.
+    Over,
+    /// The database did not answer.
+    Store(DbError),
+}
+
+impl From<DbError> for NotMade {
+    fn from(error: DbError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// What became of a redemption.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Redeemed {
@@ -143,6 +159,22 @@ pub struct Spoken<'a> {
     pub linked: Option<&'a str>,
 }
 
+/// A grant that a client makes of another one by token exchange (RFC 8693): it has refresh tokens of its own.
+pub struct Descent<'a> {
+    /// Its name.
+    pub id: &'a GrantId,
+    /// What of the other grant is allowed by it.
+    pub terms: &'a Terms,
+    /// The other grant.
+    pub parent: &'a Grant,
+    /// Who acts by it, and what it was exchanged for.
+    pub chain: &'a Chain,
+    /// The salt of its refresh tokens.
+    pub salt: [u8; 16],
+    /// When it ends.
+    pub expires_at: Instant,
+}
+
 /// A grant as it stands.
 pub struct Grant {
     /// Its name.
@@ -153,6 +185,12 @@ pub struct Grant {
     pub family: Option<Family>,
     /// Whether anything ended it: a revocation, its session, its person.
     pub is_over: bool,
+    /// When it ends whatever happens.
+    pub expires_at: Instant,
+    /// From when on no access token of it is good.
+    pub access_until: Instant,
+    /// What it was exchanged for, of one that a client made of another's (RFC 8693).
+    pub chain: Option<Chain>,
 }
 
 /// The refresh tokens of a grant: each generation takes the place of the one before it.
@@ -308,6 +346,56 @@ impl Grants {
         }
     }
 
+    /// Makes a grant of another one; `None` if that is over by now.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn descend(
+        &self,
+        descent: &Descent<'_>,
+        now: Instant,
+    ) -> Result<Option<()>, DbError> {
+        let row = GrantRow {
+            family_salt: Some(descent.salt.into()),
+            expires_at: descent.expires_at,
+            parent_id: Some(descent.parent.id.to_string()),
+            chain: Some(serde_json::json!(descent.chain)),
+            ..row_of(descent.id, descent.terms, now)
+        };
+        let made = self
+            .store
+            .transaction(async |conn| {
+                // In the order in which the end of a session or a person takes the rows.
+                let made = grants::insert(conn, &row).await?
+                    && grants::hold(conn, descent.parent.id.as_str()).await?;
+                made.then_some(()).ok_or(NotMade::Over)
+            })
+            .await;
+        match made {
+            Ok(()) => Ok(Some(())),
+            Err(NotMade::Over | NotMade::Store(DbError::Reference(_))) => Ok(None),
+            Err(NotMade::Store(error)) => Err(error),
+        }
+    }
+
+    /// Makes sure that an access token of a grant is told of that lives until then, should the grant be revoked; whether the grant goes
+    /// on.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn cover(
+        &self,
+        grant: &Grant,
+        until: Instant,
+        now: Instant,
+    ) -> Result<bool, DbError> {
+        if until <= grant.access_until {
+            return Ok(true);
+        }
+        let mut conn = self.store.write().await?;
+        grants::note(&mut conn, grant.id.as_str(), until, now).await
+    }
+
     async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {
         let added = grants::insert(&mut self.store.write().await?, row).await;
         match added {
@@ -350,7 +438,8 @@ impl Grants {
                 let is_over = state.standing.is_over(self.lifetimes.session_idle, now);
                 let grant = from_row(state.row, is_over);
                 let grant = grant.ok_or_else(|| GrantsError::Damaged(id.clone()))?;
-                if let Some(family) = &grant.family {
+                // What a client made of another's is judged with all that it was exchanged for, each time.
+                if let (Some(family), None) = (&grant.family, &grant.chain) {
                     self.settled.remember(id, &grant.terms, &family.salt);
                 }
                 Ok(grant)
@@ -451,7 +540,7 @@ impl Grants {
             .store
             .transaction(async |conn| self.revoke_in(conn, id.as_str(), now).await)
             .await?;
-        self.revocations.learn(vec![revoked]);
+        self.revocations.learn(revoked);
         Ok(())
     }
 
@@ -460,14 +549,16 @@ impl Grants {
         conn: &mut Conn,
         id: &str,
         now: Instant,
-    ) -> Result<RevocationRow, DbError> {
+    ) -> Result<Vec<RevocationRow>, DbError> {
         // Once the row is marked, only access tokens are left to be told. Without a row, the first use of the code may be about to
         // commit one, and this is all that will ever be known of its end.
         let access_until = grants::revoke(conn, id, now).await?;
         let matters_until = access_until.unwrap_or(now + MAX_LIFETIME + self.lifetimes.absolute);
         let row = revocation(id.to_owned(), matters_until);
         revocations::put(conn, &row, now).await?;
-        Ok(row)
+        let mut rows = vec![row];
+        rows.extend(revoke_children(conn, now).await?);
+        Ok(rows)
     }
 }
 
@@ -481,10 +572,24 @@ pub async fn revoke_of(
     now: Instant,
 ) -> Result<Vec<RevocationRow>, DbError> {
     let revoked = grants::revoke_of(conn, of, now).await?;
-    if !revoked.is_empty() {
-        grants::record_revoked(conn, of, now).await?;
+    if revoked.is_empty() {
+        return Ok(Vec::new());
     }
+    grants::record_revoked(conn, of, now).await?;
+    let children = revoke_children(conn, now).await?;
     let rows = revoked.into_iter().map(|(id, until)| revocation(id, until));
+    Ok(rows.chain(children).collect())
+}
+
+/// What was made of the grants that were revoked at this instant by token exchange ends with them.
+async fn revoke_children(conn: &mut Conn, now: Instant) -> Result<Vec<RevocationRow>, DbError> {
+    let children = grants::revoke_children(conn, now).await?;
+    if !children.is_empty() {
+        grants::record_children(conn, now).await?;
+    }
+    let rows = children
+        .into_iter()
+        .map(|(id, until)| revocation(id, until));
     Ok(rows.collect())
 }
 
@@ -522,6 +627,8 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         acr: terms.acr.clone(),
         authorization_details: terms.agreed.details_value(),
         issuer: None,
+        parent_id: None,
+        chain: None,
     }
 }
 
@@ -538,6 +645,7 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
         None => None,
     };
     let claims = GrantedClaims::from_row(row.requested_claims.as_ref())?;
+    let chain = row.chain.map(serde_json::from_value).transpose().ok()?;
     Some(Grant {
         id: row.id.parse().ok()?,
         terms: Terms {
@@ -558,5 +666,8 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
         },
         family,
         is_over,
+        expires_at: row.expires_at,
+        access_until: row.access_until,
+        chain,
     })
 }

@@ -15,7 +15,7 @@ use shared_protocol::time::Instant;
 use crate::accounts::AccountId;
 use crate::claims::{ClaimSet, Told};
 use crate::clients::{Client, ClientMetadata};
-use crate::grants::Terms;
+use crate::grants::{GrantId, Terms};
 use crate::sessions::Amr;
 use crate::store::accounts::{self, PersonRow};
 use crate::token::access_token::AccessTokens;
@@ -46,6 +46,8 @@ struct IdTokenClaims<'a> {
     at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<&'a GrantId>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     told: Option<Told<'a>>,
 }
@@ -56,6 +58,10 @@ pub struct IdTokenOrder<'a> {
     pub client: &'a Client,
     /// Who signed in, where, when and how.
     pub terms: &'a Terms,
+    /// What they granted the client, by which the token can be exchanged (RFC 8693); nothing for one that was exchanged itself.
+    pub grant_id: Option<&'a GrantId>,
+    /// When it must end, if that may be before it would by itself.
+    pub ends_at: Option<Instant>,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
     /// The access token that it comes with.
@@ -67,6 +73,13 @@ pub struct IdTokenOrder<'a> {
 }
 
 impl IdTokenOrder<'_> {
+    /// When it ends.
+    #[must_use]
+    pub fn expires_at(&self, now: Instant) -> Instant {
+        let by_itself = now + LIFETIME;
+        self.ends_at.map_or(by_itself, |end| end.min(by_itself))
+    }
+
     /// What it tells of the person: what was asked for, and, where nothing comes with it by which more could be had, what the scopes bring
     /// (OpenID Connect Core §5.4).
     fn claims(&self) -> ClaimSet {
@@ -131,7 +144,7 @@ impl AccessTokens {
             sub: self.subjects.of(metadata, &terms.account_id),
             aud: &terms.client_id,
             azp: &terms.client_id,
-            exp: (now + LIFETIME).as_secs(),
+            exp: order.expires_at(now).as_secs(),
             iat: now.as_secs(),
             auth_time: terms.auth_time.map(Instant::as_secs),
             nonce: order.nonce,
@@ -140,6 +153,7 @@ impl AccessTokens {
             sid: session.map(|session| self.subjects.session(metadata, session)),
             at_hash: order.access_token.map(hash),
             c_hash: order.code.map(hash),
+            grant_id: order.grant_id,
             told: person.map(|person| Told {
                 person,
                 claims: told,

@@ -4,9 +4,11 @@ use serde::Deserialize;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Audience, JwkSet, JwtError, JwtKind, UnverifiedJwt};
+use shared_protocol::time::Instant;
 
 use crate::accounts::AccountId;
 use crate::clients::ClientMetadata;
+use crate::grants::GrantId;
 use crate::sessions::SessionId;
 use crate::subjects::Subjects;
 
@@ -49,6 +51,10 @@ pub struct Hint {
     subject: String,
     /// Where they were signed in.
     session: Option<String>,
+    /// What they granted.
+    grant_id: Option<GrantId>,
+    /// When it expires, or did.
+    expires_at: Instant,
 }
 
 /// What every ID token has (OpenID Connect Core §2). Of what else is signed for a client, not all has an end.
@@ -58,8 +64,8 @@ struct Claims {
     aud: Audience,
     sub: String,
     sid: Option<String>,
-    #[serde(rename = "exp")]
-    _exp: i64,
+    grant_id: Option<GrantId>,
+    exp: i64,
 }
 
 impl Checks<'_> {
@@ -80,6 +86,8 @@ impl Checks<'_> {
             client_id: self.client(&claims.aud).ok_or(InvalidHint::Audience)?,
             subject: claims.sub,
             session: claims.sid,
+            grant_id: claims.grant_id,
+            expires_at: Instant::from_secs(claims.exp),
         })
     }
 
@@ -102,6 +110,12 @@ impl Hint {
     #[must_use]
     pub fn into_subject(self) -> String {
         self.subject
+    }
+
+    /// By what grant its client got it, and when it expires, for whoever takes it for more than a hint.
+    #[must_use]
+    pub fn granted(&self) -> Option<(&GrantId, Instant)> {
+        Some((self.grant_id.as_ref()?, self.expires_at))
     }
 
     /// Whether it means this person, to a client that registered `metadata`. Found out by naming them, for nothing that a client says is

@@ -118,6 +118,7 @@ impl Introspection {
         // go on for the rest of their lifetime. Where a session is ended, its grants are revoked, and that is seen.
         if !self.concerns(client, &claims)
             || self.clients.find(&claims.client_id).await?.is_none()
+            || !self.clients.has_all(&claims.subject_tokens).await?
             || self.tokens.is_revoked(&claims, now).await?
         {
             return Ok(IntrospectionResponse::Inactive);

@@ -26,7 +26,7 @@ use crate::trusted_issuers::{self, AssertionKind};
 const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// What ID tokens say beside the claims of people.
-const CLAIMS: [&str; 13] = [
+const CLAIMS: [&str; 14] = [
     "iss",
     "sub",
     "aud",
@@ -40,6 +40,7 @@ const CLAIMS: [&str; 13] = [
     "sid",
     "at_hash",
     "c_hash",
+    "grant_id",
 ];
 
 /// What this server takes of clients.
@@ -172,9 +173,10 @@ fn requests(
     let grants = grants.filter(|grant| match grant {
         GrantName::Password => offered.password_grant,
         GrantName::JwtBearer => !issuers.is_empty(),
-        GrantName::AuthorizationCode | GrantName::RefreshToken | GrantName::ClientCredentials => {
-            true
-        }
+        GrantName::AuthorizationCode
+        | GrantName::RefreshToken
+        | GrantName::ClientCredentials
+        | GrantName::TokenExchange => true,
     });
     let mut types = requests.response_types.iter();
     let implicit = types.any(|known| known.is_in_front()).then_some("implicit");

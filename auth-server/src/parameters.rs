@@ -1,5 +1,7 @@
 //! Form parameters as OAuth wants them: none twice, an empty one counts as absent, an unknown one is ignored (RFC 6749 §3.1, §3.2).
 
+/// What a token exchange alone may repeat (RFC 8693 §2.1).
+const AUDIENCE: &str = "audience";
 /// The most parameters that one request may carry.
 const MAX_PARAMETERS: usize = 100;
 
@@ -62,14 +64,19 @@ impl Parameters {
                 decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
             let value =
                 decode(halves.next().unwrap_or_default()).ok_or(InvalidParameters::Encoding)?;
-            if name != "resource" && once.iter().any(|(known, _)| *known == name) {
+            let is_repeated = name != "resource" && once.iter().any(|(known, _)| *known == name);
+            // Of those that one request may repeat and others may not, every copy is kept for that one.
+            if !is_repeated || name == AUDIENCE {
+                once.push((name.clone(), value));
+            }
+            if is_repeated {
                 repeated.push(name);
-            } else {
-                once.push((name, value));
             }
         }
         // Only now: an empty copy beside a full one is a repetition all the same.
-        once.retain(|(name, value)| !value.is_empty() && !repeated.contains(name));
+        once.retain(|(name, value)| {
+            !value.is_empty() && (name == AUDIENCE || !repeated.contains(name))
+        });
         Ok(Self { once, repeated })
     }
 
@@ -115,6 +122,17 @@ impl Parameters {
     /// [`InvalidParameters::Repeated`].
     pub fn all_once(&self) -> Result<(), InvalidParameters> {
         match self.repeated.first() {
+            Some(name) => Err(repeated(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses any parameter that is repeated but this one.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Repeated`].
+    pub fn all_once_but(&self, name: &str) -> Result<(), InvalidParameters> {
+        match self.repeated.iter().find(|repeated| *repeated != name) {
             Some(name) => Err(repeated(name)),
             None => Ok(()),
         }
@@ -215,6 +233,7 @@ mod tests {
             ("twice", "a=1&a=1", repeated("a")),
             ("twice, once empty", "a=&a=1", repeated("a")),
             ("twice, by an escape", "a=1&%61=2", repeated("a")),
+            ("audience", "audience=x&audience=y", repeated("audience")),
             ("half an escape", "a=%4", Some(InvalidParameters::Encoding)),
             ("no digits", "a=%+1", Some(InvalidParameters::Encoding)),
             ("invalid UTF-8", "a=%ff", Some(InvalidParameters::Encoding)),
@@ -239,6 +258,18 @@ mod tests {
         );
         assert!(form.all_once().is_err());
         assert_eq!(form.encode(&["a", "state"]), "state=x+y");
+    }
+
+    #[test]
+    fn rfc8693_2_1_a_token_exchange_may_repeat_its_audience_and_nothing_else() {
+        let parse = |body: &str| Parameters::parse_with_repeated(body.as_bytes()).unwrap();
+        let form = parse("audience=x&audience=&audience=y&resource=a&resource=b");
+        assert_eq!(form.all("audience").collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(form.all_once_but("audience"), Ok(()));
+        assert!(form.all_once().is_err() && form.once("audience").is_err());
+        let form = parse("audience=x&audience=y&scope=a&scope=a");
+        let refused = form.all_once_but("audience");
+        assert_eq!(refused, Err(InvalidParameters::Repeated("scope".into())));
     }
 
     proptest! {

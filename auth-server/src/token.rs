@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod audience;
 pub mod authorization_code;
+pub mod chain;
 pub mod client_credentials;
 mod encryption;
 pub mod error;
@@ -10,6 +11,8 @@ pub mod jwt_bearer;
 pub mod password;
 pub mod person;
 pub mod refresh_token;
+pub mod token_exchange;
+pub mod token_type;
 
 use std::sync::Arc;
 
@@ -29,6 +32,8 @@ use self::error::TokenError;
 use self::jwt_bearer::JwtBearer;
 use self::password::{PasswordGrant, PasswordRequest};
 use self::refresh_token::RefreshRequest;
+use self::token_exchange::ExchangeRequest;
+use self::token_type::TokenType;
 use crate::authorization_details::InvalidDetails;
 use crate::authorize::agreement::Agreement;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
@@ -50,21 +55,24 @@ pub enum GrantName {
     ClientCredentials,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8693 §2.1.
+    TokenExchange,
     /// RFC 7523 §2.1.
     JwtBearer,
 }
 
 impl GrantName {
     /// Every grant that may be served.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::Password,
+        Self::TokenExchange,
         Self::JwtBearer,
     ];
 
-    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2.1).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2.1, RFC 8693 §2.1).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -72,6 +80,7 @@ impl GrantName {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
         }
     }
@@ -93,6 +102,8 @@ pub enum TokenRequest {
     ClientCredentials(Target),
     /// RFC 6749 §4.3.2.
     Password(PasswordRequest),
+    /// RFC 8693 §2.1.
+    TokenExchange(Box<ExchangeRequest>),
     /// RFC 7521 §4.1, as it came: what it lacks is told only where the grant is served.
     JwtBearer(Parameters),
 }
@@ -109,6 +120,15 @@ pub struct Target {
 }
 
 impl FromParameters for TokenRequest {
+    /// RFC 8693 §2.1: `audience` may repeat there.
+    fn check_repeated(parameters: &Parameters) -> Result<(), InvalidParameters> {
+        if parameters.optional("grant_type") == Some(GrantName::TokenExchange.as_str()) {
+            parameters.all_once_but("audience")
+        } else {
+            parameters.all_once()
+        }
+    }
+
     fn from_parameters(parameters: &Parameters) -> Result<Self, TokenError> {
         let name = parameters.required("grant_type")?;
         let grant = GrantName::ALL
@@ -153,6 +173,10 @@ impl FromParameters for TokenRequest {
                     ..Target::default()
                 },
             })),
+            GrantName::TokenExchange => {
+                let request = ExchangeRequest::from_parameters(parameters)?;
+                Ok(Self::TokenExchange(Box::new(request)))
+            }
             GrantName::JwtBearer => Ok(Self::JwtBearer(parameters.only(&jwt_bearer::PARAMETERS))),
         }
     }
@@ -222,8 +246,11 @@ fn resource(parameters: &Parameters) -> Result<Option<ResourceId>, TokenError> {
 /// RFC 6749 §5.1.
 #[derive(Serialize)]
 pub struct TokenResponse {
-    /// The access token.
+    /// The access token, or whatever else was asked for in its place (RFC 8693 §2.2.1).
     pub access_token: String,
+    /// What that is, of a token that was exchanged (RFC 8693 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<TokenType>,
     /// How it is presented.
     pub token_type: &'static str,
     /// Seconds until it expires.
@@ -296,6 +323,9 @@ pub async fn endpoint(
         }
         TokenRequest::Password(request) => {
             password::grant(&client, request, address, &grantor, now).await
+        }
+        TokenRequest::TokenExchange(request) => {
+            token_exchange::grant(&client, &request, &grantor, now).await
         }
         TokenRequest::JwtBearer(request) => {
             jwt_bearer::grant(&client, &request, &grantor, now).await

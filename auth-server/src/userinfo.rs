@@ -164,6 +164,14 @@ impl Userinfo {
         let client = client
             .map_err(|error| UserinfoError::Other(error.into()))?
             .ok_or(InvalidToken::Inactive)?;
+        // What was exchanged for the token of another client names that client's grant, of which this one has only what it says.
+        let is_exchanged = !claims.subject_tokens.is_empty();
+        if is_exchanged {
+            let all = self.clients.has_all(&claims.subject_tokens).await;
+            if !all.map_err(|error| UserinfoError::Other(error.into()))? {
+                return Err(InvalidToken::Inactive.into());
+            }
+        }
         let found = self.grants.find_person(grant_id, now).await;
         let granted = found.map_err(unknown)?.ok_or(InvalidToken::Inactive)?;
         // By the account, whatever a client or a resource server calls the person.
@@ -177,13 +185,19 @@ impl Userinfo {
         // the API's scopes: any of our tokens whose grant holds `openid` is taken, for all that is this server's in that grant.
         if claims.aud == self.tokens.own.identifier {
             scope = scope.intersection(&claims.scope);
+        } else if is_exchanged {
+            return Err(insufficient().into());
         }
         if !OwnScope::OpenId.is_in(&scope) {
             return Err(insufficient().into());
         }
         let singly = GrantedClaims::from_row(granted.requested_claims.as_ref());
         let singly = singly.ok_or(InvalidToken::Claims)?.userinfo;
-        let singly = singly.intersection(ClaimSet::of_scope(registered));
+        let singly = if is_exchanged {
+            ClaimSet::default()
+        } else {
+            singly.intersection(ClaimSet::of_scope(registered))
+        };
         let told = Told {
             person: &granted.person,
             claims: ClaimSet::of_scope(&scope).union(singly),

@@ -17,6 +17,7 @@ use crate::id_token::IdTokenOrder;
 use crate::token::Target;
 use crate::token::access_token::{AccessTokens, OnBehalf, Order};
 use crate::token::audience::Audience;
+use crate::token::chain::Chain;
 use crate::token::error::TokenError;
 
 /// Makes tokens without a code.
@@ -78,6 +79,8 @@ impl FrontChannel {
             let order = IdTokenOrder {
                 client: &request.client,
                 terms,
+                grant_id: Some(&id),
+                ends_at: None,
                 nonce: request.nonce.as_deref(),
                 access_token: token.as_ref().map(|token| token.access_token.as_str()),
                 code: code.as_deref(),
@@ -120,6 +123,7 @@ impl FrontChannel {
                 amr: &terms.amr,
                 acr: terms.acr.as_deref(),
             }),
+            chain: Chain::of_client(&request.client.metadata),
         };
         let access_token = self.tokens.issue(order, now).await?;
         self.tokens.metrics.token_issued_in_front();

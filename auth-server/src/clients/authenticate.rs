@@ -139,6 +139,14 @@ impl AuthenticatedClient {
 
 /// A request as one of the endpoints for clients takes it.
 pub trait FromParameters: Sized {
+    /// Refuses what is repeated and may not be.
+    ///
+    /// # Errors
+    /// [`InvalidParameters::Repeated`].
+    fn check_repeated(parameters: &Parameters) -> Result<(), InvalidParameters> {
+        parameters.all_once()
+    }
+
     /// Reads the request from its parameters.
     ///
     /// # Errors
@@ -176,7 +184,8 @@ where
         let standings = extensions.get().cloned().unwrap_or_default();
         let certificate: Option<ClientCertificate> = extensions.get().cloned();
         let (headers, body) = form::read(request).await?;
-        let parameters = Parameters::parse(&body)?;
+        let parameters = Parameters::parse_with_repeated(&body)?;
+        T::check_repeated(&parameters)?;
         let now = authenticator.clock.now();
         let attempt = Attempt {
             headers: &headers,

@@ -26,6 +26,7 @@ use crate::revocations::Revocations;
 use crate::store::clients::SecretRow;
 use crate::store::revocations::RevocationRow;
 use crate::store::{changes, clients, registrations};
+use crate::token::chain::SubjectToken;
 
 /// Origins that are looked up in the database at a time.
 const LOOKS: usize = 2;
@@ -166,6 +167,19 @@ impl Clients {
             self.seen.invalidate(id);
         }
         Ok(Some(client))
+    }
+
+    /// Whether each client is there that one of these tokens was issued to.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn has_all(&self, tokens: &[SubjectToken]) -> Result<bool, DirectoryError> {
+        for token in tokens {
+            if self.find(&token.client_id).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether pages of this origin are some client's, by its redirect URIs. Not known counts as no.

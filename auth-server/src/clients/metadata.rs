@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{
     Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement, UnknownAlgorithm,
 };
@@ -14,6 +15,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::InvalidClientMetadata;
+use super::exchange_policy::ExchangePolicy;
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use crate::authorization_details::TypeName;
@@ -106,6 +108,9 @@ pub enum GrantType {
     Implicit,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8693 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
     /// RFC 7523 §2.1.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
@@ -355,6 +360,12 @@ pub struct ClientMetadata {
     /// Whether its people are not asked: for the operator's own applications.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_consent: bool,
+    /// What it may exchange tokens for (RFC 8693).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_exchange: Option<ExchangePolicy>,
+    /// The one client that may act for its people: its tokens of them say so (RFC 8693 §4.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<ClientId>,
 }
 
 impl ClientMetadata {

@@ -145,6 +145,8 @@ impl Registration {
             default_resource: before.default_resource.clone(),
             require_pkce: before.require_pkce,
             skip_consent: before.skip_consent,
+            token_exchange: before.token_exchange.clone(),
+            may_act: before.may_act.clone(),
             ..self.resulting(members, statement, now)?
         })
     }

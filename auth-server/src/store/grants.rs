@@ -72,6 +72,10 @@ pub struct GrantRow {
     pub authorization_details: Option<Value>,
     /// The issuer that spoke for the person.
     pub issuer: Option<String>,
+    /// The grant that it was made of by token exchange, and with which it ends.
+    pub parent_id: Option<String>,
+    /// Who acts by it, and the tokens that it was exchanged for.
+    pub chain: Option<Value>,
 }
 
 /// A grant and what it depends on.
@@ -198,6 +202,8 @@ macro_rules! inserted {
                 .as_ref()
                 .into_sql::<Nullable<Json>>(),
             $row.issuer.as_deref().into_sql::<Nullable<Text>>(),
+            $row.parent_id.as_deref().into_sql::<Nullable<Text>>(),
+            $row.chain.as_ref().into_sql::<Nullable<Json>>(),
         )
     };
 }
@@ -239,6 +245,21 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
         .filter(s::ended_at.is_null())
         .filter(in_time);
     add!(in_session.select(inserted!(row, s::id.nullable())))
+}
+
+/// Whether the grant of this name still is there and nobody revoked it. Until the transaction ends it stays so: whoever revokes it waits,
+/// and then finds what was made of it (threat 34).
+pub async fn hold(conn: &mut Conn, id: &str) -> Result<bool> {
+    let query = t::table
+        .find(id)
+        .filter(t::revoked_at.is_null())
+        .filter(not(revoked!()))
+        .select(t::id);
+    let held: Option<String> = on!(conn, |c| query.get_result(c), |c| query
+        .for_share()
+        .get_result(c))
+    .optional()?;
+    Ok(held.is_some())
 }
 
 /// Keeps the grants of a session that have no refresh tokens until this instant, at which it ends: by them its clients hear of its end.
@@ -470,4 +491,45 @@ pub async fn record_revoked(conn: &mut Conn, of: &GrantsOf<'_>, now: Instant) ->
             .on_conflict_do_nothing();
         on!(conn, |c| insert.execute(c)).map(drop)
     })
+}
+
+/// Marks as revoked what was made of the grants that were marked at this instant, then what was made of that, until there is nothing
+/// more; names each with the instant until which access tokens of it may live.
+pub async fn revoke_children(conn: &mut Conn, now: Instant) -> Result<Vec<(String, Instant)>> {
+    let parents = diesel::alias!(super::schema::grants as parents);
+    let mut all = Vec::new();
+    loop {
+        let marked = parents
+            .filter(parents.field(t::revoked_at).eq(now))
+            .select(parents.field(t::id).nullable());
+        let children: Vec<(String, Instant)> = on!(conn, |c| diesel::update(t::table)
+            .filter(t::parent_id.eq_any(marked))
+            .filter(t::revoked_at.is_null())
+            .set(t::revoked_at.eq(now))
+            .returning((t::id, t::access_until))
+            .get_results(c))?;
+        if children.is_empty() {
+            return Ok(all);
+        }
+        all.extend(children);
+    }
+}
+
+/// Records for every node what [`revoke_children`] marked at this instant.
+pub async fn record_children(conn: &mut Conn, now: Instant) -> Result<()> {
+    let kind = RevocationKind::Grant.as_str();
+    let marked = t::table
+        .filter(t::parent_id.is_not_null())
+        .filter(t::revoked_at.eq(now))
+        .select((
+            kind.into_sql::<Text>(),
+            t::id,
+            now.into_sql::<BigInt>(),
+            t::access_until,
+        ));
+    let insert = diesel::insert_into(r::table)
+        .values(marked)
+        .into_columns((r::kind, r::subject, r::recorded_at, r::matters_until))
+        .on_conflict_do_nothing();
+    on!(conn, |c| insert.execute(c)).map(drop)
 }

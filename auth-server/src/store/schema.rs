@@ -196,6 +196,8 @@ diesel::table! {
         acr -> Nullable<Text>,
         authorization_details -> Nullable<Json>,
         issuer -> Nullable<Text>,
+        parent_id -> Nullable<Text>,
+        chain -> Nullable<Json>,
     }
 }
 

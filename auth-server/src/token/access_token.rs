@@ -16,6 +16,7 @@ use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
 
 use super::audience::Audience;
+use super::chain::{Actor, Chain, MayAct, SubjectToken};
 use super::error::TokenError;
 use crate::clients::jwks_uri::ClientKeys;
 use crate::grants::GrantId;
@@ -61,6 +62,15 @@ pub struct AccessTokenClaims {
     /// What they granted: with it the token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
+    /// Who acts for the subject (RFC 8693 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Actor>>,
+    /// Who alone may (RFC 8693 §4.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<MayAct>,
+    /// The tokens that it was exchanged for, the oldest first: with any of them it dies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_tokens: Vec<SubjectToken>,
 }
 
 /// What an access token is to say.
@@ -73,6 +83,8 @@ pub struct Order<'a> {
     pub audience: Audience,
     /// The person behind it, if there is one.
     pub on_behalf: Option<OnBehalf<'a>>,
+    /// What it was exchanged for, if it was.
+    pub chain: Chain,
 }
 
 /// How a person stands behind an access token.
@@ -135,13 +147,14 @@ impl AccessTokens {
     pub async fn issue(&self, order: Order<'_>, now: Instant) -> Result<String, TokenError> {
         let server = &order.audience.server;
         let signer = self.signer(server, now)?;
+        let ends_at = now + server.lifetime;
         let claims = AccessTokenClaims {
             iss: self.issuer.to_string(),
             sub: order.subject,
             aud: server.identifier.clone(),
             client_id: order.client_id.clone(),
             iat: now.as_secs(),
-            exp: (now + server.lifetime).as_secs(),
+            exp: order.chain.end(ends_at).as_secs(),
             jti: URL_SAFE_NO_PAD.encode(random::bytes::<16>(&*self.random)),
             scope: order.audience.scope,
             authorization_details: order.audience.details,
@@ -156,11 +169,14 @@ impl AccessTokens {
                 .on_behalf
                 .and_then(|person| person.acr.map(str::to_owned)),
             grant_id: order.on_behalf.map(|person| person.grant_id.clone()),
+            act: order.chain.act,
+            may_act: order.chain.may_act,
+            subject_tokens: order.chain.subject_tokens,
         };
         Ok(sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?)
     }
 
-    /// Whether the token, or the grant behind it, was revoked.
+    /// Whether the token, or the grant behind it, or one that it was exchanged for, was revoked.
     ///
     /// # Errors
     /// [`DbError`]: nobody knows.
@@ -177,9 +193,37 @@ impl AccessTokens {
         {
             return Ok(true);
         }
+        if self.is_any_revoked(&claims.subject_tokens, now).await? {
+            return Ok(true);
+        }
         revoked
             .is_revoked(RevocationKind::Token, &claims.jti, now)
             .await
+    }
+
+    /// Whether any of the tokens was revoked that another was exchanged for.
+    ///
+    /// # Errors
+    /// [`DbError`]: nobody knows.
+    pub async fn is_any_revoked(
+        &self,
+        tokens: &[SubjectToken],
+        now: Instant,
+    ) -> Result<bool, DbError> {
+        let revoked = &self.revocations;
+        for SubjectToken { jti, grant_id, .. } in tokens {
+            if let Some(id) = grant_id
+                && revoked
+                    .is_revoked(RevocationKind::Grant, id.as_str(), now)
+                    .await?
+            {
+                return Ok(true);
+            }
+            if revoked.is_revoked(RevocationKind::Token, jti, now).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The claims of a token that this server signed and that has not expired. Whether it was revoked is another question.

@@ -5,6 +5,7 @@ use shared_protocol::time::Instant;
 
 use super::access_token::{AccessTokens, Order};
 use super::audience::Audience;
+use super::chain::Chain;
 use super::error::TokenError;
 use super::{GrantName, Target, TokenResponse};
 use crate::authorization_details::ByResource;
@@ -69,9 +70,11 @@ pub(super) async fn issue(
         subject: client.id().to_string(),
         audience,
         on_behalf: None,
+        chain: Chain::default(),
     };
     Ok(TokenResponse {
         access_token: tokens.issue(order, now).await?,
+        issued_token_type: None,
         token_type: "Bearer",
         expires_in,
         scope,

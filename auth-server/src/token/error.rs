@@ -23,6 +23,7 @@ use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
 use crate::token::jwt_bearer::AssertionRefusal;
+use crate::token::token_exchange::error::ExchangeError;
 
 /// Why an endpoint that clients call refused: as many as there are reasons, so that logs and tests can tell
 /// them apart.
@@ -123,6 +124,9 @@ pub enum TokenError {
     /// The assertion of an issuer brings nothing (RFC 7521 §4.1.1).
     #[error(transparent)]
     Assertion(#[from] AssertionRefusal),
+    /// RFC 8693 §2.2.2.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// Nobody signed in by the password (RFC 6749 §4.3.2).
     #[error(transparent)]
     SignIn(#[from] SignInRefusal),
@@ -236,6 +240,7 @@ impl TokenError {
             | Self::SeveralMethods
             | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
+            Self::Exchange(error) => (StatusCode::BAD_REQUEST, error.code()),
             // What it registered cannot be done for it, and it can mend that.
             Self::Encryption(error) if !error.is_ours() => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest)
@@ -313,6 +318,9 @@ impl TokenError {
             return "try again later".into();
         }
         if let Self::ClientAuth(error) = self {
+            return error.description();
+        }
+        if let Self::Exchange(error) = self {
             return error.description();
         }
         // Whether a code or a token exists, whose it is, and what became of it shows to nobody who merely found it.

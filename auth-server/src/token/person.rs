@@ -6,6 +6,7 @@ use shared_protocol::time::Instant;
 
 use super::access_token::{OnBehalf, Order};
 use super::audience::Audience;
+use super::chain::Chain;
 use super::error::TokenError;
 use super::{GrantName, Grantor, TokenResponse};
 use crate::authorize::agreement::Agreement;
@@ -100,6 +101,22 @@ impl Grantor {
         audience: Audience,
         now: Instant,
     ) -> Result<TokenResponse, TokenError> {
+        let chain = Chain::of_client(&client.client().metadata);
+        self.issue_of(client, granted, audience, chain, now).await
+    }
+
+    /// The same, of a grant that was exchanged for another.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn issue_of(
+        &self,
+        client: &AuthenticatedClient,
+        granted: Granted<'_>,
+        audience: Audience,
+        chain: Chain,
+        now: Instant,
+    ) -> Result<TokenResponse, TokenError> {
         let (id, terms) = (granted.id, granted.terms);
         let metadata = &client.client().metadata;
         // RFC 6749 §5.1: what this token is good for, at its audience and, by the grant that it names, here at userinfo.
@@ -119,12 +136,15 @@ impl Grantor {
                 amr: &terms.amr,
                 acr: terms.acr.as_deref(),
             }),
+            chain,
         };
         let access_token = self.tokens.issue(order, now).await?;
         let id_token = if OwnScope::OpenId.is_in(own) && granted.name.may_bring_id_tokens() {
             let order = IdTokenOrder {
                 client: client.client(),
                 terms,
+                grant_id: Some(id),
+                ends_at: None,
                 nonce: granted.nonce,
                 access_token: Some(&access_token),
                 code: None,
@@ -137,6 +157,7 @@ impl Grantor {
         self.tokens.metrics.token_issued(granted.name);
         Ok(TokenResponse {
             access_token,
+            issued_token_type: None,
             token_type: "Bearer",
             expires_in,
             scope,

@@ -7,6 +7,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::audience::Audience;
+use super::chain::Chain;
 use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
@@ -56,6 +57,10 @@ pub async fn grant(
     grantor.judge(&presented, &grant, &family, now).await?;
     grantor.admit(&use_of, &grant.terms, now).await?;
     let mut order = use_of.order(&grant.terms, grantor, now)?;
+    if let Some(chain) = &grant.chain {
+        grantor.check_descent(client, &grant, chain, now).await?;
+        order.chain = Some(chain.clone());
+    }
     order.person = grantor.person(client, &grant.terms, &order.allowed).await?;
     let successor = if client.is_confidential() {
         let refresh = &order.refresh;
@@ -82,6 +87,8 @@ struct RefreshOrder {
     allowed: Agreement,
     audience: Audience,
     refresh: Refresh,
+    /// What the grant was exchanged for, if it was.
+    chain: Option<Chain>,
     /// Read once nothing else speaks against the use.
     person: Option<PersonRow>,
 }
@@ -120,6 +127,7 @@ impl Use<'_> {
             allowed,
             audience,
             refresh,
+            chain: None,
             person: None,
         })
     }
@@ -210,8 +218,11 @@ impl Grantor {
             person: order.person,
             refresh_token,
         };
-        self.issue(use_of.client, granted, order.audience, now)
-            .await
+        let (client, audience) = (use_of.client, order.audience);
+        match order.chain {
+            Some(chain) => self.issue_of(client, granted, audience, chain, now).await,
+            None => self.issue(client, granted, audience, now).await,
+        }
     }
 
     /// The grant of a token that this server made. What is made up tells nothing apart from what is forgotten.

@@ -108,6 +108,8 @@ mod start_again;
 #[cfg(test)]
 mod token;
 #[cfg(test)]
+mod token_exchange;
+#[cfg(test)]
 mod two_processes;
 #[cfg(test)]
 mod userinfo;

@@ -126,6 +126,8 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         acr: None,
         authorization_details: None,
         issuer: None,
+        parent_id: None,
+        chain: None,
     }
 }
 
