@@ -380,10 +380,7 @@ impl Grants {
     /// [`DbError`]; nothing is revoked then.
     pub async fn revoke(&self, id: &GrantId, now: Instant) -> Result<(), DbError> {
         // A code that is used a thousand times is not written of a thousand times.
-        if self
-            .revocations
-            .is_known(RevocationKind::Grant, id.as_str())
-        {
+        if self.revocations.knows_of_grant(id.as_str()) {
             return Ok(());
         }
         let revoked = self
@@ -432,6 +429,7 @@ fn revocation(id: String, matters_until: Instant) -> RevocationRow {
         kind: RevocationKind::Grant.as_str().into(),
         subject: id,
         matters_until,
+        cutoff: None,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::clients::jwks_uri::ClientKeys;
 use crate::grants::GrantId;
 use crate::keys::Keys;
 use crate::resource_servers::{ResourceServer, ResourceServers};
-use crate::revocations::{RevocationKind, Revocations};
+use crate::revocations::{RestsOn, Revocations};
 use crate::sessions::Amr;
 use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
@@ -157,7 +157,7 @@ impl AccessTokens {
         Ok(sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?)
     }
 
-    /// Whether the token, or the grant behind it, was revoked.
+    /// Whether the token was revoked, or anything that it rests on.
     ///
     /// # Errors
     /// [`DbError`]: nobody knows.
@@ -166,17 +166,14 @@ impl AccessTokens {
         claims: &AccessTokenClaims,
         now: Instant,
     ) -> Result<bool, DbError> {
-        let revoked = &self.revocations;
-        if let Some(grant_id) = &claims.grant_id
-            && revoked
-                .is_revoked(RevocationKind::Grant, grant_id.as_str(), now)
-                .await?
-        {
-            return Ok(true);
-        }
-        revoked
-            .is_revoked(RevocationKind::Token, &claims.jti, now)
-            .await
+        let rests = RestsOn {
+            jti: &claims.jti,
+            grant_id: claims.grant_id.as_ref().map(GrantId::as_str),
+            client_id: claims.client_id.as_str(),
+            account_id: claims.grant_id.as_ref().map(|_| claims.sub.as_str()),
+            issued_at: Instant::from_secs(claims.iat),
+        };
+        self.revocations.is_revoked(&rests, now).await
     }
 
     /// The claims of a token that this server signed and that has not expired. Whether it was revoked is another question.
