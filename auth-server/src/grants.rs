@@ -109,6 +109,8 @@ pub enum Redeemed {
     SessionOver,
     /// The person was shut out.
     PersonGone,
+    /// All that the client had got was revoked since the person allowed it this.
+    CutOff,
     /// The client was deleted since it proved who it is.
     ClientGone,
 }
@@ -121,6 +123,8 @@ pub struct Redemption<'a> {
     pub code_digest: Option<[u8; 32]>,
     /// What was allowed.
     pub terms: &'a Terms,
+    /// When it was.
+    pub allowed_at: Instant,
     /// The salt of its refresh tokens, if it is to have any.
     pub family_salt: Option<[u8; 16]>,
     /// When it was tried before and nobody could say what came of it.
@@ -196,7 +200,7 @@ impl Grants {
         now: Instant,
     ) -> Result<Redeemed, DbError> {
         let row = self.row(redemption, now);
-        match self.insert(&row).await {
+        match self.insert(&row, redemption.allowed_at).await {
             Ok(Redeemed::Granted) => {
                 if let Some(salt) = &redemption.family_salt {
                     self.settled.remember(redemption.id, redemption.terms, salt);
@@ -244,17 +248,25 @@ impl Grants {
             access_until,
             ..row_of(id, terms, now)
         };
-        self.insert(&row).await
+        self.insert(&row, now).await
     }
 
-    async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {
-        let added = grants::insert(&mut self.store.write().await?, row).await;
+    async fn insert(&self, row: &GrantRow, allowed_at: Instant) -> Result<Redeemed, DbError> {
+        let added = grants::insert(&mut self.store.write().await?, row, allowed_at).await;
         match added {
             Ok(true) => Ok(Redeemed::Granted),
             Ok(false) => {
                 let mut conn = self.store.read().await?;
                 let shut_out = grants::find_shut_out(&mut conn, row).await?.flatten();
-                Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
+                if shut_out.is_some() {
+                    return Ok(Redeemed::PersonGone);
+                }
+                let cut_off = revocations::is_cut_off(&mut conn, &row.client_id, allowed_at);
+                Ok(if cut_off.await? {
+                    Redeemed::CutOff
+                } else {
+                    Redeemed::SessionOver
+                })
             }
             // Of all that a grant refers to, the rows above keep still; this is the client.
             Err(DbError::Reference(_)) => Ok(Redeemed::ClientGone),
@@ -380,7 +392,10 @@ impl Grants {
     /// [`DbError`]; nothing is revoked then.
     pub async fn revoke(&self, id: &GrantId, now: Instant) -> Result<(), DbError> {
         // A code that is used a thousand times is not written of a thousand times.
-        if self.revocations.knows_of_grant(id.as_str()) {
+        if self
+            .revocations
+            .is_known(RevocationKind::Grant, id.as_str())
+        {
             return Ok(());
         }
         let revoked = self

@@ -275,10 +275,16 @@ impl Revocations {
         now.since(confirmed) <= TRUSTED && confirmed.since(now) <= TRUSTED
     }
 
-    /// Whether this node knows that this grant was revoked.
+    /// Whether this node knows a revocation of this.
     #[must_use]
-    pub fn knows_of_grant(&self, id: &str) -> bool {
-        self.read().grants.contains_key(id)
+    pub fn is_known(&self, kind: RevocationKind, subject: &str) -> bool {
+        let live = self.read();
+        match kind {
+            RevocationKind::Token => live.tokens.contains_key(subject),
+            RevocationKind::Grant => live.grants.contains_key(subject),
+            RevocationKind::Client => live.clients.contains_key(subject),
+            RevocationKind::Account => live.accounts.contains_key(subject),
+        }
     }
 
     /// Takes in what was committed, so that it is seen at once on this node.

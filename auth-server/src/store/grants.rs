@@ -15,6 +15,7 @@ use shared_server::db::{Conn, OptionalRow as _, Result, prepared_once};
 use shared_server::on;
 
 use super::accounts::{PERSON, PersonRow};
+use super::revocations::cut_off_of;
 use super::schema::accounts as a;
 use super::schema::grants as t;
 use super::schema::revocations as r;
@@ -165,13 +166,13 @@ macro_rules! standing {
     };
 }
 
-/// Adds a grant, if its person may still use the server and its session goes on; whether they do. `DbError::Duplicate` if its code
-/// brought one before.
+/// Adds a grant, if its person may still use the server, its session goes on, and what its client had got when it was allowed was not
+/// revoked; whether all that is so. `DbError::Duplicate` if its code brought one before.
 ///
 /// One statement, and what it rests on does not change until it is done: on PostgreSQL the rows that it reads are locked, first
 /// the account and then the session, as everywhere, and read again if it had to wait for them; one of SQLite is alone in writing
 /// from its beginning.
-pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
+pub async fn insert(conn: &mut Conn, row: &GrantRow, allowed_at: Instant) -> Result<bool> {
     // A session that has just run out does not matter to what outlives it.
     let in_time = row
         .offline
@@ -184,6 +185,7 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
         .filter(a::disabled_at.is_null())
         .filter(s::ended_at.is_null())
         .filter(in_time)
+        .filter(not(exists(cut_off_of!(&row.client_id, allowed_at))))
         .select((
             row.id.as_str().into_sql::<Text>(),
             row.code_digest.as_deref().into_sql::<Nullable<Binary>>(),

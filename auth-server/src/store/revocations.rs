@@ -1,6 +1,6 @@
 //! What was revoked before its time.
 
-use diesel::dsl::case_when;
+use diesel::dsl::{case_when, exists};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
@@ -28,6 +28,21 @@ pub struct RevocationRow {
 /// The columns of [`RevocationRow`].
 const ROW: (t::kind, t::subject, t::matters_until, t::cutoff) =
     (t::kind, t::subject, t::matters_until, t::cutoff);
+
+/// The cut-off of a client, if what it got at this instant is revoked by it.
+macro_rules! cut_off_of {
+    ($client_id:expr, $at:expr) => {
+        $crate::store::schema::revocations::table
+            .filter(
+                $crate::store::schema::revocations::kind
+                    .eq($crate::revocations::RevocationKind::Client.as_str()),
+            )
+            .filter($crate::store::schema::revocations::subject.eq($client_id))
+            .filter($crate::store::schema::revocations::cutoff.ge($at))
+    };
+}
+
+pub(super) use cut_off_of;
 
 /// Records a revocation; one that is there already stands.
 pub async fn put(conn: &mut Conn, revocation: &RevocationRow, now: Instant) -> Result<()> {
@@ -91,6 +106,12 @@ pub async fn contains(conn: &mut Conn, rests: &RestsOn<'_>) -> Result<bool> {
     Ok(on!(conn, |c| found.get_result::<String>(c))
         .optional()?
         .is_some())
+}
+
+/// Whether what this client got at `at` is revoked.
+pub async fn is_cut_off(conn: &mut Conn, client_id: &str, at: Instant) -> Result<bool> {
+    let found = diesel::select(exists(cut_off_of!(client_id, at)));
+    on!(conn, |c| found.get_result(c))
 }
 
 /// One page of those that still matter, in the order of kind and subject, after the pair `after`.

@@ -89,6 +89,9 @@ pub enum TokenError {
     /// The person was shut out since the code was made.
     #[error("the account of the code is gone")]
     PersonGone,
+    /// All that the client had got was revoked since the code was made.
+    #[error("what the client had got was revoked since the code was made")]
+    CodeRevoked,
     /// RFC 6749 §4.1.3: not the one of the authorization request, or missing although that named one.
     #[error("redirect_uri is not the one of the authorization request")]
     RedirectUri,
@@ -260,6 +263,7 @@ impl TokenError {
             | Self::CodeOfAnother
             | Self::SessionOver
             | Self::PersonGone
+            | Self::CodeRevoked
             | Self::RedirectUri
             | Self::Verifier
             | Self::NoVerifier
@@ -315,6 +319,7 @@ impl TokenError {
                 | Self::CodeOfAnother
                 | Self::SessionOver
                 | Self::PersonGone
+                | Self::CodeRevoked
         ) {
             return "the code is unknown, expired, used, revoked, or not this client's".into();
         }
