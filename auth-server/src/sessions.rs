@@ -278,6 +278,14 @@ impl Sessions {
         Ok(row.and_then(|row| row.id.parse().ok()))
     }
 
+    /// Whether there is a row of this session still, over or not.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn is_kept(&self, id: &SessionId) -> Result<bool, DbError> {
+        sessions::is_kept(&mut self.store.read().await?, id.as_str()).await
+    }
+
     /// Ends a session, and with it every grant that does not outlive it. Its clients hear of it soon.
     ///
     /// # Errors
@@ -336,7 +344,8 @@ impl Sessions {
         let mut revoked = grants::revoke_of(conn, &GrantsOf::Account(account_id), now).await?;
         let ids = [account_id.to_string()];
         let until = now + MAX_LIFETIME;
-        revoked.extend(revocations::cut_off(conn, RevocationKind::Account, &ids, until, now).await?);
+        revoked
+            .extend(revocations::cut_off(conn, RevocationKind::Account, &ids, until, now).await?);
         Ok(revoked)
     }
 

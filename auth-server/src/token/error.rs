@@ -74,6 +74,21 @@ pub enum TokenError {
     /// RFC 7009 §2.1: a token that was issued to another client.
     #[error("the token was issued to another client")]
     NotIssuedToClient,
+    /// Global Token Revocation §3.2: a body in JSON.
+    #[error("the content type is not application/json")]
+    NotJson,
+    /// Global Token Revocation §3.4.2: no subject identifier, or of a format that is not known here.
+    #[error("sub_id is not a subject identifier (RFC 9493) of the format opaque, iss_sub or email")]
+    SubjectIdentifier,
+    /// Global Token Revocation §3.4.2: the operator did not let this client.
+    #[error("the client may not have the tokens of others revoked")]
+    NotTrustedToRevoke,
+    /// Global Token Revocation §3.4.2: nobody here.
+    #[error("there is no such subject")]
+    UnknownSubject,
+    /// A row that should not be.
+    #[error("{0}")]
+    Account(String),
     /// Made up, expired, or forgotten.
     #[error("the code is unknown")]
     CodeUnknown,
@@ -233,7 +248,11 @@ impl TokenError {
             Self::Form(FormError::ContentType)
             | Self::Parameters(_)
             | Self::SeveralMethods
-            | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            | Self::PushedRequestUri
+            | Self::NotJson
+            | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
+            Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
             // What it registered cannot be done for it, and it can mend that.
             Self::Encryption(error) if !error.is_ours() => {
@@ -284,6 +303,7 @@ impl TokenError {
             ),
             Self::Store(_)
             | Self::Grants(_)
+            | Self::Account(_)
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Document(_)

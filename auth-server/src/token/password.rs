@@ -187,10 +187,9 @@ async fn redeem(
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(family_salt),
         // Signed out everywhere, or shut out, in this very moment.
-        Redeemed::Before
-        | Redeemed::SessionOver
-        | Redeemed::PersonGone
-        | Redeemed::CutOff => Err(SignInRefusal::Credentials.into()),
+        Redeemed::Before | Redeemed::SessionOver | Redeemed::PersonGone | Redeemed::CutOff => {
+            Err(SignInRefusal::Credentials.into())
+        }
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
     }
 }

@@ -39,6 +39,8 @@ pub enum JwtKind {
     Userinfo,
     /// What a server says of itself, signed (RFC 8414 §2.1), likewise.
     ServerMetadata,
+    /// What introspection says of a token, signed: `typ` is `token-introspection+jwt` (RFC 9701 §5).
+    TokenIntrospection,
 }
 
 impl JwtKind {
@@ -50,6 +52,7 @@ impl JwtKind {
             Self::ClientAssertion => Some("client-authentication+jwt"),
             Self::RequestObject => Some("oauth-authz-req+jwt"),
             Self::LogoutToken => Some("logout+jwt"),
+            Self::TokenIntrospection => Some("token-introspection+jwt"),
             Self::IdToken | Self::SoftwareStatement | Self::Userinfo | Self::ServerMetadata => {
                 Some("JWT")
             }
@@ -66,6 +69,7 @@ impl JwtKind {
             | Self::LogoutToken
             | Self::Userinfo
             | Self::ServerMetadata
+            | Self::TokenIntrospection
             | Self::AuthorizationResponse => false,
         }
     }
