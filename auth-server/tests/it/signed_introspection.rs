@@ -22,6 +22,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc9701_5_what_is_not_theirs_is_inactive_and_nothing_else,
     rfc9701_4_only_who_proves_who_it_is_is_answered,
     rfc9701_6_the_client_registers_how_it_is_signed_and_encrypted,
+    rfc9701_6_without_rs256_the_servers_own_algorithm_is_the_default,
     rfc9701_6_what_is_asked_for_has_a_key_and_an_algorithm,
     rfc9701_8_1_the_answer_passes_for_no_token,
 );
@@ -169,38 +170,39 @@ fn told_so(alg: Option<Algorithm>, key: Option<&DecryptionKey>) -> ClientMetadat
 }
 
 async fn rfc9701_6_the_client_registers_how_it_is_signed_and_encrypted(stores: &Stores) {
-    for (algorithms, default) in [
-        (vec![Algorithm::Es256, Algorithm::EdDsa], "ES256"),
-        (vec![Algorithm::Es256, Algorithm::Rs256], "RS256"),
-    ] {
-        let mut config = config(stores);
-        config.keys.algorithms.clone_from(&algorithms);
-        let server = TestServer::start_with(config, Arc::default()).await;
-        let server = server.with_resources(None).await;
-        let published = keys(&server).await;
-        let registered = algorithms.iter().copied().map(Some);
-        for alg in registered.chain([None]) {
-            for key in [None, Some(DecryptionKey::ec()), Some(DecryptionKey::rsa())] {
-                let client = server.register(told_so(alg, key.as_ref())).await;
-                let token = server.token(&client, API).await;
-                let (media_type, mut jwt) = asked(&server, &client, &token).await;
-                assert_eq!(media_type, JWT);
-                if let Some(key) = &key {
-                    let (header, inner) = key.open(&jwt).unwrap();
-                    assert_eq!(
-                        (&header["cty"], &header["kid"]),
-                        (&json!("JWT"), &json!("its"))
-                    );
-                    jwt = String::from_utf8(inner).unwrap();
-                }
-                let expected = alg.map_or(default, Algorithm::name);
-                assert_eq!(decode(&jwt).0["alg"], expected);
-                let told = opened(&jwt, &published, &server, &client);
-                // Who does not ask for a JWT gets none, whatever it registered.
-                assert_eq!(told, in_json(&server, &client, &token).await);
+    // Where there is RS256, it is the default.
+    told_as_registered(stores, &[Algorithm::Es256, Algorithm::Rs256], "RS256").await;
+}
+
+async fn rfc9701_6_without_rs256_the_servers_own_algorithm_is_the_default(stores: &Stores) {
+    told_as_registered(stores, &[Algorithm::Es256, Algorithm::EdDsa], "ES256").await;
+}
+
+async fn told_as_registered(stores: &Stores, algorithms: &[Algorithm], default: &str) {
+    let mut config = config(stores);
+    config.keys.algorithms = algorithms.to_vec();
+    let server = TestServer::start_with(config, Arc::default()).await;
+    let server = server.with_resources(None).await;
+    let published = keys(&server).await;
+    let registered = algorithms.iter().copied().map(Some);
+    for alg in registered.chain([None]) {
+        for key in [None, Some(DecryptionKey::ec()), Some(DecryptionKey::rsa())] {
+            let client = server.register(told_so(alg, key.as_ref())).await;
+            let token = server.token(&client, API).await;
+            let (media_type, mut jwt) = asked(&server, &client, &token).await;
+            assert_eq!(media_type, JWT);
+            if let Some(key) = &key {
+                let (header, inner) = key.open(&jwt).unwrap();
+                let nested = (&json!("JWT"), &json!("its"));
+                assert_eq!((&header["cty"], &header["kid"]), nested);
+                jwt = String::from_utf8(inner).unwrap();
             }
+            let expected = alg.map_or(default, Algorithm::name);
+            assert_eq!(decode(&jwt).0["alg"], expected);
+            let told = opened(&jwt, &published, &server, &client);
+            // Who does not ask for a JWT gets none, whatever it registered.
+            assert_eq!(told, in_json(&server, &client, &token).await);
         }
-        server.stop().await;
     }
 }
 
