@@ -6,6 +6,7 @@ mod keys;
 mod output;
 mod registration_tokens;
 mod resources;
+mod revoke;
 mod trusted_issuers;
 mod users;
 
@@ -27,6 +28,7 @@ use self::keys::KeysCommand;
 use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
 use self::resources::ResourceCommand;
+use self::revoke::RevokeCommand;
 use self::trusted_issuers::TrustedIssuerCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
@@ -45,6 +47,7 @@ use crate::store::MIGRATIONS;
   auth-server client create --name worker --grant client_credentials --scope read
   auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
+  auth-server revoke account jo@example.com
   auth-server keys rotate
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
@@ -90,6 +93,9 @@ enum Command {
     /// Make and change accounts of people
     #[command(subcommand)]
     User(UserCommand),
+    /// Have tokens end before their time: one, those of a grant, a session, a client, or a person
+    #[command(subcommand)]
+    Revoke(RevokeCommand),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -163,6 +169,11 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
                 .await
         }
         Command::User(command) => {
+            command
+                .run(&Records::open(&config, &world).await?, &world, &output)
+                .await
+        }
+        Command::Revoke(command) => {
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await

@@ -41,6 +41,7 @@ use self::secret::{KeptSecret, MacSecret, SecretDigest};
 use self::url::ClientUrl;
 use crate::accounts::AccountId;
 use crate::authorize::request::ResponseType;
+use crate::global_revocation;
 use crate::locales::Locales;
 use crate::pages::About;
 use crate::subjects::SubjectType;
@@ -190,6 +191,16 @@ pub enum InvalidClientMetadata {
         "userinfo_signed_response_alg is {0}, with which this server does not sign; name another of userinfo_signing_alg_values_supported"
     )]
     UserinfoNotSigned(Algorithm),
+    /// What introspection tells it could not be signed.
+    #[error(
+        "introspection_signed_response_alg is {0}, with which this server does not sign; name another of introspection_signing_alg_values_supported"
+    )]
+    IntrospectionNotSigned(Algorithm),
+    /// The right to end what anybody has, for a client that could not use it, or that knows people by names of its own.
+    #[error(
+        "global_token_revocation is for clients of client_secret_basic or private_key_jwt that know people by public subjects"
+    )]
+    GlobalTokenRevocation,
     /// Too long or too many of something.
     #[error("{0} is too long")]
     TooLong(&'static str),
@@ -246,6 +257,12 @@ impl Client {
             return Err(InvalidClientMetadata::PasswordGrant);
         }
         ExchangePolicy::check(&metadata)?;
+        if metadata.global_token_revocation
+            && (!global_revocation::METHODS.contains(&method)
+                || metadata.subject_type() == SubjectType::Pairwise)
+        {
+            return Err(InvalidClientMetadata::GlobalTokenRevocation);
+        }
         metadata.check_texts()?;
         metadata.check_response_types()?;
         let initiate_login = metadata.initiate_login_uri.as_ref();
@@ -500,6 +517,10 @@ fn encryption(metadata: &ClientMetadata, keys: &JwkSet) -> Result<(), InvalidCli
         (
             "userinfo_encrypted_response",
             metadata.userinfo_encryption(),
+        ),
+        (
+            "introspection_encrypted_response",
+            metadata.introspection_encryption(),
         ),
     ] {
         let has_key = |(alg, _)| keys.encryption_key(alg).is_some();

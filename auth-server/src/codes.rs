@@ -43,6 +43,8 @@ pub struct Kept {
     pub authorization: Authorization,
     /// When it was taken before and nobody could say what came of that: whoever took it was answered 503. The latest few.
     pub unanswered: Vec<Instant>,
+    /// When it was made.
+    pub issued_at: Instant,
     deadline: Instant,
 }
 
@@ -83,6 +85,7 @@ impl Codes {
             family_salt: random::bytes(random),
             authorization,
             unanswered: Vec::new(),
+            issued_at: now,
             deadline: now + self.lifetime,
         };
         self.keep(&code, &kept, now).await?;

@@ -130,6 +130,8 @@ pub enum Redeemed {
     SessionOver,
     /// The person was shut out.
     PersonGone,
+    /// All that the client had got was revoked since the person allowed it this.
+    CutOff,
     /// The client was deleted since it proved who it is.
     ClientGone,
 }
@@ -142,6 +144,8 @@ pub struct Redemption<'a> {
     pub code_digest: Option<[u8; 32]>,
     /// What was allowed.
     pub terms: &'a Terms,
+    /// When it was.
+    pub allowed_at: Instant,
     /// The salt of its refresh tokens, if it is to have any.
     pub family_salt: Option<[u8; 16]>,
     /// When it was tried before and nobody could say what came of it.
@@ -248,7 +252,7 @@ impl Grants {
         now: Instant,
     ) -> Result<Redeemed, DbError> {
         let row = self.row(redemption, now);
-        match self.insert(&row).await {
+        match self.insert(&row, redemption.allowed_at).await {
             Ok(Redeemed::Granted) => {
                 if let Some(salt) = &redemption.family_salt {
                     self.settled.remember(redemption.id, redemption.terms, salt);
@@ -296,7 +300,7 @@ impl Grants {
             access_until,
             ..row_of(id, terms, now)
         };
-        self.insert(&row).await
+        self.insert(&row, now).await
     }
 
     /// Makes the grant of a person for whom an issuer speaks, for as long as its one access token lives.
@@ -332,7 +336,7 @@ impl Grants {
                         return Ok(Redeemed::SessionOver);
                     }
                 }
-                let is_added = grants::insert(conn, &row).await?;
+                let is_added = grants::insert(conn, &row, now).await?;
                 Ok(if is_added {
                     Redeemed::Granted
                 } else {
@@ -366,7 +370,7 @@ impl Grants {
             .store
             .transaction(async |conn| {
                 // In the order in which the end of a session or a person takes the rows.
-                let made = grants::insert(conn, &row).await?
+                let made = grants::insert(conn, &row, now).await?
                     && grants::hold(conn, descent.parent.id.as_str()).await?;
                 made.then_some(()).ok_or(NotMade::Over)
             })
@@ -396,14 +400,22 @@ impl Grants {
         grants::note(&mut conn, grant.id.as_str(), until, now).await
     }
 
-    async fn insert(&self, row: &GrantRow) -> Result<Redeemed, DbError> {
-        let added = grants::insert(&mut self.store.write().await?, row).await;
+    async fn insert(&self, row: &GrantRow, allowed_at: Instant) -> Result<Redeemed, DbError> {
+        let added = grants::insert(&mut self.store.write().await?, row, allowed_at).await;
         match added {
             Ok(true) => Ok(Redeemed::Granted),
             Ok(false) => {
                 let mut conn = self.store.read().await?;
                 let shut_out = grants::find_shut_out(&mut conn, row).await?.flatten();
-                Ok(shut_out.map_or(Redeemed::SessionOver, |_| Redeemed::PersonGone))
+                if shut_out.is_some() {
+                    return Ok(Redeemed::PersonGone);
+                }
+                let cut_off = revocations::is_cut_off(&mut conn, &row.client_id, allowed_at);
+                Ok(if cut_off.await? {
+                    Redeemed::CutOff
+                } else {
+                    Redeemed::SessionOver
+                })
             }
             // Of all that a grant refers to, the rows above keep still; this is the client.
             Err(DbError::Reference(_)) => Ok(Redeemed::ClientGone),
@@ -598,6 +610,7 @@ fn revocation(id: String, matters_until: Instant) -> RevocationRow {
         kind: RevocationKind::Grant.as_str().into(),
         subject: id,
         matters_until,
+        cutoff: None,
     }
 }
 

@@ -1,17 +1,20 @@
-//! Token introspection (RFC 7662).
+//! Token introspection (RFC 7662), answered in JSON or by a JWT (RFC 9701).
+
+mod accept;
+mod signed;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::json;
+use serde::{Serialize, Serializer};
 use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
+use self::accept::Form;
 use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::clients::directory::Clients;
 use crate::grants::GrantId;
@@ -63,22 +66,35 @@ struct ActiveToken<'a> {
     claims: &'a AccessTokenClaims,
 }
 
-impl IntoResponse for IntrospectionResponse {
-    fn into_response(self) -> Response {
-        let body = match &self {
-            Self::Active(claims) => serde_json::to_vec(&ActiveToken {
+#[derive(Serialize)]
+struct InactiveToken {
+    active: bool,
+}
+
+impl Serialize for IntrospectionResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Active(claims) => ActiveToken {
                 active: true,
                 token_type: "Bearer",
                 claims,
-            }),
-            Self::Refresh(claims) => serde_json::to_vec(claims),
-            Self::Inactive => serde_json::to_vec(&json!({"active": false})),
-        };
+            }
+            .serialize(serializer),
+            Self::Refresh(claims) => claims.serialize(serializer),
+            Self::Inactive => InactiveToken { active: false }.serialize(serializer),
+        }
+    }
+}
+
+impl IntoResponse for IntrospectionResponse {
+    fn into_response(self) -> Response {
         let headers = [
             (header::CONTENT_TYPE, "application/json"),
             (header::CACHE_CONTROL, "no-store"),
         ];
-        (headers, body.unwrap_or_default()).into_response()
+        // Strings, numbers and JSON always have a JSON form.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        (headers, body).into_response()
     }
 }
 
@@ -88,13 +104,18 @@ impl IntoResponse for IntrospectionResponse {
 /// [`TokenError`].
 pub async fn endpoint(
     State(introspection): State<Arc<Introspection>>,
+    form: Form,
     AuthenticatedForm {
         client,
         form: TokenParameter(token),
         now,
     }: AuthenticatedForm<TokenParameter>,
-) -> Result<IntrospectionResponse, TokenError> {
-    introspection.introspect(&client, &token, now).await
+) -> Result<Response, TokenError> {
+    let told = introspection.introspect(&client, &token, now).await?;
+    match form {
+        Form::Json => Ok(told.into_response()),
+        Form::Jwt => introspection.signed(&told, client.client(), now).await,
+    }
 }
 
 impl Introspection {

@@ -16,6 +16,7 @@ pub mod consents;
 pub mod documents;
 pub mod feed;
 pub mod form;
+pub mod global_revocation;
 pub mod grants;
 pub mod id_token;
 pub mod id_token_hint;

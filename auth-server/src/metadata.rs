@@ -14,6 +14,7 @@ use crate::authorize::display::Display;
 use crate::authorize::request::{OwnScope, Prompt, RequestPolicy, ResponseMode};
 use crate::claims::Claim;
 use crate::clients::{AuthMethod, ObjectAlgorithm};
+use crate::global_revocation;
 use crate::locales::UI_LOCALES;
 use crate::pkce;
 use crate::resource_servers::Snapshot;
@@ -129,6 +130,7 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
         "revocation_endpoint": issuer.endpoint(routes::REVOKE),
         "registration_endpoint": register,
         "end_session_endpoint": issuer.endpoint(routes::LOGOUT),
+        "global_token_revocation_endpoint": issuer.endpoint(routes::REVOKE_ALL),
         "mtls_endpoint_aliases": aliases,
     })
 }
@@ -153,6 +155,7 @@ fn clients(offered: &Offered) -> Value {
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "global_token_revocation_endpoint_auth_methods_supported": global_revocation::METHODS.map(AuthMethod::as_str),
     })
 }
 
@@ -236,6 +239,9 @@ fn people(signs: &[&str], offered: &Offered) -> Value {
         "userinfo_signing_alg_values_supported": signs,
         "userinfo_encryption_alg_values_supported": management,
         "userinfo_encryption_enc_values_supported": encryption,
+        "introspection_signing_alg_values_supported": signs,
+        "introspection_encryption_alg_values_supported": management,
+        "introspection_encryption_enc_values_supported": encryption,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
     })

@@ -20,7 +20,40 @@ pub fn document(config: &Config) -> Value {
     let is_offered = config.registration_mode() != RegistrationMode::Closed;
     registration::describe(&mut document, is_offered);
     describe_pushing(&mut document);
+    describe_global_revocation(&mut document);
     document
+}
+
+/// Global Token Revocation §3.
+fn describe_global_revocation(document: &mut Value) {
+    let refusal = |description: &str| json!({"description": description, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
+    let formats = ["opaque", "iss_sub", "email"];
+    let identifier = json!({"type": "object", "required": ["format"],
+        "properties": {"format": {"type": "string", "enum": formats}}});
+    let schema =
+        json!({"type": "object", "required": ["sub_id"], "properties": {"sub_id": identifier}});
+    let operation = json!({
+        "summary": "Have all end that a person had (Global Token Revocation), for clients that the operator lets",
+        "operationId": "revokeAll",
+        "security": [{"basic": []}, {"bearer": []}],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "204": {"description": "Their sessions, grants and tokens have ended"},
+            "400": refusal("No subject identifier (RFC 9493), or of a format that is not known here"),
+            "401": refusal("Client authentication failed"),
+            "403": refusal("The client may not do this"),
+            "404": refusal("There is no such person"),
+            "413": refusal("The body is larger than 64 KiB"),
+            "429": refusal(TOO_MANY),
+            "503": refusal("A store does not answer; try again"),
+        },
+    });
+    if let Some(paths) = document
+        .pointer_mut("/paths")
+        .and_then(Value::as_object_mut)
+    {
+        paths.insert(routes::REVOKE_ALL.into(), json!({"post": operation}));
+    }
 }
 
 /// RFC 9126: as the other endpoints at which clients authenticate, but for what goes in and what comes out.
@@ -163,7 +196,9 @@ fn always(config: &Config) -> Value {
             routes::TOKEN: post("Get a token (RFC 6749 section 3.2)", asked, json!(["grant_type"]),
                 json!({"description": "A token", "content": json_body("Token")})),
             routes::INTROSPECT: post("What a token is (RFC 7662)", token.clone(), json!(["token"]),
-                json!({"description": "Its state", "content": json_body("Introspection")})),
+                json!({"description": "Its state, as a JWT where that is what Accept names (RFC 9701)",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Introspection"}},
+                        "application/token-introspection+jwt": {"schema": text}}})),
             routes::REVOKE: post("Revoke a token (RFC 7009)", token, json!(["token"]),
                 json!({"description": "It is revoked, or was no good anyway"})),
             routes::AUTHORIZE: authorize,

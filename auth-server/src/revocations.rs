@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -31,11 +31,15 @@ pub enum RevocationKind {
     Token,
     /// A grant with every token of it, by its name.
     Grant,
+    /// Whatever a client got until an instant, for people and for itself.
+    Client,
+    /// Whatever was issued on behalf of a person until an instant.
+    Account,
 }
 
 impl RevocationKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Token, Self::Grant];
+    pub const ALL: [Self; 4] = [Self::Token, Self::Grant, Self::Client, Self::Account];
 
     /// As it stands in the table.
     #[must_use]
@@ -43,7 +47,38 @@ impl RevocationKind {
         match self {
             Self::Token => "jti",
             Self::Grant => "grant",
+            Self::Client => "client",
+            Self::Account => "account",
         }
+    }
+}
+
+/// What an access token rests on: it dies with any of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RestsOn<'a> {
+    /// Its identifier.
+    pub jti: &'a str,
+    /// What a person granted, if one did.
+    pub grant_id: Option<&'a str>,
+    /// Who it was issued to.
+    pub client_id: &'a str,
+    /// That person, where the token calls them what everybody does; elsewhere their grants are all that tells.
+    pub account_id: Option<&'a str>,
+    /// When it was issued, to the second.
+    pub issued_at: Instant,
+}
+
+impl RestsOn<'_> {
+    /// The first instants, of its client and of its person, at which a cut-off kills it.
+    ///
+    /// It says the second in which it was issued and no more. What a client got in the second of the cut-off is dead. A person may sign
+    /// in again in that second, as one does who has just chosen a new password; of what they had before, the grants were ended.
+    pub(crate) fn dead_from(&self) -> (Instant, Instant) {
+        let second = self.issued_at.as_secs();
+        (
+            Instant::from_secs(second),
+            Instant::from_secs(second.saturating_add(1)),
+        )
     }
 }
 
@@ -60,26 +95,86 @@ struct State {
     confirmed: AtomicI64,
 }
 
-/// Until when each revocation matters, by kind.
+/// What is revoked, and until when that matters.
 #[derive(Default)]
 struct Live {
     tokens: HashMap<Box<str>, Instant>,
     grants: HashMap<Box<str>, Instant>,
+    clients: HashMap<Box<str>, CutOff>,
+    accounts: HashMap<Box<str>, CutOff>,
+}
+
+/// The end of what somebody got until an instant.
+#[derive(Clone, Copy)]
+struct CutOff {
+    at: Instant,
+    matters_until: Instant,
 }
 
 impl Live {
-    fn of(&self, kind: RevocationKind) -> &HashMap<Box<str>, Instant> {
+    fn len(&self, kind: RevocationKind) -> usize {
         match kind {
-            RevocationKind::Token => &self.tokens,
-            RevocationKind::Grant => &self.grants,
+            RevocationKind::Token => self.tokens.len(),
+            RevocationKind::Grant => self.grants.len(),
+            RevocationKind::Client => self.clients.len(),
+            RevocationKind::Account => self.accounts.len(),
         }
     }
 
-    fn of_mut(&mut self, kind: RevocationKind) -> &mut HashMap<Box<str>, Instant> {
-        match kind {
-            RevocationKind::Token => &mut self.tokens,
-            RevocationKind::Grant => &mut self.grants,
+    fn learn(&mut self, kind: RevocationKind, row: RevocationRow) {
+        let subject = row.subject.into();
+        let cut_offs = match kind {
+            RevocationKind::Token => {
+                self.tokens.insert(subject, row.matters_until);
+                return;
+            }
+            RevocationKind::Grant => {
+                self.grants.insert(subject, row.matters_until);
+                return;
+            }
+            RevocationKind::Client => &mut self.clients,
+            RevocationKind::Account => &mut self.accounts,
+        };
+        let learnt = CutOff {
+            // Nobody writes one without: then nothing of theirs is good.
+            at: row.cutoff.unwrap_or(row.matters_until),
+            matters_until: row.matters_until,
+        };
+        let known = cut_offs.entry(subject).or_insert(learnt);
+        // It may have been read before it was moved on.
+        if known.at < learnt.at {
+            *known = learnt;
         }
+    }
+
+    fn forget(&mut self, is_over: impl Fn(Instant) -> bool) {
+        let over = |until: &Instant| is_over(*until);
+        let cut_off_is_over = |cut_off: &CutOff| is_over(cut_off.matters_until);
+        retain(&mut self.tokens, over);
+        retain(&mut self.grants, over);
+        retain(&mut self.clients, cut_off_is_over);
+        retain(&mut self.accounts, cut_off_is_over);
+    }
+
+    fn kills(&self, rests: &RestsOn<'_>) -> bool {
+        let (of_client, of_account) = rests.dead_from();
+        let cut_off = |of: &HashMap<Box<str>, CutOff>, who: &str, from: Instant| {
+            of.get(who).is_some_and(|cut_off| cut_off.at >= from)
+        };
+        let grant = |id: &str| self.grants.contains_key(id);
+        let account = |id: &str| cut_off(&self.accounts, id, of_account);
+        rests.grant_id.is_some_and(grant)
+            || self.tokens.contains_key(rests.jti)
+            || cut_off(&self.clients, rests.client_id, of_client)
+            || rests.account_id.is_some_and(account)
+    }
+}
+
+fn retain<V>(held: &mut HashMap<Box<str>, V>, is_over: impl Fn(&V) -> bool) {
+    held.retain(|_, value| !is_over(value));
+    // After a wave the memory goes back too.
+    if held.capacity() > ROOMY && held.len() < held.capacity() / 4 {
+        held.shrink_to(held.len() * 2);
     }
 }
 
@@ -132,16 +227,7 @@ impl Revocations {
         } else {
             self.learn(recorded);
         }
-        self.write(|live| {
-            for kind in RevocationKind::ALL {
-                let of_kind = live.of_mut(kind);
-                of_kind.retain(|_, until| *until + self.kept > now);
-                // After a wave the memory goes back too.
-                if of_kind.capacity() > ROOMY && of_kind.len() < of_kind.capacity() / 4 {
-                    of_kind.shrink_to(of_kind.len() * 2);
-                }
-            }
-        });
+        self.write(|live| live.forget(|until| until + self.kept <= now));
         self.confirm(now);
         Ok(())
     }
@@ -160,29 +246,25 @@ impl Revocations {
             kind: RevocationKind::Token.as_str().into(),
             subject: jti.into(),
             matters_until: expires_at,
+            cutoff: None,
         };
         revocations::put(&mut self.store.write().await?, &row, now).await?;
         self.learn(vec![row]);
         Ok(())
     }
 
-    /// Whether this was revoked. Asks the database where the set has not been confirmed lately.
+    /// Whether anything was revoked that this rests on. Asks the database where the set has not been confirmed lately.
     ///
     /// # Errors
     /// [`DbError`]: nobody knows.
-    pub async fn is_revoked(
-        &self,
-        kind: RevocationKind,
-        subject: &str,
-        now: Instant,
-    ) -> Result<bool, DbError> {
-        if self.is_known(kind, subject) {
+    pub async fn is_revoked(&self, rests: &RestsOn<'_>, now: Instant) -> Result<bool, DbError> {
+        if self.read().kills(rests) {
             return Ok(true);
         }
         if self.is_confirmed(now) {
             return Ok(false);
         }
-        revocations::contains(&mut self.store.read().await?, kind.as_str(), subject).await
+        revocations::contains(&mut self.store.read().await?, rests).await
     }
 
     /// Whether the set was compared with the database within the last two seconds.
@@ -193,13 +275,16 @@ impl Revocations {
         now.since(confirmed) <= TRUSTED && confirmed.since(now) <= TRUSTED
     }
 
-    /// Whether this node knows that it was revoked.
+    /// Whether this node knows a revocation of this.
     #[must_use]
     pub fn is_known(&self, kind: RevocationKind, subject: &str) -> bool {
-        let live = self.state.live.read();
-        live.unwrap_or_else(PoisonError::into_inner)
-            .of(kind)
-            .contains_key(subject)
+        let live = self.read();
+        match kind {
+            RevocationKind::Token => live.tokens.contains_key(subject),
+            RevocationKind::Grant => live.grants.contains_key(subject),
+            RevocationKind::Client => live.clients.contains_key(subject),
+            RevocationKind::Account => live.accounts.contains_key(subject),
+        }
     }
 
     /// Takes in what was committed, so that it is seen at once on this node.
@@ -214,8 +299,7 @@ impl Revocations {
                     .into_iter()
                     .find(|kind| kind.as_str() == row.kind);
                 if let Some(kind) = kind {
-                    live.of_mut(kind)
-                        .insert(row.subject.into(), row.matters_until);
+                    live.learn(kind, row);
                 }
             }
         });
@@ -235,7 +319,7 @@ impl Revocations {
             move || {
                 let live = state.live.read().unwrap_or_else(PoisonError::into_inner);
                 let held = RevocationKind::ALL
-                    .map(|kind| ([kind.as_str()], number(live.of(kind).len() as u64)));
+                    .map(|kind| ([kind.as_str()], number(live.len(kind) as u64)));
                 held.into()
             },
         )?;
@@ -256,6 +340,11 @@ impl Revocations {
         self.state
             .confirmed
             .store(now.as_millis(), Ordering::Release);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Live> {
+        let live = self.state.live.read();
+        live.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, change: impl FnOnce(&mut Live)) {

@@ -21,6 +21,7 @@ use crate::authorize::{self, consent, push, response, select_account, sign_in, s
 use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::clients::logo::{self, Pictures};
+use crate::global_revocation::{self, GlobalRevocation};
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
 use crate::metadata::{self, Offered};
@@ -48,6 +49,8 @@ pub const TOKEN: &str = "/oauth/token";
 pub const INTROSPECT: &str = "/oauth/introspect";
 /// RFC 7009 §2.
 pub const REVOKE: &str = "/oauth/revoke";
+/// Global Token Revocation §3.1.
+pub const REVOKE_ALL: &str = "/oauth/global-token-revocation";
 /// RFC 7591 §3. A client manages itself below it (RFC 7592 §2).
 pub const REGISTER: &str = "/oauth/register";
 /// OpenID Connect Core §5.3.
@@ -83,6 +86,8 @@ pub struct Parts {
     pub sign_up: Arc<SignUp>,
     /// Revokes.
     pub revocation: Arc<Revocation>,
+    /// Has all end that somebody had.
+    pub global_revocation: Arc<GlobalRevocation>,
     /// Shows pictures of clients.
     pub pictures: Arc<Pictures>,
     /// Registers clients.
@@ -143,6 +148,7 @@ parts!(
     Introspection = introspection,
     Pictures = pictures,
     Revocation = revocation,
+    GlobalRevocation = global_revocation,
     Registration = registration,
     SignOut = sign_out,
     SignUp = sign_up
@@ -167,12 +173,21 @@ pub fn routes(
             get(userinfo::endpoint).post(userinfo::endpoint),
         )
         .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
-        .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
+        .route(
+            &below(REVOKE),
+            post(revoke::endpoint).layer(writing.clone()),
+        )
         .method_not_allowed_fallback(web::method_not_allowed);
     // Not counted by address: a resource server asks for each stranger who shows it a token, and who authenticates is counted as a
     // client, who does not by failures.
     let for_servers = Router::new().route(&below(INTROSPECT), post(introspect::endpoint));
-    let nothing = Router::new().fallback(web::not_found);
+    let for_tools = Router::new()
+        .route(
+            &below(REVOKE_ALL),
+            post(global_revocation::endpoint).layer(writing),
+        )
+        .method_not_allowed_fallback(web::method_not_allowed)
+        .fallback(web::not_found);
     let counted = |refusal: fn(Limited) -> Response| {
         let limiter = state.0.addresses.clone();
         from_fn_with_state(Arc::new(ByAddress { limiter, refusal }), by_address)
@@ -198,7 +213,7 @@ pub fn routes(
         async move { clients.has_origin(origin).await }
     });
     let stated = |group: Router<AppState>| group.with_state(state.clone());
-    let rest = refusing(for_servers.merge(nothing.layer(refused()))).merge(people);
+    let rest = refusing(for_servers.merge(for_tools.layer(refused()))).merge(people);
     let rest = stated(rest).merge(health.router());
     let registering =
         registering(issuer, state.0.offered.registration, shutdown).layer(counted(|limited| {

@@ -36,6 +36,7 @@ use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
 use crate::feed::Feed;
+use crate::global_revocation::GlobalRevocation;
 use crate::interactions::Interactions;
 use crate::introspect::Introspection;
 use crate::keys::KeyMetrics;
@@ -310,25 +311,31 @@ fn app_state(
         documents: records.sites.documents.clone(),
         fetches: limits.documents,
     };
+    let authenticator = Arc::new(Authenticator {
+        clients: callers.clone(),
+        keys: records.sites.keys.clone(),
+        ephemeral: codes.ephemeral.clone(),
+        audiences: offered.audiences(&config.issuer),
+        certificates,
+        clock: Arc::clone(&world.clock),
+        metrics: Arc::clone(metrics),
+        requests: limits.client,
+        failures: limits.failures,
+    });
     AppState(Arc::new(Parts {
         clients: records.clients.clone(),
         dialogue: Arc::new(dialogue(
             config,
             world,
             (records, codes, &tokens),
-            (callers.clone(), sign_in),
+            (callers, sign_in),
         )),
-        authenticator: Arc::new(Authenticator {
-            clients: callers,
-            keys: records.sites.keys.clone(),
-            ephemeral: codes.ephemeral.clone(),
-            audiences: offered.audiences(&config.issuer),
-            certificates,
-            clock: Arc::clone(&world.clock),
-            metrics: Arc::clone(metrics),
-            requests: limits.client,
-            failures: limits.failures,
-        }),
+        global_revocation: Arc::new(GlobalRevocation::new(
+            &config.issuer,
+            Arc::clone(&authenticator),
+            records.accounts.clone(),
+        )),
+        authenticator,
         introspection: Arc::new(Introspection {
             tokens: Arc::clone(&tokens),
             grantor: Arc::clone(&grantor),

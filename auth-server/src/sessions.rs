@@ -15,11 +15,12 @@ use crate::clients::Client;
 use crate::consents::agreement;
 use crate::grants::{self, GrantsOf};
 use crate::identifiers::identifier;
-use crate::revocations::Revocations;
+use crate::resource_servers::MAX_LIFETIME;
+use crate::revocations::{RevocationKind, Revocations};
 use crate::store;
 use crate::store::accounts::{self, AccountRow};
 use crate::store::logout_notices::{self, NoticeRow};
-use crate::store::revocations::RevocationRow;
+use crate::store::revocations::{self, RevocationRow};
 use crate::store::sessions::{self, SessionRow};
 
 identifier!(
@@ -277,6 +278,14 @@ impl Sessions {
         Ok(row.and_then(|row| row.id.parse().ok()))
     }
 
+    /// Whether there is a row of this session still, over or not.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn is_kept(&self, id: &SessionId) -> Result<bool, DbError> {
+        sessions::is_kept(&mut self.store.read().await?, id.as_str()).await
+    }
+
     /// Ends a session, and with it every grant that does not outlive it. Its clients hear of it soon.
     ///
     /// # Errors
@@ -304,8 +313,8 @@ impl Sessions {
         Ok(notices)
     }
 
-    /// Ends every session of a person, and every grant of theirs, those that outlive their session too: for "sign out everywhere",
-    /// a new password, a lock.
+    /// Ends every session of a person, and every grant of theirs, those that outlive their session too, and whatever was issued on their
+    /// behalf until now: for "sign out everywhere", a new password, a lock.
     ///
     /// # Errors
     /// [`DbError`].
@@ -332,7 +341,12 @@ impl Sessions {
         accounts::begin_epoch(conn, account_id.as_str()).await?;
         logout_notices::insert_of_account(conn, account_id.as_str(), now).await?;
         sessions::end_all(conn, account_id.as_str(), now).await?;
-        grants::revoke_of(conn, &GrantsOf::Account(account_id), now).await
+        let mut revoked = grants::revoke_of(conn, &GrantsOf::Account(account_id), now).await?;
+        let ids = [account_id.to_string()];
+        let until = now + MAX_LIFETIME;
+        revoked
+            .extend(revocations::cut_off(conn, RevocationKind::Account, &ids, until, now).await?);
+        Ok(revoked)
     }
 
     fn is_live(&self, row: &SessionRow, now: Instant) -> bool {

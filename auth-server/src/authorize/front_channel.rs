@@ -63,7 +63,7 @@ impl FrontChannel {
         let begun = self.grants.begin(&id, terms, (lives, ends_at), now).await?;
         match begun {
             Redeemed::Granted | Redeemed::Before => {}
-            Redeemed::SessionOver | Redeemed::PersonGone => {
+            Redeemed::SessionOver | Redeemed::PersonGone | Redeemed::CutOff => {
                 return Err(RedirectCause::LoginRequired);
             }
             Redeemed::ClientGone => return Err(RedirectCause::UnauthorizedClient),

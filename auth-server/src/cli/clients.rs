@@ -138,6 +138,12 @@ pub(crate) struct CreateClient {
     /// Encrypt what userinfo tells it, as for ID tokens
     #[arg(long, value_name = "ALG")]
     userinfo_encryption: Option<KeyManagement>,
+    /// Sign by this algorithm what introspection tells it, where it asks for a JWT; RS256 if not given
+    #[arg(long, value_name = "ALG")]
+    introspection_alg: Option<Algorithm>,
+    /// Encrypt that JWT, as for ID tokens
+    #[arg(long, value_name = "ALG")]
+    introspection_encryption: Option<KeyManagement>,
     /// What people are called to it: `public`, as to everybody, or `pairwise`, what clients of its sector alone know them by; then it gets
     /// tokens for no resource server that knows them by public names
     #[arg(long)]
@@ -148,6 +154,9 @@ pub(crate) struct CreateClient {
     /// Its people are not asked for consent: for your own applications
     #[arg(long)]
     skip_consent: bool,
+    /// It may sign anybody out everywhere (Global Token Revocation): for your own security tools
+    #[arg(long)]
+    global_token_revocation: bool,
     #[command(flatten)]
     requests: RequestArgs,
 }
@@ -292,9 +301,15 @@ impl CreateClient {
             userinfo_encrypted_response_enc: self
                 .userinfo_encryption
                 .map(|_| ContentEncryption::A256Gcm),
+            introspection_signed_response_alg: self.introspection_alg,
+            introspection_encrypted_response_alg: self.introspection_encryption,
+            introspection_encrypted_response_enc: self
+                .introspection_encryption
+                .map(|_| ContentEncryption::A256Gcm),
             subject_type: self.subject_type,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,
+            global_token_revocation: self.global_token_revocation,
             jwks_uri: self.jwks_uri,
             sector_identifier_uri: self.sector_identifier_uri,
             logo_uri: self.logo_uri,

@@ -275,7 +275,7 @@ fn first_line(from: impl io::Read) -> io::Result<Zeroizing<String>> {
     Ok(line)
 }
 
-async fn find(records: &Records, who: &Who) -> anyhow::Result<Account> {
+pub(super) async fn find(records: &Records, who: &Who) -> anyhow::Result<Account> {
     let (found, name) = match who {
         Who::Id(id) => (records.accounts.find(id).await?, id.as_str()),
         Who::Email(email) => (records.accounts.find_by_email(email).await?, email.as_str()),

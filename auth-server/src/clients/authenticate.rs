@@ -1,6 +1,8 @@
 //! Client authentication as an extractor that finishes the job: there is no way to hold an [`AuthenticatedClient`] whose proof
 //! went unchecked (RFC 6749 §2.3, RFC 7521 §4.2).
 
+pub mod in_header;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -174,32 +176,13 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
-        let extensions = request.extensions();
-        // Only a router without its layers lacks it.
-        let address = extensions
-            .get()
-            .map_or(Ipv4Addr::UNSPECIFIED.into(), |ClientAddress(address)| {
-                *address
-            });
-        let standings = extensions.get().cloned().unwrap_or_default();
-        let certificate: Option<ClientCertificate> = extensions.get().cloned();
+        let caller = Caller::of(&request);
         let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse_with_repeated(&body)?;
         T::check_repeated(&parameters)?;
         let now = authenticator.clock.now();
-        let attempt = Attempt {
-            headers: &headers,
-            parameters: &parameters,
-            certificate: certificate.as_ref(),
-            address,
-            now,
-        };
-        let client = AuthenticatedClient {
-            client: authenticator.authenticate(&attempt).await?,
-            standings,
-        };
-        authenticator.admit(&client, now).await?;
-        tracing::Span::current().record("client_id", client.id().as_str());
+        let presented = presented(&headers, &parameters);
+        let client = authenticator.admitted(presented, caller, None, now).await?;
         Ok(Self {
             form: T::from_parameters(&parameters)?,
             client,
@@ -208,12 +191,35 @@ where
     }
 }
 
+/// Where a request came from.
+struct Caller {
+    address: IpAddr,
+    certificate: Option<ClientCertificate>,
+    standings: Standings,
+}
+
+impl Caller {
+    fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self {
+            // Only a router without its layers lacks it.
+            address: extensions
+                .get()
+                .map_or(Ipv4Addr::UNSPECIFIED.into(), |ClientAddress(address)| {
+                    *address
+                }),
+            certificate: extensions.get().cloned(),
+            standings: extensions.get().cloned().unwrap_or_default(),
+        }
+    }
+}
+
 /// Somebody who wants to be a client.
 struct Attempt<'a> {
-    headers: &'a HeaderMap,
-    parameters: &'a Parameters,
     certificate: Option<&'a ClientCertificate>,
     address: IpAddr,
+    /// Whom an assertion must be for.
+    audiences: &'a [String],
     now: Instant,
 }
 
@@ -247,10 +253,38 @@ impl Presented<'_> {
 }
 
 impl Authenticator {
+    /// The client that a request presented, and one more request of it. Its assertion is for one of `audiences`, or of those of every
+    /// endpoint.
+    async fn admitted(
+        &self,
+        presented: Result<Presented<'_>, TokenError>,
+        caller: Caller,
+        audiences: Option<&[String]>,
+        now: Instant,
+    ) -> Result<AuthenticatedClient, TokenError> {
+        let attempt = Attempt {
+            certificate: caller.certificate.as_ref(),
+            address: caller.address,
+            audiences: audiences.unwrap_or(&self.audiences),
+            now,
+        };
+        let client = AuthenticatedClient {
+            client: self.authenticate(presented, &attempt).await?,
+            standings: caller.standings,
+        };
+        self.admit(&client, now).await?;
+        tracing::Span::current().record("client_id", client.id().as_str());
+        Ok(client)
+    }
+
     /// Who failed too often is refused before the proof is looked at.
-    async fn authenticate(&self, attempt: &Attempt<'_>) -> Result<Arc<Client>, TokenError> {
+    async fn authenticate(
+        &self,
+        presented: Result<Presented<'_>, TokenError>,
+        attempt: &Attempt<'_>,
+    ) -> Result<Arc<Client>, TokenError> {
         let (address, now) = (attempt.address, attempt.now);
-        let presented = match presented(attempt.headers, attempt.parameters) {
+        let presented = match presented {
             Ok(presented) => presented,
             Err(error) => {
                 self.failures.check(address, None, now)?;
@@ -378,7 +412,12 @@ impl Authenticator {
             Presented::Assertion(assertion) => {
                 let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
                 match assertion
-                    .verify(client, (&self.audiences, &self.keys), &self.ephemeral, now)
+                    .verify(
+                        client,
+                        (attempt.audiences, &self.keys),
+                        &self.ephemeral,
+                        now,
+                    )
                     .await
                 {
                     Ok(()) => {}

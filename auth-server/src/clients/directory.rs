@@ -22,10 +22,11 @@ use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
 use crate::documents::DocumentError;
 use crate::grants::{GrantsOf, revoke_of};
 use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
-use crate::revocations::Revocations;
+use crate::resource_servers::MAX_LIFETIME;
+use crate::revocations::{RevocationKind, Revocations};
 use crate::store::clients::SecretRow;
 use crate::store::revocations::RevocationRow;
-use crate::store::{changes, clients, registrations};
+use crate::store::{changes, clients, registrations, revocations};
 use crate::token::chain::SubjectToken;
 
 /// Origins that are looked up in the database at a time.
@@ -421,6 +422,28 @@ impl Clients {
         Ok(())
     }
 
+    /// Revokes all that a client got until now: its own tokens, what people allowed it, and the codes that it has not used yet.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unknown`] when it was not there.
+    pub async fn revoke_tokens(&self, id: &ClientId, now: Instant) -> Result<(), DirectoryError> {
+        let ids = [id.as_str().to_owned()];
+        // Whoever redeems a code waits for the lock, and may have looked for a cut-off before: what it then brings, the second time ends.
+        for _ in 0..2 {
+            let revoked = self
+                .store
+                .transaction(async |conn| {
+                    if clients::lock(conn, &ids).await?.is_empty() {
+                        return Err(DirectoryError::Unknown(id.clone()));
+                    }
+                    Ok(revoke_locked(conn, &ids, now).await?)
+                })
+                .await?;
+            self.revocations.learn(revoked);
+        }
+        Ok(())
+    }
+
     /// Encrypts under the current key-encryption key the secrets that are encrypted under another, and says how many that were. One
     /// that somebody else encrypted anew in the meantime is left alone.
     ///
@@ -532,6 +555,18 @@ async fn write(conn: &mut Conn, client: &Client, now: Instant) -> Result<(), DbE
     changes::record(conn, CHANGE, client.id.as_str(), now).await
 }
 
+/// Revokes all that clients got which [`clients::lock`] locked.
+async fn revoke_locked(
+    conn: &mut Conn,
+    ids: &[String],
+    now: Instant,
+) -> Result<Vec<RevocationRow>, DbError> {
+    let mut revoked = revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
+    let until = now + MAX_LIFETIME;
+    revoked.extend(revocations::cut_off(conn, RevocationKind::Client, ids, until, now).await?);
+    Ok(revoked)
+}
+
 /// Deletes clients that [`clients::lock`] locked. Whoever redeems a code of one waits for that lock, and then there is no such client;
 /// whoever was before it has a grant by now, which is revoked here (threat 34).
 pub(crate) async fn delete_locked(
@@ -539,7 +574,8 @@ pub(crate) async fn delete_locked(
     ids: &[String],
     now: Instant,
 ) -> Result<Vec<RevocationRow>, DbError> {
-    let revoked = revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
+    // The cut-off is for who is registered under the same name later.
+    let revoked = revoke_locked(conn, ids, now).await?;
     clients::delete(conn, ids).await?;
     for id in ids {
         changes::record(conn, CHANGE, id, now).await?;

@@ -211,11 +211,16 @@ impl Reader {
             }
             Some(_) | None => {}
         }
-        let userinfo = metadata.userinfo_signed_response_alg;
-        if let Some(alg) = userinfo.filter(|alg| !self.algorithms.contains(alg)) {
-            return Err(format!(
-                "its userinfo_signed_response_alg is {alg}, with which this server does not sign"
-            ));
+        let unsigned = |alg: &Algorithm| !self.algorithms.contains(alg);
+        for (what, alg) in [
+            ("userinfo", metadata.userinfo_signed_response_alg),
+            ("introspection", metadata.introspection_signed_response_alg),
+        ] {
+            if let Some(alg) = alg.filter(unsigned) {
+                return Err(format!(
+                    "its {what}_signed_response_alg is {alg}, with which this server does not sign"
+                ));
+            }
         }
         Ok(metadata)
     }

@@ -195,6 +195,9 @@ pub const REGISTRABLE: &[&str] = &[
     "userinfo_signed_response_alg",
     "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc",
+    "introspection_signed_response_alg",
+    "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
     "default_max_age",
     "require_auth_time",
     "default_acr_values",
@@ -351,6 +354,15 @@ pub struct ClientMetadata {
     /// As for ID tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_encrypted_response_enc: Option<ContentEncryption>,
+    /// What signs that which introspection tells it, where it asks for a JWT (RFC 9701 §6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<Algorithm>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_encrypted_response_alg: Option<KeyManagement>,
+    /// As for ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_encrypted_response_enc: Option<ContentEncryption>,
     /// What people are called to it, as it said; [`ClientMetadata::subject_type`] is what holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_type: Option<SubjectType>,
@@ -366,6 +378,9 @@ pub struct ClientMetadata {
     /// The one client that may act for its people: its tokens of them say so (RFC 8693 §4.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_act: Option<ClientId>,
+    /// Whether it may have all end that anybody had (Global Token Revocation).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub global_token_revocation: bool,
 }
 
 impl ClientMetadata {
@@ -466,6 +481,13 @@ impl ClientMetadata {
             .zip(self.userinfo_encrypted_response_enc)
     }
 
+    /// How that is encrypted which introspection tells it.
+    #[must_use]
+    pub fn introspection_encryption(&self) -> Option<Encryption> {
+        self.introspection_encrypted_response_alg
+            .zip(self.introspection_encrypted_response_enc)
+    }
+
     /// Whether what is asked to be encrypted says with what (OpenID Connect Registration §2).
     pub(super) fn check_encryption(&self) -> Result<(), InvalidClientMetadata> {
         for (name, alg, enc) in [
@@ -478,6 +500,11 @@ impl ClientMetadata {
                 "userinfo_encrypted_response",
                 self.userinfo_encrypted_response_alg,
                 self.userinfo_encrypted_response_enc,
+            ),
+            (
+                "introspection_encrypted_response",
+                self.introspection_encrypted_response_alg,
+                self.introspection_encrypted_response_enc,
             ),
         ] {
             match (alg, enc) {
@@ -538,7 +565,7 @@ impl ClientMetadata {
     ///
     /// # Errors
     /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::ResponseType`], [`InvalidClientMetadata::UnsignedObjects`],
-    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`].
+    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`], [`InvalidClientMetadata::IntrospectionNotSigned`].
     pub fn check_served(
         &self,
         (offered, ring): (&Offered, &Keyring),
@@ -572,6 +599,10 @@ impl ClientMetadata {
         let userinfo = self.userinfo_signed_response_alg;
         if let Some(alg) = userinfo.filter(|alg| ring.signer(*alg, now).is_none()) {
             return Err(InvalidClientMetadata::UserinfoNotSigned(alg));
+        }
+        let introspection = self.introspection_signed_response_alg;
+        if let Some(alg) = introspection.filter(|alg| ring.signer(*alg, now).is_none()) {
+            return Err(InvalidClientMetadata::IntrospectionNotSigned(alg));
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 12] = [
+const NOT_OFFERED: [(&str, Harmless); 9] = [
     ("dpop_bound_access_tokens", Harmless::False),
     (
         "tls_client_certificate_bound_access_tokens",
@@ -37,9 +37,6 @@ const NOT_OFFERED: [(&str, Harmless); 12] = [
     ),
     ("request_object_encryption_alg", Harmless::Nothing),
     ("request_object_encryption_enc", Harmless::Nothing),
-    ("introspection_signed_response_alg", Harmless::Nothing),
-    ("introspection_encrypted_response_alg", Harmless::Nothing),
-    ("introspection_encrypted_response_enc", Harmless::Nothing),
     ("authorization_encrypted_response_alg", Harmless::Nothing),
     ("authorization_encrypted_response_enc", Harmless::Nothing),
     ("frontchannel_logout_uri", Harmless::Nothing),

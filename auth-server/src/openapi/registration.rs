@@ -193,6 +193,9 @@ fn metadata() -> Map<String, Value> {
         ("userinfo_signed_response_alg", text()),
         ("userinfo_encrypted_response_alg", management()),
         ("userinfo_encrypted_response_enc", encryption()),
+        ("introspection_signed_response_alg", text()),
+        ("introspection_encrypted_response_alg", management()),
+        ("introspection_encrypted_response_enc", encryption()),
         (
             "subject_type",
             json!({"type": "string", "enum": SubjectType::ALL.map(SubjectType::as_str)}),

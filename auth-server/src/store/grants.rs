@@ -15,6 +15,7 @@ use shared_server::db::{Conn, OptionalRow as _, Result, prepared_once};
 use shared_server::on;
 
 use super::accounts::{PERSON, PersonRow};
+use super::revocations::cut_off_of;
 use super::schema::accounts as a;
 use super::schema::grants as t;
 use super::schema::revocations as r;
@@ -208,13 +209,13 @@ macro_rules! inserted {
     };
 }
 
-/// Adds a grant, if its person may still use the server and its session, if it has one, goes on; whether they do. `DbError::Duplicate`
-/// if its code brought one before.
+/// Adds a grant, if its person may still use the server, its session, if it has one, goes on, and what its client had got when it was
+/// allowed was not revoked; whether all that is so. `DbError::Duplicate` if its code brought one before.
 ///
 /// One statement, and what it rests on does not change until it is done: on PostgreSQL the rows that it reads are locked, first
 /// the account and then the session, as everywhere, and read again if it had to wait for them; one of SQLite is alone in writing
 /// from its beginning.
-pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
+pub async fn insert(conn: &mut Conn, row: &GrantRow, allowed_at: Instant) -> Result<bool> {
     macro_rules! add {
         ($standing:expr) => {{
             let standing = $standing;
@@ -230,7 +231,8 @@ pub async fn insert(conn: &mut Conn, row: &GrantRow) -> Result<bool> {
     }
     let person = a::table
         .filter(a::id.eq(&row.account_id))
-        .filter(a::disabled_at.is_null());
+        .filter(a::disabled_at.is_null())
+        .filter(not(exists(cut_off_of!(&row.client_id, allowed_at))));
     let Some(session_id) = &row.session_id else {
         return add!(person.select(inserted!(row, None::<&str>.into_sql::<Nullable<Text>>())));
     };

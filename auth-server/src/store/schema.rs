@@ -106,6 +106,7 @@ diesel::table! {
         subject -> Text,
         recorded_at -> BigInt,
         matters_until -> BigInt,
+        cutoff -> Nullable<BigInt>,
     }
 }
 

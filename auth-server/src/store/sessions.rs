@@ -1,5 +1,6 @@
 //! Sessions of people at browsers.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
@@ -81,6 +82,12 @@ pub async fn find_with_consent(
                 .nullable(),
         ));
     on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// Whether there is a session of this name.
+pub async fn is_kept(conn: &mut Conn, id: &str) -> Result<bool> {
+    let found = diesel::select(exists(t::table.find(id)));
+    on!(conn, |c| found.get_result(c))
 }
 
 /// Adds a session.

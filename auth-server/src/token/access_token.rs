@@ -22,7 +22,7 @@ use crate::clients::jwks_uri::ClientKeys;
 use crate::grants::GrantId;
 use crate::keys::Keys;
 use crate::resource_servers::{ResourceServer, ResourceServers};
-use crate::revocations::{RevocationKind, Revocations};
+use crate::revocations::{RestsOn, Revocations};
 use crate::sessions::Amr;
 use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
@@ -176,7 +176,7 @@ impl AccessTokens {
         Ok(sign_jwt(JwtKind::AccessToken, &claims, &*signer).await?)
     }
 
-    /// Whether the token, or the grant behind it, or one that it was exchanged for, was revoked.
+    /// Whether the token was revoked, or anything that it rests on, or that it was exchanged for.
     ///
     /// # Errors
     /// [`DbError`]: nobody knows.
@@ -185,20 +185,15 @@ impl AccessTokens {
         claims: &AccessTokenClaims,
         now: Instant,
     ) -> Result<bool, DbError> {
-        let revoked = &self.revocations;
-        if let Some(grant_id) = &claims.grant_id
-            && revoked
-                .is_revoked(RevocationKind::Grant, grant_id.as_str(), now)
-                .await?
-        {
-            return Ok(true);
-        }
-        if self.is_any_revoked(&claims.subject_tokens, now).await? {
-            return Ok(true);
-        }
-        revoked
-            .is_revoked(RevocationKind::Token, &claims.jti, now)
-            .await
+        let rests = RestsOn {
+            jti: &claims.jti,
+            grant_id: claims.grant_id.as_ref().map(GrantId::as_str),
+            client_id: claims.client_id.as_str(),
+            account_id: claims.grant_id.as_ref().map(|_| claims.sub.as_str()),
+            issued_at: Instant::from_secs(claims.iat),
+        };
+        Ok(self.revocations.is_revoked(&rests, now).await?
+            || self.is_any_revoked(&claims.subject_tokens, now).await?)
     }
 
     /// Whether any of the tokens was revoked that another was exchanged for.
@@ -210,16 +205,8 @@ impl AccessTokens {
         tokens: &[SubjectToken],
         now: Instant,
     ) -> Result<bool, DbError> {
-        let revoked = &self.revocations;
-        for SubjectToken { jti, grant_id, .. } in tokens {
-            if let Some(id) = grant_id
-                && revoked
-                    .is_revoked(RevocationKind::Grant, id.as_str(), now)
-                    .await?
-            {
-                return Ok(true);
-            }
-            if revoked.is_revoked(RevocationKind::Token, jti, now).await? {
+        for token in tokens {
+            if self.revocations.is_revoked(&token.rests_on(), now).await? {
                 return Ok(true);
             }
         }

@@ -92,6 +92,7 @@ async fn redeem(
         id: &kept.grant_id,
         code_digest: Some(codes::digest(&request.code)),
         terms,
+        allowed_at: kept.issued_at,
         family_salt,
         unanswered: &kept.unanswered,
         access_lifetime: audience.server.lifetime,
@@ -112,6 +113,7 @@ async fn redeem(
         Redeemed::Before => Err(TokenError::CodeReplayed),
         Redeemed::SessionOver => Err(TokenError::SessionOver),
         Redeemed::PersonGone => Err(TokenError::PersonGone),
+        Redeemed::CutOff => Err(TokenError::CodeRevoked),
         // What it would have been told a moment later, for it no longer is who it was.
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
     }

@@ -7,6 +7,7 @@ use shared_protocol::time::Instant;
 
 use crate::clients::ClientMetadata;
 use crate::grants::GrantId;
+use crate::revocations::RestsOn;
 
 /// Actors, one inside the other. Nobody means more than a few; each makes the token longer.
 pub const MOST_ACTORS: usize = 8;
@@ -80,9 +81,25 @@ pub struct SubjectToken {
     pub jti: String,
     /// Whom it was issued to.
     pub client_id: ClientId,
+    /// When.
+    pub iat: i64,
     /// Of the token of an actor who is a person: what they granted. That of a subject stands in the token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
+}
+
+impl SubjectToken {
+    /// With what it dies.
+    #[must_use]
+    pub fn rests_on(&self) -> RestsOn<'_> {
+        RestsOn {
+            jti: &self.jti,
+            grant_id: self.grant_id.as_ref().map(GrantId::as_str),
+            client_id: self.client_id.as_str(),
+            account_id: None,
+            issued_at: Instant::from_secs(self.iat),
+        }
+    }
 }
 
 /// What a token comes from.
@@ -165,6 +182,7 @@ mod tests {
         let link = SubjectToken {
             jti: "x".into(),
             client_id: "a".parse().unwrap(),
+            iat: 0,
             grant_id: None,
         };
         let deep = |depth: usize| {

@@ -76,6 +76,21 @@ pub enum TokenError {
     /// RFC 7009 §2.1: a token that was issued to another client.
     #[error("the token was issued to another client")]
     NotIssuedToClient,
+    /// Global Token Revocation §3.2: a body in JSON.
+    #[error("the content type is not application/json")]
+    NotJson,
+    /// Global Token Revocation §3.4.2: no subject identifier, or of a format that is not known here.
+    #[error("sub_id is not a subject identifier (RFC 9493) of the format opaque, iss_sub or email")]
+    SubjectIdentifier,
+    /// Global Token Revocation §3.4.2: the operator did not let this client.
+    #[error("the client may not have the tokens of others revoked")]
+    NotTrustedToRevoke,
+    /// Global Token Revocation §3.4.2: nobody here.
+    #[error("there is no such subject")]
+    UnknownSubject,
+    /// A row that should not be.
+    #[error("{0}")]
+    Account(String),
     /// Made up, expired, or forgotten.
     #[error("the code is unknown")]
     CodeUnknown,
@@ -91,6 +106,9 @@ pub enum TokenError {
     /// The person was shut out since the code was made.
     #[error("the account of the code is gone")]
     PersonGone,
+    /// All that the client had got was revoked since the code was made.
+    #[error("what the client had got was revoked since the code was made")]
+    CodeRevoked,
     /// RFC 6749 §4.1.3: not the one of the authorization request, or missing although that named one.
     #[error("redirect_uri is not the one of the authorization request")]
     RedirectUri,
@@ -238,7 +256,11 @@ impl TokenError {
             Self::Form(FormError::ContentType)
             | Self::Parameters(_)
             | Self::SeveralMethods
-            | Self::PushedRequestUri => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            | Self::PushedRequestUri
+            | Self::NotJson
+            | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
+            Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
             Self::Exchange(error) => (StatusCode::BAD_REQUEST, error.code()),
             // What it registered cannot be done for it, and it can mend that.
@@ -272,6 +294,7 @@ impl TokenError {
             | Self::CodeOfAnother
             | Self::SessionOver
             | Self::PersonGone
+            | Self::CodeRevoked
             | Self::RedirectUri
             | Self::Verifier
             | Self::NoVerifier
@@ -292,6 +315,7 @@ impl TokenError {
             ),
             Self::Store(_)
             | Self::Grants(_)
+            | Self::Account(_)
             | Self::Ephemeral(_)
             | Self::Directory(_)
             | Self::Document(_)
@@ -331,6 +355,7 @@ impl TokenError {
                 | Self::CodeOfAnother
                 | Self::SessionOver
                 | Self::PersonGone
+                | Self::CodeRevoked
         ) {
             return "the code is unknown, expired, used, revoked, or not this client's".into();
         }

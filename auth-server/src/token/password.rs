@@ -179,6 +179,7 @@ async fn redeem(
         id,
         code_digest: None,
         terms,
+        allowed_at: now,
         family_salt,
         unanswered: &[],
         access_lifetime: audience.server.lifetime,
@@ -186,7 +187,7 @@ async fn redeem(
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(family_salt),
         // Signed out everywhere, or shut out, in this very moment.
-        Redeemed::Before | Redeemed::SessionOver | Redeemed::PersonGone => {
+        Redeemed::Before | Redeemed::SessionOver | Redeemed::PersonGone | Redeemed::CutOff => {
             Err(SignInRefusal::Credentials.into())
         }
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),

@@ -4,6 +4,7 @@ mod dialogue;
 mod endpoints;
 mod people;
 mod requests;
+mod revocation;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -81,6 +82,11 @@ const FIELDS: &[&str] = &[
     "userinfo_signing_alg_values_supported",
     "userinfo_encryption_alg_values_supported",
     "userinfo_encryption_enc_values_supported",
+    "introspection_signing_alg_values_supported",
+    "introspection_encryption_alg_values_supported",
+    "introspection_encryption_enc_values_supported",
+    "global_token_revocation_endpoint",
+    "global_token_revocation_endpoint_auth_methods_supported",
     "backchannel_logout_supported",
     "backchannel_logout_session_supported",
     "signed_metadata",
@@ -227,6 +233,19 @@ impl Walk<'_> {
             "userinfo_encryption_enc_values_supported" => {
                 self.content_encryption(field, "userinfo_encrypted_response")
                     .await;
+            }
+            "introspection_signing_alg_values_supported" => self.introspection_algorithms().await,
+            "introspection_encryption_alg_values_supported" => {
+                self.encryption(field, "introspection_encrypted_response_alg", "A256GCM")
+                    .await;
+            }
+            "introspection_encryption_enc_values_supported" => {
+                self.content_encryption(field, "introspection_encrypted_response")
+                    .await;
+            }
+            "global_token_revocation_endpoint" => self.global_revocation_endpoint().await,
+            "global_token_revocation_endpoint_auth_methods_supported" => {
+                self.global_revocation_methods().await;
             }
             "backchannel_logout_supported" | "backchannel_logout_session_supported" => {
                 self.backchannel_logout().await;

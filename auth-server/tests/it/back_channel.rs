@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_server::accounts::Proven;
+use auth_server::accounts::{AccountId, Proven};
 use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::config::Config;
-use auth_server::sessions::{Amr, Beginning};
+use auth_server::sessions::{Amr, Beginning, Session, SessionToken};
 use auth_server::store::logout_notices::{self, NoticeRow};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
@@ -66,7 +66,7 @@ fn listening(url: &str) -> ClientMetadata {
 }
 
 /// A client that hears of sign-outs at this path of the site, and has a grant in the session of the scene.
-async fn listener(scene: &Scene, site: &Site, path: &str) -> TestClient {
+pub(crate) async fn listener(scene: &Scene, site: &Site, path: &str) -> TestClient {
     let client = scene.server.register(listening(&site.at(path))).await;
     scene.tokens(&client, "openid read").await;
     client
@@ -459,7 +459,7 @@ async fn oidc_back_channel_2_7_who_signs_out_everywhere_is_told_of_as_a_whole(st
             (heard(&site, "/whole").len(), heard(&site, "/each").len());
         let mut sessions = BTreeSet::new();
         for account in [&scene.account_id, &scene.account_id, &bystander] {
-            let mut begun = sign_in_now(&scene, account).await;
+            let mut begun = sign_in_now(server, account).await.0.id;
             for client in [&whole, &each] {
                 let mut authorization = scene.authorization(client, "openid");
                 authorization.terms.account_id = account.clone();
@@ -512,15 +512,14 @@ async fn oidc_back_channel_2_7_who_signs_out_everywhere_is_told_of_as_a_whole(st
 }
 
 /// A session of this person, whatever became of those before.
-async fn sign_in_now(
-    scene: &Scene,
-    account: &auth_server::accounts::AccountId,
-) -> auth_server::sessions::SessionId {
-    let server = &scene.server;
+pub(crate) async fn sign_in_now(
+    server: &TestServer,
+    account: &AccountId,
+) -> (Session, SessionToken) {
     let mut conn = server.records.store.read().await.unwrap();
     let row = auth_server::store::accounts::find(&mut conn, account.as_str()).await;
     drop(conn);
-    let proven = auth_server::accounts::Proven {
+    let proven = Proven {
         account_id: account.clone(),
         epoch: row.unwrap().unwrap().epoch,
     };
@@ -531,11 +530,9 @@ async fn sign_in_now(
         before: None,
     };
     let random = &*server.world.random;
-    let begun = server
-        .records
-        .sessions
-        .begin(&beginning, now(scene), random);
-    begun.await.unwrap().0.id
+    let sessions = &server.records.sessions;
+    let begun = sessions.begin(&beginning, server.clock.now(), random);
+    begun.await.unwrap()
 }
 
 async fn another_person_at_the_same_browser_ends_the_session_before(stores: &Stores) {

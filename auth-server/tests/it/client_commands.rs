@@ -257,6 +257,10 @@ async fn oidc_registration_2_what_a_client_is_told_and_how(stores: &Stores) {
         "ECDH-ES",
         "--userinfo-encryption",
         "ECDH-ES",
+        "--introspection-alg",
+        "ES256",
+        "--introspection-encryption",
+        "ECDH-ES",
     ];
     let made = client(&ran_json(stores, &[&app[..], &more].concat(), ""));
     let shown = ran_json(stores, &["client", "show", &made.id], "");
@@ -267,6 +271,9 @@ async fn oidc_registration_2_what_a_client_is_told_and_how(stores: &Stores) {
         ("id_token_encrypted_response_enc", "A256GCM"),
         ("userinfo_encrypted_response_alg", "ECDH-ES"),
         ("userinfo_encrypted_response_enc", "A256GCM"),
+        ("introspection_signed_response_alg", "ES256"),
+        ("introspection_encrypted_response_alg", "ECDH-ES"),
+        ("introspection_encrypted_response_enc", "A256GCM"),
     ] {
         assert_eq!(shown["metadata"][name], value, "{name}");
     }
@@ -275,6 +282,15 @@ async fn oidc_registration_2_what_a_client_is_told_and_how(stores: &Stores) {
         (&["--userinfo-encryption", "ECDH-ES"][..], "needs jwks_uri"),
         (&["--userinfo-encryption", "dir"], "not one of"),
         (&["--userinfo-alg", "PS256"], "does not sign"),
+        (&["--introspection-alg", "PS256"], "does not sign"),
+        (
+            &[
+                "--auth-method",
+                "client_secret_post",
+                "--global-token-revocation",
+            ],
+            "global_token_revocation is for",
+        ),
         (&["--subject-type", "private"], "not one of"),
         (
             &[&["--subject-type", "pairwise"][..], &other].concat(),

@@ -923,7 +923,7 @@ async fn a_person_with_thousands_of_grants_signs_out_everywhere(stores: &Stores)
                     code_digest: None,
                     ..found.row.clone()
                 };
-                store::grants::insert(conn, &row).await?;
+                store::grants::insert(conn, &row, now).await?;
                 ids.push(id);
             }
             let expired = diesel::sql_query(format!(

@@ -40,6 +40,8 @@ mod example_config;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod global_revocation;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod id_token;
@@ -92,6 +94,8 @@ mod resource_indicators;
 #[cfg(test)]
 mod response_types;
 #[cfg(test)]
+mod revocation_levels;
+#[cfg(test)]
 mod select_account;
 #[cfg(test)]
 mod server;
@@ -101,6 +105,8 @@ mod sign_in_page;
 mod sign_out;
 #[cfg(test)]
 mod sign_up;
+#[cfg(test)]
+mod signed_introspection;
 #[cfg(test)]
 mod site;
 #[cfg(test)]

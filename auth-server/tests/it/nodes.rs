@@ -27,7 +27,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 /// The promise is one second; a busy machine gets some more.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
-async fn seen(what: &str, is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn seen(what: &str, is_so: impl AsyncFnMut() -> bool) {
     let since = Instant::now();
     assert!(eventually(is_so).await, "{what}");
     assert!(

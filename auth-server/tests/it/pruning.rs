@@ -151,7 +151,7 @@ async fn fill(scene: &Scene, store: &Store) {
             continue;
         }
         let row = grant(scene, name, expires_at, ended_at);
-        assert!(grants::insert(conn, &row).await.unwrap());
+        assert!(grants::insert(conn, &row, row.created_at).await.unwrap());
     }
     let gone = diesel::delete(schema::sessions::table.find("gone"));
     on!(conn, |c| gone.execute(c)).unwrap();
@@ -160,6 +160,7 @@ async fn fill(scene: &Scene, store: &Store) {
             kind: "jti".into(),
             subject: subject.into(),
             matters_until,
+            cutoff: None,
         };
         revocations::put(conn, &row, END).await.unwrap();
         changes::record(conn, "client", subject, matters_until)
@@ -360,6 +361,7 @@ async fn writers_do_not_wait_for_pruning(stores: &Stores) {
                     kind: "jti".into(),
                     subject: format!("writer {writer}, row {n}"),
                     matters_until: END + DAY,
+                    cutoff: None,
                 };
                 let began = tokio::time::Instant::now();
                 let mut conn = store.write().await.unwrap();

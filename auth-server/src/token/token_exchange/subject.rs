@@ -147,6 +147,7 @@ impl Exchange<'_> {
         let link = SubjectToken {
             jti: claims.jti.clone(),
             client_id: claims.client_id.clone(),
+            iat: claims.iat,
             grant_id: claims.grant_id.clone(),
         };
         Ok(ActorToken {
@@ -190,6 +191,7 @@ impl Exchange<'_> {
         subject_tokens.push(SubjectToken {
             jti: claims.jti.clone(),
             client_id: claims.client_id.clone(),
+            iat: claims.iat,
             grant_id: None,
         });
         Ok(Subject {

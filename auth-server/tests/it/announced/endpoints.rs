@@ -54,7 +54,7 @@ impl Walk<'_> {
     }
 
     /// Whether a POST gets further than the router.
-    async fn is_there(&self, field: &str, path: &str) {
+    pub(super) async fn is_there(&self, field: &str, path: &str) {
         let told = self.url(field);
         let url = format!("{}{path}", self.server.issuer);
         assert!(told.is_none_or(|told| told == url), "{field}");

@@ -4,7 +4,7 @@ use super::endpoints::key;
 use super::*;
 
 /// What a JWT that was encrypted says in its header.
-fn header(token: &str) -> Value {
+pub(super) fn header(token: &str) -> Value {
     let header = token.split('.').next().unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
 }
@@ -69,11 +69,15 @@ impl Walk<'_> {
         members.remove("alg");
         members.insert("use".into(), json!("enc"));
         let changes = json!({alg_member: alg, enc_member: enc, "jwks": {"keys": [jwk]}});
-        let app = self.app(&changes).await?;
-        let token = if alg_member.starts_with("id_token") {
+        let token = if alg_member.starts_with("introspection") {
+            let client = self.introspecting(&changes).await?;
+            self.introspected(&client).await
+        } else if alg_member.starts_with("id_token") {
+            let app = self.app(&changes).await?;
             let tokens = self.tokens(&app, &[]).await.unwrap();
             tokens["id_token"].as_str().unwrap().to_owned()
         } else {
+            let app = self.app(&changes).await?;
             self.told(&app).await.1
         };
         assert_eq!(token.split('.').count(), 5, "{token}");

@@ -377,7 +377,7 @@ async fn what_is_not_offered_is_not_promised(stores: &Stores) {
     for (member, value) in [
         ("dpop_bound_access_tokens", json!(true)),
         ("tls_client_certificate_bound_access_tokens", json!(true)),
-        ("introspection_signed_response_alg", json!("ES256")),
+        ("authorization_encrypted_response_alg", json!("ECDH-ES")),
         ("frontchannel_logout_uri", json!("https://app.example/out")),
     ] {
         let body = with(&app(), &json!({member: value}));

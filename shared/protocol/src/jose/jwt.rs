@@ -45,6 +45,8 @@ pub enum JwtKind {
     Userinfo,
     /// What a server says of itself, signed (RFC 8414 §2.1), likewise.
     ServerMetadata,
+    /// What introspection says of a token, signed: `typ` is `token-introspection+jwt` (RFC 9701 §5).
+    TokenIntrospection,
 }
 
 impl JwtKind {
@@ -57,6 +59,7 @@ impl JwtKind {
             Self::RequestObject => Some("oauth-authz-req+jwt"),
             Self::LogoutToken => Some("logout+jwt"),
             Self::IdentityAssertion => Some("oauth-id-jag+jwt"),
+            Self::TokenIntrospection => Some("token-introspection+jwt"),
             Self::IdToken
             | Self::SoftwareStatement
             | Self::BearerAssertion
@@ -79,6 +82,7 @@ impl JwtKind {
             | Self::LogoutToken
             | Self::Userinfo
             | Self::ServerMetadata
+            | Self::TokenIntrospection
             | Self::AuthorizationResponse => false,
         }
     }

@@ -314,6 +314,45 @@ async fn oidc_back_channel_2_4_a_logout_token_says_what_it_is() {
     );
 }
 
+/// What it says of a token would else pass for the token.
+#[tokio::test]
+async fn rfc9701_8_1_what_introspection_says_is_of_its_type_alone() {
+    let signer = key(Algorithm::Es256);
+    let keys = set(&[&signer]);
+    for (typ, accepted) in [
+        (Some("token-introspection+jwt"), true),
+        (Some("application/Token-Introspection+JWT"), true),
+        (Some("at+jwt"), false),
+        (Some("JWT"), false),
+        (Some(""), false),
+        (None, false),
+    ] {
+        let header = match typ {
+            None => json!({"alg": "ES256"}),
+            Some(typ) => json!({"alg": "ES256", "typ": typ}),
+        };
+        let token = signed(&header, "{}", &signer).await;
+        let verified = verify(&token, JwtKind::TokenIntrospection, &keys);
+        assert_eq!(verified.is_ok(), accepted, "{typ:?}");
+    }
+    let made = sign_jwt(JwtKind::TokenIntrospection, &json!({}), &signer).await;
+    let made = made.unwrap();
+    for other in [
+        JwtKind::AccessToken,
+        JwtKind::IdToken,
+        JwtKind::LogoutToken,
+        JwtKind::Userinfo,
+        JwtKind::ServerMetadata,
+        JwtKind::AuthorizationResponse,
+        JwtKind::RequestObject,
+        JwtKind::ClientAssertion,
+        JwtKind::SoftwareStatement,
+    ] {
+        let verified = verify(&made, other, &keys);
+        assert_eq!(verified, Err(JwtError::Kind), "{other:?}");
+    }
+}
+
 /// RFC 7519 §6: exactly `none`, and then exactly no signature. Nothing else leads to claims that nobody signed.
 #[tokio::test]
 async fn rfc7519_6_an_unsecured_token_says_so_and_has_no_signature() {
