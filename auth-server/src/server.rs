@@ -53,6 +53,7 @@ use crate::subjects::Subjects;
 use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
+use crate::token::opaque::OpaqueTokens;
 use crate::token::password::PasswordGrant;
 use crate::userinfo::Userinfo;
 
@@ -260,6 +261,7 @@ fn measure(
         [
             ("clients", records.clients.lookups()),
             ("verified_tokens", state.tokens.verified.lookups()),
+            ("opaque_tokens", state.tokens.opaque.lookups()),
             ("metadata", state.metadata.lookups()),
             ("jwks", state.jwks.lookups()),
         ],
@@ -395,6 +397,7 @@ fn access_tokens(
         random: Arc::clone(&world.random),
         metrics: Arc::clone(metrics),
         verified: VerifiedTokens::new(10_000),
+        opaque: OpaqueTokens::new(records.store.clone()),
     })
 }
 

@@ -6,6 +6,7 @@ pub mod authorization_code;
 pub mod client_credentials;
 mod encryption;
 pub mod error;
+pub mod opaque;
 pub mod password;
 pub mod person;
 pub mod refresh_token;

@@ -132,6 +132,8 @@ impl CreateResource {
             alg: self.alg,
             lifetime,
             subject_type: self.subject_type,
+            token_format: crate::resource_servers::TokenFormat::Jwt,
+            claims: Vec::new(),
             introspection_client_id: self.introspection_client,
             scopes: self.scopes,
         };

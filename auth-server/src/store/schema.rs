@@ -63,6 +63,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         subject_type -> Text,
+        token_format -> Text,
+        claims -> Nullable<Json>,
     }
 }
 
@@ -132,6 +134,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         profile -> Nullable<Json>,
+        attributes -> Nullable<Json>,
     }
 }
 
@@ -195,6 +198,17 @@ diesel::table! {
         requested_claims -> Nullable<Json>,
         acr -> Nullable<Text>,
         authorization_details -> Nullable<Json>,
+    }
+}
+
+diesel::table! {
+    access_tokens (digest) {
+        digest -> Binary,
+        claims -> Json,
+        client_id -> Text,
+        account_id -> Nullable<Text>,
+        grant_id -> Nullable<Text>,
+        expires_at -> BigInt,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::authorization_details::ByResource;
 use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 
-/// Issues an access token to the client itself. No refresh token (RFC 6749 §4.4.3), and nothing is written.
+/// Issues an access token to the client itself. No refresh token (RFC 6749 §4.4.3), and nothing is written for a JWT.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -46,7 +46,7 @@ pub async fn grant(
         return Err(TokenError::InvalidScope);
     }
     let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
-    tokens.metrics.token_issued(GrantName::ClientCredentials);
+    let (mapped, _) = tokens.mapped(&audience, metadata, None).await?;
     let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
     let authorization_details = audience.details.clone();
     let order = Order {
@@ -54,9 +54,12 @@ pub async fn grant(
         subject: client.id().to_string(),
         audience,
         on_behalf: None,
+        mapped,
     };
+    let access_token = tokens.issue(order, now).await?;
+    tokens.metrics.token_issued(GrantName::ClientCredentials);
     Ok(TokenResponse {
-        access_token: tokens.issue(order, now).await?,
+        access_token,
         token_type: "Bearer",
         expires_in,
         scope,

@@ -10,7 +10,6 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::random;
 use shared_protocol::time::Instant;
 
-use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
@@ -83,7 +82,7 @@ pub async fn grant(
     let agreed = served.agreed(client, &request.asked, issuer)?;
     let tokens = &grantor.tokens;
     let audience = tokens.audience_of_grant(&agreed, &request.target, metadata)?;
-    grantor.tokens.signer(&audience.server, now)?;
+    tokens.check_signer(&audience, now)?;
     let attempt = Attempt {
         email: &username,
         password: &password,
@@ -96,17 +95,20 @@ pub async fn grant(
     client.standings().note(standing);
     let terms = served.begin(client, &proven, agreed, now).await?;
     let id = GrantId::generate(&*grantor.tokens.random);
-    let family_salt = redeem(client, (&id, &terms), &audience, grantor, now).await?;
+    let lifetime = audience.server.lifetime;
+    let prepared = grantor.prepare(client, (&id, &terms), &terms.agreed, audience, now);
+    let prepared = prepared.await?;
+    let family_salt = redeem(client, (&id, &terms), lifetime, grantor, now).await?;
     let granted = Granted {
         name: GrantName::Password,
         id: &id,
         terms: &terms,
         allowed: &terms.agreed,
         nonce: None,
-        person: None,
+        prepared,
         refresh_token: family_salt.map(|salt| grantor.refresh_tokens.derive(&id, &salt, 0)),
     };
-    grantor.issue(client, granted, audience, now).await
+    grantor.issue(client, granted, now).await
 }
 
 impl PasswordGrant {
@@ -167,7 +169,7 @@ impl PasswordGrant {
 async fn redeem(
     client: &AuthenticatedClient,
     (id, terms): (&GrantId, &Terms),
-    audience: &Audience,
+    access_lifetime: Duration,
     grantor: &Grantor,
     now: Instant,
 ) -> Result<Option<[u8; 16]>, TokenError> {
@@ -181,7 +183,7 @@ async fn redeem(
         terms,
         family_salt,
         unanswered: &[],
-        access_lifetime: audience.server.lifetime,
+        access_lifetime,
     };
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(family_salt),
@@ -196,8 +198,6 @@ async fn redeem(
 fn refused(cause: &RedirectCause) -> TokenError {
     if matches!(cause, RedirectCause::UnknownResource) {
         TokenError::UnknownResource
-    } else if matches!(cause, RedirectCause::PublicSubjects) {
-        TokenError::PublicSubjects
     } else {
         TokenError::InvalidScope
     }

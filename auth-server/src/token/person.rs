@@ -1,10 +1,10 @@
 //! The answer to a grant that a person made: an access token that names the grant, an ID token where OpenID Connect was asked for, and
 //! a refresh token.
 
+use serde_json::{Map, Value};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use super::access_token::{OnBehalf, Order};
 use super::audience::Audience;
 use super::error::TokenError;
 use super::{GrantName, Grantor, TokenResponse};
@@ -14,6 +14,7 @@ use crate::claims::ClaimSet;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{GrantId, Terms};
 use crate::id_token::IdTokenOrder;
+use crate::resource_servers::TokenFormat;
 use crate::store::accounts::PersonRow;
 
 /// What a person granted, and how the client came by it now.
@@ -28,10 +29,21 @@ pub struct Granted<'a> {
     pub allowed: &'a Agreement,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
-    /// What is known of the person, if their ID token tells any of it.
-    pub person: Option<PersonRow>,
+    /// What was had before anything was spent.
+    pub prepared: Prepared,
     /// The refresh token, if there is a new one.
     pub refresh_token: Option<String>,
+}
+
+/// What the tokens of a grant take, had before anything is spent for them.
+pub struct Prepared {
+    /// Whom the access token is for.
+    pub audience: Audience,
+    mapped: Map<String, Value>,
+    /// What is known of the person, if their ID token tells any of it.
+    person: Option<PersonRow>,
+    /// The access token, where it is opaque. Its row is there already: should nothing come of the grant, nobody gets it.
+    token: Option<String>,
 }
 
 impl Grantor {
@@ -55,22 +67,42 @@ impl Grantor {
         }
     }
 
-    /// What is known of a person whose ID token tells any of it. Read before anything is spent.
+    /// Has what the tokens of this grant take: what is known of the person, where it is told, and the row of an opaque access token.
+    /// Called when nothing speaks against the grant any more and nothing is spent yet.
     ///
     /// # Errors
-    /// [`TokenError::PersonGone`], [`TokenError::Store`].
-    pub async fn person(
+    /// [`TokenError::PersonGone`], [`TokenError::ClaimsTooLong`], [`TokenError::Store`].
+    pub async fn prepare(
         &self,
         client: &AuthenticatedClient,
-        terms: &Terms,
+        (id, terms): (&GrantId, &Terms),
         allowed: &Agreement,
-    ) -> Result<Option<PersonRow>, TokenError> {
-        let bounds = ClaimSet::of_scope(&client.client().metadata.scope);
-        let told = terms.claims.id_token.intersection(bounds);
-        if told.is_empty() || !OwnScope::OpenId.is_in(&allowed.own) {
-            return Ok(None);
-        }
-        self.tokens.person(&terms.account_id).await.map(Some)
+        audience: Audience,
+        now: Instant,
+    ) -> Result<Prepared, TokenError> {
+        let metadata = &client.client().metadata;
+        let tokens = &self.tokens;
+        let account_id = &terms.account_id;
+        let (mapped, read) = tokens.mapped(&audience, metadata, Some(account_id)).await?;
+        let person = match read {
+            _ if !tells_of_person(client, terms, allowed) => None,
+            Some(read) => Some(read.person),
+            None => Some(tokens.person(account_id).await?),
+        };
+        let (token, mapped) = match audience.format {
+            TokenFormat::Jwt => (None, mapped),
+            TokenFormat::Opaque => {
+                let audience = (audience.clone(), mapped);
+                let order = tokens.order(client.client(), (id, terms), audience);
+                (Some(tokens.issue(order, now).await?), Map::new())
+            }
+        };
+        Ok(Prepared {
+            audience,
+            mapped,
+            person,
+            token,
+        })
     }
 
     /// What tokens may be made for now, of what a person agreed to: a scope, or a type of authorization details, that was taken from the
@@ -97,30 +129,24 @@ impl Grantor {
         &self,
         client: &AuthenticatedClient,
         granted: Granted<'_>,
-        audience: Audience,
         now: Instant,
     ) -> Result<TokenResponse, TokenError> {
         let (id, terms) = (granted.id, granted.terms);
-        let metadata = &client.client().metadata;
+        let prepared = granted.prepared;
         // RFC 6749 §5.1: what this token is good for, at its audience and, by the grant that it names, here at userinfo.
         let own = &granted.allowed.own;
+        let audience = &prepared.audience;
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
         let authorization_details = audience.details.clone();
         let expires_in = audience.server.lifetime.as_secs();
-        let order = Order {
-            client_id: client.id(),
-            subject: self
-                .tokens
-                .subject(&audience.server, metadata, &terms.account_id),
-            audience,
-            on_behalf: Some(OnBehalf {
-                grant_id: id,
-                auth_time: terms.auth_time,
-                amr: &terms.amr,
-                acr: terms.acr.as_deref(),
-            }),
+        let access_token = match prepared.token {
+            Some(token) => token,
+            None => {
+                let audience = (prepared.audience, prepared.mapped);
+                let order = self.tokens.order(client.client(), (id, terms), audience);
+                self.tokens.issue(order, now).await?
+            }
         };
-        let access_token = self.tokens.issue(order, now).await?;
         let id_token = if OwnScope::OpenId.is_in(own) {
             let order = IdTokenOrder {
                 client: client.client(),
@@ -128,7 +154,7 @@ impl Grantor {
                 nonce: granted.nonce,
                 access_token: Some(&access_token),
                 code: None,
-                person: granted.person,
+                person: prepared.person,
             };
             Some(self.tokens.issue_id_token(&order, now).await?)
         } else {
@@ -145,4 +171,11 @@ impl Grantor {
             id_token,
         })
     }
+}
+
+/// Whether the ID token tells anything of the person.
+fn tells_of_person(client: &AuthenticatedClient, terms: &Terms, allowed: &Agreement) -> bool {
+    let bounds = ClaimSet::of_scope(&client.client().metadata.scope);
+    let told = terms.claims.id_token.intersection(bounds);
+    !told.is_empty() && OwnScope::OpenId.is_in(&allowed.own)
 }

@@ -320,6 +320,12 @@ fn part(encoded: &str) -> Result<Map<String, Value>, JwtError> {
 }
 
 impl Claims {
+    /// The claims as they are, for a reader of its own.
+    #[must_use]
+    pub fn into_members(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// The claims as a type.
     ///
     /// # Errors
