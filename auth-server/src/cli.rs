@@ -6,6 +6,7 @@ mod keys;
 mod output;
 mod registration_tokens;
 mod resources;
+mod tokens;
 mod users;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use self::keys::KeysCommand;
 use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
 use self::resources::ResourceCommand;
+use self::tokens::TokenCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
 use crate::records::Records;
@@ -43,6 +45,7 @@ use crate::store::MIGRATIONS;
   auth-server client create --name worker --grant client_credentials --scope read
   auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
+  auth-server token preview --client CLIENT_ID --user jo@example.com --scope \"openid read\"
   auth-server keys rotate
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
@@ -85,6 +88,9 @@ enum Command {
     /// Make and change accounts of people
     #[command(subcommand)]
     User(UserCommand),
+    /// See what tokens would say
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -156,6 +162,10 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await
+        }
+        Command::Token(command) => {
+            let records = Records::open(&config, &world).await?;
+            command.run(&config, &records, &world, &output).await
         }
         Command::Keys(command) => {
             command

@@ -63,13 +63,12 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 }
 
 impl ResourceServer {
-    /// The server of `issuer` itself, in so far as it is the audience of tokens. Its scopes are
-    /// those of [`OwnScope`], which need no description here.
+    /// A resource server of which nothing else is said.
     #[must_use]
-    pub fn of_issuer(identifier: ResourceId, alg: Algorithm) -> Self {
+    pub fn new(identifier: ResourceId, name: String, alg: Algorithm) -> Self {
         Self {
             identifier,
-            name: "Authorization server".into(),
+            name,
             alg,
             lifetime: DEFAULT_LIFETIME,
             subject_type: SubjectType::Public,
@@ -78,6 +77,13 @@ impl ResourceServer {
             introspection_client_id: None,
             scopes: Vec::new(),
         }
+    }
+
+    /// The server of `issuer` itself, in so far as it is the audience of tokens. Its scopes are
+    /// those of [`OwnScope`], which need no description here.
+    #[must_use]
+    pub fn of_issuer(identifier: ResourceId, alg: Algorithm) -> Self {
+        Self::new(identifier, "Authorization server".into(), alg)
     }
 
     /// The names of its scopes.

@@ -373,7 +373,7 @@ fn app_state(
 }
 
 /// What makes access tokens and knows them again.
-fn access_tokens(
+pub(crate) fn access_tokens(
     config: &Config,
     world: &World,
     records: &Records,

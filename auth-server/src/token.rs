@@ -9,6 +9,7 @@ pub mod error;
 pub mod opaque;
 pub mod password;
 pub mod person;
+pub mod preview;
 pub mod refresh_token;
 
 use std::sync::Arc;

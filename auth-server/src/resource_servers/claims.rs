@@ -437,6 +437,21 @@ impl ResourceServer {
     }
 }
 
+impl ResourceServer {
+    /// Where a mapped claim comes from, in words for operators.
+    #[must_use]
+    pub fn source_of(&self, claim: &str) -> Option<String> {
+        let mut mappings = self.claims.iter();
+        if let Some(mapping) = mappings.find(|mapping| mapping.claim.as_str() == claim) {
+            let scope = mapping.scope.as_ref();
+            let bound = scope.map_or_else(String::new, |scope| format!(", by the scope {scope}"));
+            return Some(format!("{}{bound}", mapping.source));
+        }
+        let is_standard = STANDARD.contains(&claim);
+        is_standard.then(|| format!("attribute:{claim}, by the scope {claim}"))
+    }
+}
+
 /// What the claims of a token take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asks {

@@ -4,11 +4,12 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::access_token::{AccessTokens, Order};
+use super::audience::Audience;
 use super::error::TokenError;
 use super::{GrantName, Target, TokenResponse};
 use crate::authorization_details::ByResource;
-use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
+use crate::clients::{Client, GrantType};
 
 /// Issues an access token to the client itself. No refresh token (RFC 6749 §4.4.3), and nothing is written for a JWT.
 ///
@@ -21,7 +22,41 @@ pub async fn grant(
     now: Instant,
 ) -> Result<TokenResponse, TokenError> {
     let metadata = &client.client().metadata;
-    if !client.is_confidential() {
+    let audience = audience(client.client(), target, tokens)?;
+    let (mapped, _) = tokens.mapped(&audience, metadata, None).await?;
+    let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
+    let authorization_details = audience.details.clone();
+    let order = Order {
+        client_id: client.id(),
+        subject: client.id().to_string(),
+        audience,
+        on_behalf: None,
+        mapped,
+    };
+    let access_token = tokens.issue(order, now).await?;
+    tokens.metrics.token_issued(GrantName::ClientCredentials);
+    Ok(TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in,
+        scope,
+        authorization_details,
+        refresh_token: None,
+        id_token: None,
+    })
+}
+
+/// Where the client may act for itself, and what it may do there.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn audience(
+    client: &Client,
+    target: &Target,
+    tokens: &AccessTokens,
+) -> Result<Audience, TokenError> {
+    let metadata = &client.metadata;
+    if metadata.is_public() {
         return Err(TokenError::ConfidentialOnly);
     }
     if !metadata.grant_types.contains(&GrantType::ClientCredentials) {
@@ -45,26 +80,5 @@ pub async fn grant(
     if !asked.is_subset(&metadata.scope) {
         return Err(TokenError::InvalidScope);
     }
-    let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
-    let (mapped, _) = tokens.mapped(&audience, metadata, None).await?;
-    let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
-    let authorization_details = audience.details.clone();
-    let order = Order {
-        client_id: client.id(),
-        subject: client.id().to_string(),
-        audience,
-        on_behalf: None,
-        mapped,
-    };
-    let access_token = tokens.issue(order, now).await?;
-    tokens.metrics.token_issued(GrantName::ClientCredentials);
-    Ok(TokenResponse {
-        access_token,
-        token_type: "Bearer",
-        expires_in,
-        scope,
-        authorization_details,
-        refresh_token: None,
-        id_token: None,
-    })
+    tokens.audience_of_client(asked, &details, target, metadata)
 }

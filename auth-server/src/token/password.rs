@@ -21,8 +21,8 @@ use crate::authorize::error::RedirectCause;
 use crate::authorize::request::OwnScope;
 use crate::authorize::targets::Targets;
 use crate::claims::GrantedClaims;
-use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
+use crate::clients::{Client, ClientMetadata, GrantType};
 use crate::grants::{GrantId, Redeemed, Redemption, Terms};
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::resource_servers::ResourceServers;
@@ -67,19 +67,14 @@ pub async fn grant(
     let served = grantor.password.as_ref();
     let served = served.ok_or(TokenError::UnsupportedGrantType)?;
     let metadata = &client.client().metadata;
-    if !client.is_confidential() {
-        return Err(TokenError::ConfidentialOnly);
-    }
-    // The operator may have taken it from the client since it was registered.
-    if !metadata.grant_types.contains(&GrantType::Password) || !metadata.skip_consent {
-        return Err(TokenError::UnauthorizedClient(GrantType::Password));
-    }
+    check_client(metadata)?;
     let missing = |name| TokenError::from(InvalidParameters::Missing(name));
     let username = request.username.ok_or_else(|| missing("username"))?;
     let password = request.password.ok_or_else(|| missing("password"))?;
     grantor.check_id_token_keys(client, now).await?;
     let issuer = &grantor.tokens.issuer;
-    let agreed = served.agreed(client, &request.asked, issuer)?;
+    let servers = &served.resource_servers;
+    let agreed = agreed(client.client(), &request.asked, servers, issuer)?;
     let tokens = &grantor.tokens;
     let audience = tokens.audience_of_grant(&agreed, &request.target, metadata)?;
     tokens.check_signer(&audience, now)?;
@@ -111,23 +106,41 @@ pub async fn grant(
     grantor.issue(client, granted, now).await
 }
 
-impl PasswordGrant {
-    /// What the client asks for, and may have.
-    fn agreed(
-        &self,
-        client: &AuthenticatedClient,
-        asked: &Parameters,
-        issuer: &Issuer,
-    ) -> Result<Agreement, TokenError> {
-        let targets = Targets::choose(client.client(), asked, &self.resource_servers, issuer);
-        let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
-        agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
-        if agreed.scope().is_empty() {
-            return Err(TokenError::NoScope);
-        }
-        Ok(agreed)
+/// Whether the client may use the grant at all.
+///
+/// # Errors
+/// [`TokenError::ConfidentialOnly`], [`TokenError::UnauthorizedClient`].
+pub fn check_client(metadata: &ClientMetadata) -> Result<(), TokenError> {
+    if metadata.is_public() {
+        return Err(TokenError::ConfidentialOnly);
     }
+    // The operator may have taken it from the client since it was registered.
+    if !metadata.grant_types.contains(&GrantType::Password) || !metadata.skip_consent {
+        return Err(TokenError::UnauthorizedClient(GrantType::Password));
+    }
+    Ok(())
+}
 
+/// What the client asks for, and may have.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn agreed(
+    client: &Client,
+    asked: &Parameters,
+    servers: &ResourceServers,
+    issuer: &Issuer,
+) -> Result<Agreement, TokenError> {
+    let targets = Targets::choose(client, asked, servers, issuer);
+    let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
+    agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
+    if agreed.scope().is_empty() {
+        return Err(TokenError::NoScope);
+    }
+    Ok(agreed)
+}
+
+impl PasswordGrant {
     /// Begins the session of the grant.
     async fn begin(
         &self,

@@ -11,6 +11,7 @@ use super::{GrantName, Grantor, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::claims::ClaimSet;
+use crate::clients::ClientMetadata;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{GrantId, Terms};
 use crate::id_token::IdTokenOrder;
@@ -111,14 +112,7 @@ impl Grantor {
     /// # Errors
     /// [`TokenError::NoScope`] if nothing is left.
     pub fn allowed(client: &AuthenticatedClient, terms: &Terms) -> Result<Agreement, TokenError> {
-        let metadata = &client.client().metadata;
-        let allowed = terms.agreed.narrowed(&metadata.scope);
-        let allowed = allowed.of_types(&metadata.authorization_details_types);
-        if allowed.is_empty() {
-            Err(TokenError::NoScope)
-        } else {
-            Ok(allowed)
-        }
+        allowed_to(&client.client().metadata, &terms.agreed)
     }
 
     /// Makes the tokens.
@@ -170,6 +164,20 @@ impl Grantor {
             refresh_token: granted.refresh_token,
             id_token,
         })
+    }
+}
+
+/// What of an agreement is a client's to have, as it is registered now.
+///
+/// # Errors
+/// [`TokenError::NoScope`] if nothing is left.
+pub fn allowed_to(metadata: &ClientMetadata, agreed: &Agreement) -> Result<Agreement, TokenError> {
+    let allowed = agreed.narrowed(&metadata.scope);
+    let allowed = allowed.of_types(&metadata.authorization_details_types);
+    if allowed.is_empty() {
+        Err(TokenError::NoScope)
+    } else {
+        Ok(allowed)
     }
 }
 
