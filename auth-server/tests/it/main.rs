@@ -58,9 +58,13 @@ mod logo;
 #[cfg(test)]
 mod macs;
 #[cfg(test)]
+mod mapped_claims;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod opaque;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -105,6 +109,8 @@ mod site;
 mod start_again;
 #[cfg(test)]
 mod token;
+#[cfg(test)]
+mod token_preview;
 #[cfg(test)]
 mod two_processes;
 #[cfg(test)]

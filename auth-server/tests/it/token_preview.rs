@@ -1,0 +1,351 @@
+//! `auth-server token preview`: what it shows is what is then issued.
+
+use auth_server::accounts::attributes::Attributes;
+use auth_server::clients::{AuthMethod, ClientMetadata};
+use auth_server::resource_servers::TokenFormat;
+use auth_server::subjects::SubjectType;
+use serde_json::{Value, json};
+use shared_testing::on_each_store;
+use shared_testing::stores::Stores;
+
+use crate::person::{REDIRECT, Scene, app, claims};
+use crate::pruning::count;
+use crate::server::{API, TestClient, TestServer};
+use crate::users::{ran, ran_json, run};
+
+on_each_store!(auth_server::store::MIGRATIONS;
+    what_is_previewed_is_what_is_issued,
+    what_would_be_refused_says_why,
+    for_people_each_claim_says_where_it_comes_from,
+);
+
+const EMAIL: &str = "alice@example.com";
+
+/// What differs from one token to the next, and from one moment to the next.
+fn lasting(claims: &Value) -> Value {
+    let mut claims = claims.clone();
+    let members = claims.as_object_mut().unwrap();
+    for name in [
+        "jti",
+        "iat",
+        "exp",
+        "grant_id",
+        "auth_time",
+        "sid",
+        "at_hash",
+        "active",
+        "token_type",
+    ] {
+        members.remove(name);
+    }
+    claims
+}
+
+async fn described(scene: &Scene) {
+    let attributes = json!({"department": "Research", "groups": ["staff"]});
+    let attributes: Attributes = serde_json::from_value(attributes).unwrap();
+    let accounts = &scene.server.records.accounts;
+    let written = accounts.set_attributes(&scene.account_id, &attributes);
+    written.await.unwrap();
+    let mappings = json!([
+        {"claim": "department", "from": "attribute:department"},
+        {"claim": "email", "from": "profile:email", "scope": "write"},
+        {"claim": "app", "from": "client:client_name"},
+        {"claim": "tenant", "constant": {"id": 7}},
+    ]);
+    let mappings: Vec<_> = serde_json::from_value(mappings).unwrap();
+    scene
+        .server
+        .change_resource(API, |changed| changed.claims = mappings)
+        .await;
+}
+
+async fn what_is_previewed_is_what_is_issued(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    described(&scene).await;
+    let server = &scene.server;
+    let mut pairwise = app(AuthMethod::ClientSecretBasic);
+    pairwise.subject_type = Some(SubjectType::Pairwise);
+    let mut plain = app(AuthMethod::ClientSecretBasic);
+    plain.default_resource = Some(API.parse().unwrap());
+    let people = [
+        server.register(plain).await,
+        server.register(pairwise).await,
+    ];
+    let service = TestServer::metadata(AuthMethod::ClientSecretBasic, "read write");
+    let service = server.register(service).await;
+    for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
+        for subject_type in SubjectType::ALL {
+            server
+                .change_resource(API, |changed| {
+                    (changed.token_format, changed.subject_type) = (format, subject_type);
+                })
+                .await;
+            for client in &people {
+                for scope in [
+                    "read",
+                    "openid profile read write",
+                    "openid email",
+                    "read reports",
+                ] {
+                    let what = format!("{format:?} {subject_type:?} {scope}");
+                    let arguments = ["--client", &client.id, "--user", EMAIL, "--scope", scope];
+                    let shown = preview(stores, &arguments);
+                    let issued = scene.tokens(client, scope).await;
+                    assert_eq!(shown["scope"], issued["scope"], "{what}");
+                    assert_eq!(shown["expires_in"], issued["expires_in"], "{what}");
+                    same_token(&scene, &shown, &issued, &what).await;
+                    let id_token = issued["id_token"].as_str();
+                    assert_eq!(
+                        shown.get("id_token").is_some(),
+                        id_token.is_some(),
+                        "{what}"
+                    );
+                    let Some(id_token) = id_token else { continue };
+                    let (header, told) = crate::token::decode(id_token);
+                    assert_eq!(shown["id_token"]["header"], header, "{what}");
+                    assert_eq!(
+                        lasting(&shown["id_token"]["claims"]),
+                        lasting(&told),
+                        "{what}"
+                    );
+                    let told = scene
+                        .userinfo(issued["access_token"].as_str().unwrap())
+                        .await;
+                    assert_eq!(shown["userinfo"], told.body, "{what}");
+                }
+            }
+            let shown = preview(stores, &["--client", &service.id]);
+            let token = server.token(&service, API).await;
+            let issued = json!({"access_token": token});
+            same_token(&scene, &shown, &issued, "a service").await;
+        }
+    }
+}
+
+/// Nothing is written by it.
+fn preview(stores: &Stores, arguments: &[&str]) -> Value {
+    ran_json(stores, &[&["token", "preview"], arguments].concat(), "")
+}
+
+async fn same_token(scene: &Scene, shown: &Value, issued: &Value, what: &str) {
+    let token = issued["access_token"].as_str().unwrap();
+    let shown = &shown["access_token"];
+    let said = if token.contains('.') {
+        let (header, said) = crate::token::decode(token);
+        assert_eq!(
+            (&shown["format"], &shown["header"]),
+            (&json!("jwt"), &header),
+            "{what}"
+        );
+        said
+    } else {
+        assert_eq!(
+            (&shown["format"], shown.get("header")),
+            (&json!("opaque"), None),
+            "{what}"
+        );
+        let form = [("token", token)];
+        let answer = scene.server.post_as(&scene.api, "/oauth/introspect", &form);
+        answer.await.body
+    };
+    assert_eq!(lasting(&shown["claims"]), lasting(&said), "{what}");
+    let names = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&shown["claims"]), names(&shown["sources"]), "{what}");
+}
+
+async fn what_would_be_refused_says_why(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let server = &scene.server;
+    let client = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let service = server
+        .client(AuthMethod::ClientSecretBasic, "read reports")
+        .await;
+    let public = server
+        .register(ClientMetadata {
+            grant_types: [].into(),
+            redirect_uris: vec![],
+            ..app(AuthMethod::None)
+        })
+        .await;
+    let disabled = crate::person::person(server, "gone@example.com").await;
+    let now = shared_protocol::time::Clock::now(&*server.clock);
+    server
+        .records
+        .accounts
+        .disable(&disabled, now)
+        .await
+        .unwrap();
+    let before = rows(&scene).await;
+    let of = |client: &TestClient, more: &[&str]| {
+        let more = more.iter().map(|text| (*text).to_owned());
+        ["--client".to_owned(), client.id.clone()]
+            .into_iter()
+            .chain(more)
+            .collect::<Vec<_>>()
+    };
+    let person = ["--user", EMAIL];
+    for (what, arguments, expected) in [
+        (
+            "an unknown scope",
+            of(&client, &[&person[..], &["--scope", "fly"]].concat()),
+            "invalid_scope",
+        ),
+        (
+            "an unknown resource",
+            of(
+                &client,
+                &[
+                    &person[..],
+                    &["--scope", "read", "--resource", "https://unknown.example"],
+                ]
+                .concat(),
+            ),
+            "invalid_target",
+        ),
+        (
+            "two resources",
+            of(&service, &["--scope", "read reports"]),
+            "invalid_scope: the scopes asked for belong to several resources",
+        ),
+        (
+            "a scope of none",
+            of(&service, &["--scope", "write"]),
+            "invalid_scope",
+        ),
+        (
+            "no person",
+            of(&client, &["--grant", "authorization_code"]),
+            "is a grant of people",
+        ),
+        (
+            "a person for a service",
+            of(
+                &service,
+                &[&person[..], &["--grant", "client_credentials"]].concat(),
+            ),
+            "acts for itself",
+        ),
+        (
+            "a grant that is not its",
+            of(&service, &person),
+            "unauthorized_client",
+        ),
+        (
+            "a service that is none",
+            of(&client, &[]),
+            "unauthorized_client",
+        ),
+        (
+            "a public client",
+            of(&public, &[]),
+            "unauthorized_client: a public client",
+        ),
+        (
+            "the password grant, off",
+            of(&client, &[&person[..], &["--grant", "password"]].concat()),
+            "unsupported_grant_type",
+        ),
+        (
+            "a disabled account",
+            of(&client, &["--user", "gone@example.com"]),
+            "access_denied: the account is disabled",
+        ),
+        (
+            "nobody",
+            of(&client, &["--user", "nobody@example.com"]),
+            "there is no account",
+        ),
+        (
+            "no client",
+            vec!["--client".into(), "nobody".into()],
+            "there is no client",
+        ),
+        ("no grant", of(&client, &["--grant", "magic"]), "not one of"),
+    ] {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let refused = run(
+            stores,
+            &[&["token", "preview"], &arguments[..]].concat(),
+            "",
+        );
+        assert!(!refused.status.success(), "{what}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(expected), "{what}: {said}");
+    }
+    assert_eq!(rows(&scene).await, before, "nothing is written");
+}
+
+async fn rows(scene: &Scene) -> Vec<i64> {
+    let store = &scene.server.records.store;
+    let mut rows = Vec::new();
+    for table in [
+        "access_tokens",
+        "grants",
+        "sessions",
+        "changes",
+        "revocations",
+    ] {
+        rows.push(count(store, table).await);
+    }
+    rows
+}
+
+async fn for_people_each_claim_says_where_it_comes_from(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    described(&scene).await;
+    let before = rows(&scene).await;
+    let client = scene
+        .server
+        .register(app(AuthMethod::ClientSecretBasic))
+        .await;
+    let arguments = [
+        "token",
+        "preview",
+        "--client",
+        &client.id,
+        "--user",
+        EMAIL,
+        "--scope",
+        "openid email read write",
+    ];
+    let shown = ran(stores, &arguments, "");
+    for line in [
+        "access token (a JWT)",
+        "  department: \"Research\"   <- attribute:department",
+        "  email: \"alice@example.com\"   <- profile:email, by the scope write",
+        "  tenant: {\"id\":7}   <- constant",
+        "  app: \"An app\"   <- client:client_name",
+        "ID token (with at_hash)",
+        "userinfo",
+        "expires_in: 300",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    scene
+        .server
+        .change_resource(API, |changed| changed.token_format = TokenFormat::Opaque)
+        .await;
+    let shown = ran(stores, &arguments, "");
+    assert!(shown.starts_with("access token (opaque:"), "{shown}");
+    assert!(!shown.contains("oat_") && !shown.contains(REDIRECT));
+    let after = rows(&scene).await;
+    assert_eq!(after[0], before[0], "no token is kept");
+    assert_eq!(after[1..3], before[1..3]);
+    assert_eq!(
+        claims(
+            scene.tokens(&client, "reports").await["access_token"]
+                .as_str()
+                .unwrap()
+        )["sub"],
+        scene.account_id.as_str()
+    );
+}
