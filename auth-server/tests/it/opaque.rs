@@ -7,7 +7,10 @@ use std::time::Duration;
 use auth_server::authorize::request::ResponseType;
 use auth_server::clients::{AuthMethod, GrantType};
 use auth_server::resource_servers::TokenFormat;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use shared_protocol::jose::Algorithm;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
@@ -242,7 +245,7 @@ async fn what_ends_a_grant_ends_its_opaque_tokens(stores: &Stores) {
             }
             "the client" => {
                 let id = client.id.parse().unwrap();
-                assert!(server.records.clients.delete(&id, now).await.unwrap());
+                server.records.clients.delete(&id, now).await.unwrap();
                 let made_again = server.register(app(AuthMethod::ClientSecretBasic)).await;
                 assert!(!scene.is_active(&token).await, "{what}");
                 let tokens = scene.tokens(&made_again, "openid read").await;
@@ -304,12 +307,7 @@ async fn threat_5_an_opaque_token_is_nothing_else(stores: &Stores) {
     let as_refresh = scene.refresh(&client, &token).await;
     assert_eq!(as_refresh.error(), (400, "invalid_grant"));
     assert!(!scene.is_active(&format!("oat_{refresh}")).await);
-    let digest = sha2::Digest::finalize(sha2::Digest::chain_update(
-        <sha2::Sha256 as sha2::Digest>::new(),
-        &token,
-    ));
-    use base64::Engine as _;
-    let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest);
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&token));
     assert!(
         !scene.is_active(&format!("oat_{digest}")).await,
         "what is kept is no token"
