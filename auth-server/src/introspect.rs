@@ -130,14 +130,15 @@ impl Introspection {
     }
 
     /// What the one who asks is shown of a token. The client that it was issued to reads there what it calls the person: an opaque one
-    /// is not to tell it what the resource server calls them, nor what that alone asked for (OpenID Connect Core §8).
+    /// is not to tell it what the resource server calls them, nor what that alone asked for (OpenID Connect Core §8). To whom is both,
+    /// it is as any other token of that resource server.
     fn shown(
         &self,
         client: &AuthenticatedClient,
         claims: Arc<AccessTokenClaims>,
     ) -> Arc<AccessTokenClaims> {
         match &claims.account_id {
-            Some(account_id) if claims.client_id == *client.id() => {
+            Some(account_id) if !self.is_audience(client, &claims) => {
                 let metadata = &client.client().metadata;
                 Arc::new(AccessTokenClaims {
                     sub: self.tokens.subjects.of(metadata, account_id),
@@ -190,9 +191,11 @@ impl Introspection {
 
     /// A token is shown to the client it was issued to, and to the one that introspects for its audience (threat 25).
     fn concerns(&self, client: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
+        claims.client_id == *client.id() || self.is_audience(client, claims)
+    }
+
+    fn is_audience(&self, client: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
         let server = self.tokens.resource_servers.find(&claims.aud);
-        claims.client_id == *client.id()
-            || server
-                .is_some_and(|server| server.introspection_client_id.as_ref() == Some(client.id()))
+        server.is_some_and(|server| server.introspection_client_id.as_ref() == Some(client.id()))
     }
 }
