@@ -473,3 +473,86 @@ fn told(claim: Claim, person: &DescribedPersonRow) -> Option<Value> {
     };
     told.remove(claim.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use shared_protocol::jose::Algorithm;
+
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_written_as_it_is_read() {
+        for (text, written) in [
+            (
+                "department=attribute:department",
+                json!({"claim": "department", "from": "attribute:department"}),
+            ),
+            (
+                "mail=profile:email@read",
+                json!({"claim": "mail", "from": "profile:email", "scope": "read"}),
+            ),
+            (
+                "app=client:software_id",
+                json!({"claim": "app", "from": "client:software_id"}),
+            ),
+            (
+                "https://api.example/x=constant:a=b@c",
+                json!({"claim": "https://api.example/x", "constant": "a=b@c"}),
+            ),
+        ] {
+            let mapping: ClaimMapping = text.parse().unwrap();
+            assert_eq!(json!(mapping), written, "{text}");
+            let read: ClaimMapping = serde_json::from_value(written).unwrap();
+            assert_eq!(read, mapping, "{text}");
+        }
+        for bad in [
+            "",
+            "a",
+            "a=",
+            "=attribute:x",
+            "a=attribute:x@",
+            "a=attribute:x@b c",
+            "a=constant",
+            "sub=attribute:x",
+            "email=attribute:email",
+        ] {
+            assert!(bad.parse::<ClaimMapping>().is_err(), "{bad}");
+        }
+    }
+
+    /// Nobody is looked up for a token that says nothing of them.
+    #[test]
+    fn what_is_asked_for_depends_on_the_scope() {
+        let api = "https://api.example".parse().unwrap();
+        let mut server = ResourceServer::new(api, "An API".into(), Algorithm::Es256);
+        let asks = |server: &ResourceServer, scope: &str| server.asks(&scope.parse().unwrap());
+        assert_eq!(asks(&server, "read write"), Asks::Nothing);
+        assert_eq!(asks(&server, "read groups"), Asks::ForThePerson);
+        for (mapping, plain, wider) in [
+            ("a=constant:x", Asks::Something, Asks::Something),
+            ("a=client:client_name", Asks::Something, Asks::Something),
+            ("a=attribute:x", Asks::ForThePerson, Asks::ForThePerson),
+            ("a=attribute:x@write", Asks::Nothing, Asks::ForThePerson),
+            ("a=client:client_name@write", Asks::Nothing, Asks::Something),
+        ] {
+            server.claims = vec![mapping.parse().unwrap()];
+            assert_eq!(asks(&server, "read"), plain, "{mapping}");
+            assert_eq!(asks(&server, "read write"), wider, "{mapping}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged_without_a_panic(raw in "[ -~é]{0,12}[=:@]{0,2}[ -~]{0,12}") {
+            let _ = (raw.parse::<ClaimMapping>(), raw.parse::<Source>());
+        }
+
+        #[test]
+        fn no_name_that_has_a_meaning_is_mapped(raw in "[!-~]{1,6}") {
+            let plain = !raw.contains(['"', '\\']);
+            prop_assert_eq!(raw.parse::<ClaimName>().is_ok(), plain && !is_reserved(&raw));
+        }
+    }
+}
