@@ -17,7 +17,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc9068_2_2_3_1_groups_roles_and_entitlements_when_asked,
     a_refresh_tells_what_is_known_now,
     what_cannot_be_mapped_is_refused,
-    claims_too_long_for_a_token_are_refused_before_anything_is_spent,
+    claims_too_long_for_a_token_are_refused,
     an_opaque_token_tells_its_owner_nothing_that_was_mapped,
     operators_say_what_is_mapped,
 );
@@ -372,7 +372,7 @@ async fn what_cannot_be_mapped_is_refused(stores: &Stores) {
     assert_eq!(servers.find(&api).unwrap().claims, Vec::new());
 }
 
-async fn claims_too_long_for_a_token_are_refused_before_anything_is_spent(stores: &Stores) {
+async fn claims_too_long_for_a_token_are_refused(stores: &Stores) {
     let scene = Scene::set(stores).await;
     describe(&scene, &json!({"long": "x".repeat(4000)})).await;
     map(

@@ -1,14 +1,19 @@
 //! `auth-server token preview`: what it shows is what is then issued.
 
+use std::time::Duration;
+
 use auth_server::accounts::attributes::Attributes;
+use auth_server::authorize::acr::Proof;
 use auth_server::clients::{AuthMethod, ClientMetadata};
 use auth_server::resource_servers::TokenFormat;
+use auth_server::sessions::Amr;
 use auth_server::subjects::SubjectType;
 use serde_json::{Value, json};
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use crate::person::{REDIRECT, Scene, app, claims};
+use crate::browser::{self, Browser};
+use crate::person::{REDIRECT, Scene, app, ask, claims, code_form};
 use crate::pruning::count;
 use crate::server::{API, TestClient, TestServer};
 use crate::users::{ran, ran_json, run};
@@ -17,6 +22,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     what_is_previewed_is_what_is_issued,
     what_would_be_refused_says_why,
     for_people_each_claim_says_where_it_comes_from,
+    what_is_previewed_is_what_a_sign_in_at_the_page_brings,
 );
 
 const EMAIL: &str = "alice@example.com";
@@ -35,6 +41,8 @@ fn lasting(claims: &Value) -> Value {
         "at_hash",
         "active",
         "token_type",
+        // The program knows no address that the test has drawn.
+        "iss",
     ] {
         members.remove(name);
     }
@@ -74,6 +82,7 @@ async fn what_is_previewed_is_what_is_issued(stores: &Stores) {
     ];
     let service = TestServer::metadata(AuthMethod::ClientSecretBasic, "read write");
     let service = server.register(service).await;
+    let acr = password_acr(&scene);
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
         for subject_type in SubjectType::ALL {
             server
@@ -91,7 +100,10 @@ async fn what_is_previewed_is_what_is_issued(stores: &Stores) {
                     let what = format!("{format:?} {subject_type:?} {scope}");
                     let arguments = ["--client", &client.id, "--user", EMAIL, "--scope", scope];
                     let shown = preview(stores, &arguments);
-                    let issued = scene.tokens(client, scope).await;
+                    let mut authorization = scene.authorization(client, scope);
+                    authorization.terms.acr = Some(acr.clone());
+                    let issued = scene.issue(authorization).await;
+                    let issued = scene.redeem(client, &issued).await.body;
                     assert_eq!(shown["scope"], issued["scope"], "{what}");
                     assert_eq!(shown["expires_in"], issued["expires_in"], "{what}");
                     same_token(&scene, &shown, &issued, &what).await;
@@ -121,6 +133,16 @@ async fn what_is_previewed_is_what_is_issued(stores: &Stores) {
             same_token(&scene, &shown, &issued, "a service").await;
         }
     }
+}
+
+/// What a sign-in at the page reaches.
+fn password_acr(scene: &Scene) -> String {
+    let proof = Proof {
+        amr: &[Amr::Pwd],
+        age: Duration::ZERO,
+    };
+    let levels = &scene.server.records.offered.acr;
+    levels.highest(proof).unwrap().to_owned()
 }
 
 /// Nothing is written by it.
@@ -213,7 +235,7 @@ async fn what_would_be_refused_says_why(stores: &Stores) {
         (
             "two resources",
             of(&service, &["--scope", "read reports"]),
-            "invalid_scope: the scopes asked for belong to several resources",
+            "invalid_scope: the scopes belong to several resources",
         ),
         (
             "a scope of none",
@@ -348,4 +370,29 @@ async fn for_people_each_claim_says_where_it_comes_from(stores: &Stores) {
         )["sub"],
         scene.account_id.as_str()
     );
+}
+
+async fn what_is_previewed_is_what_a_sign_in_at_the_page_brings(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    described(&scene).await;
+    let server = &scene.server;
+    server.person(browser::EMAIL).await;
+    let client = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let scope = "openid email read write";
+    let asked = ["--client", &client.id, "--user", browser::EMAIL];
+    let shown = preview(
+        stores,
+        &[&asked[..], &["--scope", scope, "--resource", API]].concat(),
+    );
+    let browser = Browser::new(server);
+    let url = server.authorize_url(&client, &[("scope", scope), ("resource", API)]);
+    let location = browser.sign_in_and_consent(url).await;
+    let form = code_form(&browser::code(&location)).to_vec();
+    let form = [form, vec![("resource", API)]].concat();
+    let issued = ask(server, &client, &form).await;
+    assert_eq!(issued.status, 200, "{}", issued.body);
+    same_token(&scene, &shown, &issued.body, "by the page").await;
+    let id_token = claims(issued.text("id_token"));
+    assert!(id_token["acr"].is_string());
+    assert_eq!(lasting(&shown["id_token"]["claims"]), lasting(&id_token));
 }
