@@ -98,7 +98,7 @@ struct Settings {
     /// A claim of its tokens beside those of every token, and where it comes from (may repeat); these are all that it has
     ///
     /// NAME=attribute:ATTRIBUTE is what `user set --attribute` says of the person, NAME=profile:CLAIM a standard claim (OpenID Connect Core
-    /// section 5.1), NAME=client:client_name, client:software_id or client:software_version what the client registered, and
+    /// section 5.1), `NAME=client:client_name`, `client:software_id` or `client:software_version` what the client registered, and
     /// NAME=constant:TEXT the same for everybody. But for constants, @SCOPE behind it leaves the claim out of tokens without that scope. A
     /// scope called groups, roles or entitlements brings the attribute of that name by itself.
     #[arg(long = "claim", value_name = "NAME=SOURCE[@SCOPE]")]

@@ -44,7 +44,7 @@ pub(crate) struct PreviewArgs {
     /// The resource server that it names
     #[arg(long, value_name = "IDENTIFIER")]
     resource: Option<ResourceId>,
-    /// The grant type [without it: authorization_code with a person, else client_credentials]
+    /// The grant type [without it: `authorization_code` with a person, else `client_credentials`]
     #[arg(long, value_parser = grant)]
     grant: Option<GrantName>,
 }

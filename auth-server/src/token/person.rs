@@ -133,13 +133,12 @@ impl Grantor {
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
         let authorization_details = audience.details.clone();
         let expires_in = audience.server.lifetime.as_secs();
-        let access_token = match prepared.token {
-            Some(token) => token,
-            None => {
-                let audience = (prepared.audience, prepared.mapped);
-                let order = self.tokens.order(client.client(), (id, terms), audience);
-                self.tokens.issue(order, now).await?
-            }
+        let access_token = if let Some(token) = prepared.token {
+            token
+        } else {
+            let audience = (prepared.audience, prepared.mapped);
+            let order = self.tokens.order(client.client(), (id, terms), audience);
+            self.tokens.issue(order, now).await?
         };
         let id_token = if OwnScope::OpenId.is_in(own) {
             let order = IdTokenOrder {

@@ -163,16 +163,14 @@ impl Previewer<'_> {
         if OwnScope::OpenId.is_in(own) {
             let person = tokens.person(&account.id).await?;
             id_token = Some(self.id_token(client, &terms, &person, now)?);
-            userinfo = Some(members(&json!({
-                "sub": tokens.subjects.of(metadata, &account.id),
-            })));
             let told = Told {
                 person: &person,
                 claims: ClaimSet::of_scope(own),
             };
-            userinfo
-                .iter_mut()
-                .for_each(|known| known.extend(members(&told)));
+            let mut known = members(&told);
+            let subject = tokens.subjects.of(metadata, &account.id);
+            known.insert("sub".to_owned(), subject.into());
+            userinfo = Some(known);
         }
         Ok(Preview {
             access_token: self.access_token(order, (&about, metadata), now)?,

@@ -16,10 +16,12 @@ on_each_store!(auth_server::store::MIGRATIONS;
     each_source_brings_its_claim_in_jwts_and_opaque_tokens_alike,
     rfc9068_2_2_3_1_groups_roles_and_entitlements_when_asked,
     a_refresh_tells_what_is_known_now,
-    what_cannot_be_mapped_is_refused,
+    mappings_are_judged_together_and_with_the_scopes_that_result,
     claims_too_long_for_a_token_are_refused,
     an_opaque_token_tells_its_owner_nothing_that_was_mapped,
+    operators_say_what_is_known_of_people,
     operators_say_what_is_mapped,
+    what_no_resource_server_can_be_is_refused,
 );
 
 async fn map(server: &TestServer, mappings: &Value) {
@@ -184,8 +186,8 @@ async fn a_refresh_tells_what_is_known_now(stores: &Stores) {
     assert_eq!(department(next.text("access_token")), None);
 }
 
-async fn what_cannot_be_mapped_is_refused(stores: &Stores) {
-    let scene = Scene::set(stores).await;
+#[test]
+fn rfc9068_2_2_a_claim_that_has_a_meaning_is_not_mapped() {
     for name in [
         "iss",
         "sub",
@@ -218,6 +220,10 @@ async fn what_cannot_be_mapped_is_refused(stores: &Stores) {
         let read = serde_json::from_value::<ClaimMapping>(mapping);
         assert!(read.is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_mapping_is_of_its_form() {
     for (what, mapping, good) in [
         ("a text", json!({"claim": "a", "constant": "x"}), true),
         (
@@ -287,6 +293,14 @@ async fn what_cannot_be_mapped_is_refused(stores: &Stores) {
             json!({"claim": "a", "from": "attribute:x", "if": "y"}),
             false,
         ),
+    ] {
+        is_read(what, mapping, good);
+    }
+}
+
+#[test]
+fn oidc_core_5_1_a_mapping_goes_with_its_name() {
+    for (what, mapping, good) in [
         (
             "a standard claim",
             json!({"claim": "email", "from": "profile:email"}),
@@ -333,10 +347,17 @@ async fn what_cannot_be_mapped_is_refused(stores: &Stores) {
             false,
         ),
     ] {
-        let read = serde_json::from_value::<ClaimMapping>(mapping);
-        assert_eq!(read.is_ok(), good, "{what}: {read:?}");
+        is_read(what, mapping, good);
     }
-    // Together, and with the scopes that result.
+}
+
+fn is_read(what: &str, mapping: Value, good: bool) {
+    let read = serde_json::from_value::<ClaimMapping>(mapping);
+    assert_eq!(read.is_ok(), good, "{what}: {read:?}");
+}
+
+async fn mappings_are_judged_together_and_with_the_scopes_that_result(stores: &Stores) {
+    let scene = Scene::set(stores).await;
     let api = API.parse().unwrap();
     let servers = &scene.server.records.resource_servers;
     let known = servers.find(&api).unwrap();
@@ -435,13 +456,8 @@ async fn an_opaque_token_tells_its_owner_nothing_that_was_mapped(stores: &Stores
     assert_eq!(told.status, 400);
 }
 
-async fn operators_say_what_is_mapped(stores: &Stores) {
-    let scene = Scene::set(stores).await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("claims.json");
-    let written = json!([{"claim": "tenant", "constant": {"id": 7}}, {"claim": "groups", "from": "attribute:groups", "scope": "read"}]);
-    std::fs::write(&file, written.to_string()).unwrap();
-    let file = file.to_str().unwrap();
+async fn operators_say_what_is_known_of_people(stores: &Stores) {
+    let _scene = Scene::set(stores).await;
     let person = ["user", "set", "alice@example.com"];
     let set = [
         &person[..],
@@ -475,6 +491,15 @@ async fn operators_say_what_is_mapped(stores: &Stores) {
         let refused = run(stores, &[&person[..], bad].concat(), "");
         assert!(!refused.status.success(), "{bad:?}");
     }
+}
+
+async fn operators_say_what_is_mapped(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claims.json");
+    let written = json!([{"claim": "tenant", "constant": {"id": 7}}, {"claim": "groups", "from": "attribute:groups", "scope": "read"}]);
+    std::fs::write(&file, written.to_string()).unwrap();
+    let file = file.to_str().unwrap();
     let update = ["resource", "update", API];
     for (what, arguments, member, expected) in [
         ("name", vec!["--name", "Photos"], "name", json!("Photos")),
@@ -543,6 +568,18 @@ async fn operators_say_what_is_mapped(stores: &Stores) {
             "the rest stays"
         );
     }
+    // A running node hears of it.
+    let heard = crate::introspection::eventually(async || {
+        let servers = &scene.server.records.resource_servers;
+        let known = servers.find(&API.parse().unwrap()).unwrap();
+        known.token_format == TokenFormat::Opaque && known.lifetime.as_secs() == 120
+    });
+    assert!(heard.await);
+}
+
+async fn what_no_resource_server_can_be_is_refused(stores: &Stores) {
+    let _scene = Scene::set(stores).await;
+    let update = ["resource", "update", API];
     for bad in [
         &["--claim", "sub=attribute:x"][..],
         &["--claim", "a=header:x"],
@@ -568,11 +605,4 @@ async fn operators_say_what_is_mapped(stores: &Stores) {
         "",
     );
     assert!(!unknown.status.success());
-    // A running node hears of it.
-    let heard = crate::introspection::eventually(async || {
-        let servers = &scene.server.records.resource_servers;
-        let known = servers.find(&API.parse().unwrap()).unwrap();
-        known.token_format == TokenFormat::Opaque && known.lifetime.as_secs() == 120
-    });
-    assert!(heard.await);
 }

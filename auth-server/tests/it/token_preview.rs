@@ -9,11 +9,12 @@ use auth_server::resource_servers::TokenFormat;
 use auth_server::sessions::Amr;
 use auth_server::subjects::SubjectType;
 use serde_json::{Value, json};
+use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use crate::browser::{self, Browser};
-use crate::person::{REDIRECT, Scene, app, ask, claims, code_form};
+use crate::person::{REDIRECT, Scene, app, ask, claims, code_form, person};
 use crate::pruning::count;
 use crate::server::{API, TestClient, TestServer};
 use crate::users::{ran, ran_json, run};
@@ -186,124 +187,89 @@ async fn same_token(scene: &Scene, shown: &Value, issued: &Value, what: &str) {
 async fn what_would_be_refused_says_why(stores: &Stores) {
     let scene = Scene::set(stores).await;
     let server = &scene.server;
-    let client = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let app_of_people = server.register(app(AuthMethod::ClientSecretBasic)).await;
     let service = server
         .client(AuthMethod::ClientSecretBasic, "read reports")
         .await;
-    let public = server
-        .register(ClientMetadata {
-            grant_types: [].into(),
-            redirect_uris: vec![],
-            ..app(AuthMethod::None)
-        })
-        .await;
-    let disabled = crate::person::person(server, "gone@example.com").await;
-    let now = shared_protocol::time::Clock::now(&*server.clock);
-    server
-        .records
-        .accounts
-        .disable(&disabled, now)
-        .await
-        .unwrap();
+    let public = server.register(ClientMetadata {
+        grant_types: [].into(),
+        redirect_uris: vec![],
+        ..app(AuthMethod::None)
+    });
+    let public = public.await;
+    let gone = person(server, "gone@example.com").await;
+    let now = server.clock.now();
+    server.records.accounts.disable(&gone, now).await.unwrap();
     let before = rows(&scene).await;
-    let of = |client: &TestClient, more: &[&str]| {
-        let more = more.iter().map(|text| (*text).to_owned());
-        ["--client".to_owned(), client.id.clone()]
-            .into_iter()
-            .chain(more)
-            .collect::<Vec<_>>()
-    };
-    let person = ["--user", EMAIL];
-    for (what, arguments, expected) in [
+    for (client, arguments, expected) in [
         (
-            "an unknown scope",
-            of(&client, &[&person[..], &["--scope", "fly"]].concat()),
+            &app_of_people,
+            "--user alice@example.com --scope fly",
             "invalid_scope",
         ),
         (
-            "an unknown resource",
-            of(
-                &client,
-                &[
-                    &person[..],
-                    &["--scope", "read", "--resource", "https://unknown.example"],
-                ]
-                .concat(),
-            ),
+            &app_of_people,
+            "--user alice@example.com --resource https://unknown.example",
             "invalid_target",
         ),
         (
-            "two resources",
-            of(&service, &["--scope", "read reports"]),
+            &service,
+            "--scope reports,read",
             "invalid_scope: the scopes belong to several resources",
         ),
+        (&service, "--scope write", "invalid_scope"),
         (
-            "a scope of none",
-            of(&service, &["--scope", "write"]),
-            "invalid_scope",
-        ),
-        (
-            "no person",
-            of(&client, &["--grant", "authorization_code"]),
+            &app_of_people,
+            "--grant authorization_code",
             "is a grant of people",
         ),
         (
-            "a person for a service",
-            of(
-                &service,
-                &[&person[..], &["--grant", "client_credentials"]].concat(),
-            ),
+            &service,
+            "--user alice@example.com --grant client_credentials",
             "acts for itself",
         ),
+        (&service, "--user alice@example.com", "unauthorized_client"),
+        (&app_of_people, "", "unauthorized_client"),
+        (&public, "", "unauthorized_client: a public client"),
         (
-            "a grant that is not its",
-            of(&service, &person),
-            "unauthorized_client",
-        ),
-        (
-            "a service that is none",
-            of(&client, &[]),
-            "unauthorized_client",
-        ),
-        (
-            "a public client",
-            of(&public, &[]),
-            "unauthorized_client: a public client",
-        ),
-        (
-            "the password grant, off",
-            of(&client, &[&person[..], &["--grant", "password"]].concat()),
+            &app_of_people,
+            "--user alice@example.com --grant password",
             "unsupported_grant_type",
         ),
         (
-            "a disabled account",
-            of(&client, &["--user", "gone@example.com"]),
+            &app_of_people,
+            "--user gone@example.com",
             "access_denied: the account is disabled",
         ),
         (
-            "nobody",
-            of(&client, &["--user", "nobody@example.com"]),
+            &app_of_people,
+            "--user nobody@example.com",
             "there is no account",
         ),
-        (
-            "no client",
-            vec!["--client".into(), "nobody".into()],
-            "there is no client",
-        ),
-        ("no grant", of(&client, &["--grant", "magic"]), "not one of"),
+        (&app_of_people, "--grant magic", "not one of"),
     ] {
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let refused = run(
-            stores,
-            &[&["token", "preview"], &arguments[..]].concat(),
-            "",
-        );
-        assert!(!refused.status.success(), "{what}");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(expected), "{what}: {said}");
+        let said = refused(stores, client, arguments);
+        assert!(said.contains(expected), "{arguments}: {said}");
     }
+    let unknown = TestClient {
+        id: "nobody".into(),
+        ..service
+    };
+    let said = refused(stores, &unknown, "");
+    assert!(said.contains("there is no client"), "{said}");
     assert_eq!(rows(&scene).await, before, "nothing is written");
+}
+
+/// What is said of these arguments, which a blank divides; a comma stands for one within.
+fn refused(stores: &Stores, client: &TestClient, arguments: &str) -> String {
+    let arguments = arguments.split(' ').filter(|text| !text.is_empty());
+    let arguments: Vec<_> = arguments.map(|text| text.replace(',', " ")).collect();
+    let mut all = vec!["token", "preview", "--client", &client.id];
+    all.extend(arguments.iter().map(String::as_str));
+    let output = run(stores, &all, "");
+    assert!(!output.status.success(), "{all:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 async fn rows(scene: &Scene) -> Vec<i64> {
