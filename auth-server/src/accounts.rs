@@ -1,5 +1,6 @@
 //! People and how they prove who they are.
 
+pub mod attributes;
 pub mod email;
 pub mod known_devices;
 pub mod password;
@@ -13,6 +14,7 @@ use shared_protocol::random::Random;
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
 
+use self::attributes::Attributes;
 use self::email::EmailAddress;
 use self::password::hasher::{HashError, PasswordHasher};
 use self::password::{Password, PasswordRefusal};
@@ -44,6 +46,8 @@ pub struct Account {
     pub name: Option<String>,
     /// What else is known of them.
     pub profile: Profile,
+    /// What operators say of them, to resource servers that ask for it.
+    pub attributes: Attributes,
     /// When any of this last changed.
     pub updated_at: Instant,
     /// Whether they may not use the server.
@@ -149,6 +153,7 @@ impl Accounts {
             created_at: now,
             updated_at: now,
             profile: None,
+            attributes: None,
         };
         let mut conn = self.store.write().await?;
         match accounts::insert(&mut conn, &row).await {
@@ -273,6 +278,24 @@ impl Accounts {
         }
     }
 
+    /// Writes what operators say of a person over what was.
+    ///
+    /// # Errors
+    /// [`AccountError::Unknown`] and [`AccountError::Store`].
+    pub async fn set_attributes(
+        &self,
+        id: &AccountId,
+        attributes: &Attributes,
+    ) -> Result<(), AccountError> {
+        let attributes = (!attributes.is_empty()).then(|| serde_json::json!(attributes));
+        let mut conn = self.store.write().await?;
+        if accounts::set_attributes(&mut conn, id.as_str(), attributes.as_ref()).await? {
+            Ok(())
+        } else {
+            Err(AccountError::Unknown)
+        }
+    }
+
     /// Disables an account: it can do nothing any more, and all its sessions and grants end.
     ///
     /// # Errors
@@ -317,13 +340,18 @@ impl TryFrom<AccountRow> for Account {
             return Err(AccountError::Damaged(row.id));
         };
         let profile = row.profile.map(serde_json::from_value).transpose();
-        let profile: Option<Profile> = profile.map_err(|_| AccountError::Damaged(row.id))?;
+        let attributes = row.attributes.map(serde_json::from_value).transpose();
+        let (Ok(profile), Ok(attributes)) = (profile, attributes) else {
+            return Err(AccountError::Damaged(row.id));
+        };
+        let (profile, attributes): (Option<Profile>, Option<Attributes>) = (profile, attributes);
         Ok(Self {
             id,
             email,
             email_verified: row.email_verified,
             name: row.name,
             profile: profile.unwrap_or_default(),
+            attributes: attributes.unwrap_or_default(),
             updated_at: row.updated_at,
             disabled: row.disabled_at.is_some(),
             has_password: row.password_hash.is_some(),

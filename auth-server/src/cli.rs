@@ -7,6 +7,7 @@ mod output;
 mod registration_tokens;
 mod resources;
 mod revoke;
+mod tokens;
 mod trusted_issuers;
 mod users;
 
@@ -29,6 +30,7 @@ use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
 use self::resources::ResourceCommand;
 use self::revoke::RevokeCommand;
+use self::tokens::TokenCommand;
 use self::trusted_issuers::TrustedIssuerCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
@@ -48,6 +50,7 @@ use crate::store::MIGRATIONS;
   auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
   auth-server revoke account jo@example.com
+  auth-server token preview --client CLIENT_ID --user jo@example.com --scope \"openid read\"
   auth-server keys rotate
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
@@ -96,6 +99,9 @@ enum Command {
     /// Have tokens end before their time: one, those of a grant, a session, a client, or a person
     #[command(subcommand)]
     Revoke(RevokeCommand),
+    /// See what tokens would say
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -177,6 +183,10 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await
+        }
+        Command::Token(command) => {
+            let records = Records::open(&config, &world).await?;
+            command.run(&config, &records, &world, &output).await
         }
         Command::Keys(command) => {
             command

@@ -26,7 +26,7 @@ const LIFETIME: Duration = Duration::from_mins(5);
 
 /// The claims of OpenID Connect Core §2, §3.1.3.6, §3.3.2.11 and Front-Channel Logout §3 (`sid`), and those of §5.1 that it is to tell.
 #[derive(Serialize)]
-struct IdTokenClaims<'a> {
+pub(crate) struct IdTokenClaims<'a> {
     iss: &'a str,
     sub: String,
     aud: &'a ClientId,
@@ -137,9 +137,29 @@ impl AccessTokens {
             Some(_) | None => None,
         };
         let person = order.person.as_ref().or(read.as_ref());
+        let claims = self.id_token_claims(order, person, signer.algorithm(), now);
+        let token = sign_jwt(JwtKind::IdToken, &claims, &*signer).await?;
+        match metadata.id_token_encryption() {
+            None => Ok(token),
+            Some(encryption) => {
+                let content = (token.as_bytes(), Content::Jwt);
+                self.encrypt(content, order.client, encryption, now).await
+            }
+        }
+    }
+
+    /// What an ID token says that is made now.
+    pub(crate) fn id_token_claims<'a>(
+        &'a self,
+        order: &'a IdTokenOrder<'a>,
+        person: Option<&'a PersonRow>,
+        alg: Algorithm,
+        now: Instant,
+    ) -> IdTokenClaims<'a> {
+        let (terms, metadata) = (order.terms, &order.client.metadata);
         let session = terms.session_id.as_ref();
-        let hash = |token| left_half(signer.algorithm(), token);
-        let claims = IdTokenClaims {
+        let hash = |token| left_half(alg, token);
+        IdTokenClaims {
             iss: self.issuer.as_str(),
             sub: self.subjects.of(metadata, &terms.account_id),
             aud: &terms.client_id,
@@ -156,16 +176,8 @@ impl AccessTokens {
             grant_id: order.grant_id,
             told: person.map(|person| Told {
                 person,
-                claims: told,
+                claims: order.claims(),
             }),
-        };
-        let token = sign_jwt(JwtKind::IdToken, &claims, &*signer).await?;
-        match metadata.id_token_encryption() {
-            None => Ok(token),
-            Some(encryption) => {
-                let content = (token.as_bytes(), Content::Jwt);
-                self.encrypt(content, order.client, encryption, now).await
-            }
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
+use serde_json::Map;
 use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::scope::ScopeSet;
@@ -19,7 +20,7 @@ use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::clients::directory::Clients;
 use crate::grants::GrantId;
 use crate::refresh_tokens::PresentedToken;
-use crate::token::access_token::{AccessTokenClaims, AccessTokens};
+use crate::token::access_token::{AccessTokenClaims, AccessTokens, UnreadToken};
 use crate::token::error::TokenError;
 use crate::token::{Grantor, TokenParameter};
 
@@ -132,8 +133,12 @@ impl Introspection {
         if let Some(presented) = PresentedToken::parse(token) {
             return self.introspect_refresh_token(client, &presented, now).await;
         }
-        let Ok(claims) = self.tokens.read(token, now) else {
-            return Ok(IntrospectionResponse::Inactive);
+        let claims = match self.tokens.read(token, now).await {
+            Ok(claims) => claims,
+            Err(UnreadToken::Store(error)) => return Err(error.into()),
+            Err(UnreadToken::Jwt(_) | UnreadToken::Unknown | UnreadToken::Damaged) => {
+                return Ok(IntrospectionResponse::Inactive);
+            }
         };
         // A session that runs out revokes nothing, for a JWT is judged here as at every resource server, without a query: its tokens
         // go on for the rest of their lifetime. Where a session is ended, its grants are revoked, and that is seen.
@@ -144,7 +149,28 @@ impl Introspection {
         {
             return Ok(IntrospectionResponse::Inactive);
         }
-        Ok(IntrospectionResponse::Active(claims))
+        Ok(IntrospectionResponse::Active(self.shown(client, claims)))
+    }
+
+    /// What the one who asks is shown of a token. The client that it was issued to reads there what it calls the person: an opaque one
+    /// is not to tell it what the resource server calls them, nor what that alone asked for (OpenID Connect Core §8). To whom is both,
+    /// it is as any other token of that resource server.
+    fn shown(
+        &self,
+        client: &AuthenticatedClient,
+        claims: Arc<AccessTokenClaims>,
+    ) -> Arc<AccessTokenClaims> {
+        match &claims.account_id {
+            Some(account_id) if !self.is_audience(client, &claims) => {
+                let metadata = &client.client().metadata;
+                Arc::new(AccessTokenClaims {
+                    sub: self.tokens.subjects.of(metadata, account_id),
+                    mapped: Map::new(),
+                    ..(*claims).clone()
+                })
+            }
+            Some(_) | None => claims,
+        }
     }
 
     async fn introspect_refresh_token(
@@ -188,9 +214,11 @@ impl Introspection {
 
     /// A token is shown to the client it was issued to, and to the one that introspects for its audience (threat 25).
     fn concerns(&self, client: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
+        claims.client_id == *client.id() || self.is_audience(client, claims)
+    }
+
+    fn is_audience(&self, client: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
         let server = self.tokens.resource_servers.find(&claims.aud);
-        claims.client_id == *client.id()
-            || server
-                .is_some_and(|server| server.introspection_client_id.as_ref() == Some(client.id()))
+        server.is_some_and(|server| server.introspection_client_id.as_ref() == Some(client.id()))
     }
 }

@@ -103,6 +103,7 @@ impl Pruning {
             (Rows::Of(Table::SignInLocks), now),
             (Rows::Of(Table::ClientSecrets), now),
             (Rows::Of(Table::RegistrationTokens), now),
+            (Rows::Of(Table::AccessTokens), now),
             (Rows::Of(Table::LogoutNotices), now - logout_notices),
             (Rows::UnusedClients, now - unused_clients),
         ] {

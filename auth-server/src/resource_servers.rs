@@ -1,6 +1,8 @@
 //! Resource servers: who tokens are for, what may be asked of them, and how their tokens are made (RFC 8707, RFC 9068).
 
+pub mod claims;
 mod details_types;
+mod token_format;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
 
+use self::claims::{ClaimMapping, InvalidMapping};
+pub use self::token_format::TokenFormat;
 use crate::authorization_details::{DetailsType, InvalidSchema, TypeName};
 use crate::authorize::request::OwnScope;
 use crate::store::resource_servers::ResourceServerRow;
@@ -44,6 +48,10 @@ pub struct ResourceServer {
     pub lifetime: Duration,
     /// What people are called to it: the same as to others, or something that it alone knows them by.
     pub subject_type: SubjectType,
+    /// How its access tokens are written.
+    pub token_format: TokenFormat,
+    /// What they say beside the claims that every token has.
+    pub claims: Vec<ClaimMapping>,
     /// The client that may introspect its tokens.
     pub introspection_client_id: Option<ClientId>,
     /// Its scopes, each with what people are told about it.
@@ -55,19 +63,27 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 }
 
 impl ResourceServer {
+    /// A resource server of which nothing else is said.
+    #[must_use]
+    pub fn new(identifier: ResourceId, name: String, alg: Algorithm) -> Self {
+        Self {
+            identifier,
+            name,
+            alg,
+            lifetime: DEFAULT_LIFETIME,
+            subject_type: SubjectType::Public,
+            token_format: TokenFormat::Jwt,
+            claims: Vec::new(),
+            introspection_client_id: None,
+            scopes: Vec::new(),
+        }
+    }
+
     /// The server of `issuer` itself, in so far as it is the audience of tokens. Its scopes are
     /// those of [`OwnScope`], which need no description here.
     #[must_use]
     pub fn of_issuer(identifier: ResourceId, alg: Algorithm) -> Self {
-        Self {
-            identifier,
-            name: "Authorization server".into(),
-            alg,
-            lifetime: DEFAULT_LIFETIME,
-            subject_type: SubjectType::Public,
-            introspection_client_id: None,
-            scopes: Vec::new(),
-        }
+        Self::new(identifier, "Authorization server".into(), alg)
     }
 
     /// The names of its scopes.
@@ -108,6 +124,9 @@ pub enum ResourceServersError {
         "the scope {0} is this server's own (OpenID Connect Core section 5.4); give the resource's scope another name"
     )]
     OwnScope(ScopeToken),
+    /// What its tokens say makes no sense.
+    #[error(transparent)]
+    Claims(#[from] InvalidMapping),
     /// A type belongs to a resource server.
     #[error("there is no resource server {0}: `auth-server resource create --help`")]
     NoResourceServer(ResourceId),
@@ -220,6 +239,7 @@ impl ResourceServers {
         if let Some(own) = names.find(|name| OwnScope::of(name).is_some()) {
             return Err(ResourceServersError::OwnScope(own.clone()));
         }
+        server.check_claims()?;
         let row = ResourceServerRow {
             normal: server.identifier.normal().to_owned(),
             identifier: server.identifier.to_string(),
@@ -233,6 +253,8 @@ impl ResourceServers {
             created_at: now,
             updated_at: now,
             subject_type: server.subject_type.as_str().to_owned(),
+            token_format: server.token_format.as_str().to_owned(),
+            claims: (!server.claims.is_empty()).then(|| serde_json::json!(server.claims)),
         };
         let scopes: Vec<_> = server
             .scopes
@@ -277,12 +299,15 @@ fn from_row(row: &ResourceServerRow, scopes: Vec<(ScopeToken, String)>) -> Optio
         .map(|id| id.parse())
         .transpose()
         .ok()?;
+    let claims = row.claims.clone().map(serde_json::from_value);
     Some(ResourceServer {
         identifier: row.identifier.parse().ok()?,
         name: row.name.clone(),
         alg: row.alg.parse().ok()?,
         lifetime: Duration::from_millis(u64::try_from(row.lifetime).ok()?),
         subject_type: row.subject_type.parse().ok()?,
+        token_format: row.token_format.parse().ok()?,
+        claims: claims.transpose().ok()?.unwrap_or_default(),
         introspection_client_id,
         scopes,
     })

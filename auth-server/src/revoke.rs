@@ -9,7 +9,7 @@ use shared_protocol::time::Instant;
 use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::refresh_tokens::PresentedToken;
 use crate::revocations::Revocations;
-use crate::token::access_token::AccessTokens;
+use crate::token::access_token::{AccessTokens, UnreadToken};
 use crate::token::error::TokenError;
 use crate::token::{Grantor, TokenParameter};
 
@@ -39,20 +39,32 @@ pub async fn endpoint(
         revocation
             .revoke_refresh_token(&client, &presented, now)
             .await?;
-    } else if let Ok(claims) = revocation.tokens.read(&token, now) {
-        if claims.client_id != *client.id() {
-            return Err(TokenError::NotIssuedToClient);
-        }
-        let expires_at = Instant::from_secs(claims.exp);
-        revocation
-            .revocations
-            .revoke_token(&claims.jti, expires_at, now)
-            .await?;
+    } else {
+        revocation.revoke_access_token(&client, &token, now).await?;
     }
     Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]))
 }
 
 impl Revocation {
+    async fn revoke_access_token(
+        &self,
+        client: &AuthenticatedClient,
+        token: &str,
+        now: Instant,
+    ) -> Result<(), TokenError> {
+        let claims = match self.tokens.read(token, now).await {
+            Ok(claims) => claims,
+            Err(UnreadToken::Store(error)) => return Err(error.into()),
+            Err(UnreadToken::Jwt(_) | UnreadToken::Unknown | UnreadToken::Damaged) => return Ok(()),
+        };
+        if claims.client_id != *client.id() {
+            return Err(TokenError::NotIssuedToClient);
+        }
+        let expires_at = Instant::from_secs(claims.exp);
+        let revoked = self.revocations.revoke_token(&claims.jti, expires_at, now);
+        Ok(revoked.await?)
+    }
+
     /// RFC 7009 §2.1: with a refresh token ends its grant, and every token of that; whichever generation of the family it is.
     async fn revoke_refresh_token(
         &self,

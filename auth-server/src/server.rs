@@ -56,6 +56,7 @@ use crate::telemetry::Metrics;
 use crate::token::Grantor;
 use crate::token::access_token::AccessTokens;
 use crate::token::jwt_bearer::{Judge, JwtBearer, People};
+use crate::token::opaque::OpaqueTokens;
 use crate::token::password::PasswordGrant;
 use crate::userinfo::Userinfo;
 
@@ -264,6 +265,7 @@ fn measure(
         [
             ("clients", records.clients.lookups()),
             ("verified_tokens", state.tokens.verified.lookups()),
+            ("opaque_tokens", state.tokens.opaque.lookups()),
             ("metadata", state.metadata.lookups()),
             ("jwks", state.jwks.lookups()),
         ],
@@ -382,7 +384,7 @@ fn app_state(
 }
 
 /// What makes access tokens and knows them again.
-fn access_tokens(
+pub(crate) fn access_tokens(
     config: &Config,
     world: &World,
     records: &Records,
@@ -406,6 +408,7 @@ fn access_tokens(
         random: Arc::clone(&world.random),
         metrics: Arc::clone(metrics),
         verified: VerifiedTokens::new(10_000),
+        opaque: OpaqueTokens::new(records.store.clone()),
     })
 }
 

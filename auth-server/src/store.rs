@@ -1,5 +1,6 @@
 //! Rows: free functions by noun on a connection. No query stands outside this module.
 
+pub mod access_tokens;
 pub mod accounts;
 pub mod authorization_details_types;
 pub mod changes;

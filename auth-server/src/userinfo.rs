@@ -22,7 +22,7 @@ use crate::clients::directory::Clients;
 use crate::form::{self, is_form};
 use crate::grants::Grants;
 use crate::parameters::Parameters;
-use crate::token::access_token::AccessTokens;
+use crate::token::access_token::{AccessTokens, UnreadToken};
 use crate::token::error::TokenError;
 
 /// What userinfo takes.
@@ -44,6 +44,17 @@ pub enum UserinfoError {
     Bearer(BearerError),
     /// What is not about the token: the body could not be read, or a store did not answer.
     Other(TokenError),
+}
+
+impl From<UnreadToken> for UserinfoError {
+    fn from(error: UnreadToken) -> Self {
+        match error {
+            UnreadToken::Jwt(error) => InvalidToken::Jwt(error).into(),
+            UnreadToken::Unknown => InvalidToken::Inactive.into(),
+            UnreadToken::Damaged => InvalidToken::Claims.into(),
+            UnreadToken::Store(error) => Self::Other(error.into()),
+        }
+    }
 }
 
 impl<E: Into<BearerError>> From<E> for UserinfoError {
@@ -146,10 +157,7 @@ impl Userinfo {
         standings: &Standings,
         now: Instant,
     ) -> Result<UserinfoResponse, UserinfoError> {
-        let claims = self
-            .tokens
-            .read(token, now)
-            .map_err(|error| BearerError::from(InvalidToken::Jwt(error)))?;
+        let claims = self.tokens.read(token, now).await?;
         let insufficient = || BearerError::InsufficientScope {
             needed: OwnScope::OpenId.as_str().parse().unwrap_or_default(),
         };

@@ -125,9 +125,6 @@ pub enum RedirectCause {
     /// RFC 8707 §2.
     #[error("a resource is malformed or unknown")]
     UnknownResource,
-    /// OpenID Connect Core §8: a token for it would tell the client what it must not know.
-    #[error("the resource knows people by public subjects, and the client by pairwise ones")]
-    PublicSubjects,
     /// RFC 9396 §5.
     #[error(transparent)]
     AuthorizationDetails(#[from] InvalidDetails),
@@ -259,7 +256,7 @@ impl RedirectCause {
             Self::UnsupportedResponseType => AuthorizeErrorCode::UnsupportedResponseType,
             Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
             Self::InvalidScope => AuthorizeErrorCode::InvalidScope,
-            Self::UnknownResource | Self::PublicSubjects => AuthorizeErrorCode::InvalidTarget,
+            Self::UnknownResource => AuthorizeErrorCode::InvalidTarget,
             Self::AuthorizationDetails(_) => AuthorizeErrorCode::InvalidAuthorizationDetails,
             Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,

@@ -15,7 +15,7 @@ use super::response::{FrontToken, Granted};
 use crate::grants::{GrantId, Grants, Redeemed, Terms};
 use crate::id_token::IdTokenOrder;
 use crate::token::Target;
-use crate::token::access_token::{AccessTokens, OnBehalf, Order};
+use crate::token::access_token::AccessTokens;
 use crate::token::audience::Audience;
 use crate::token::chain::Chain;
 use crate::token::error::TokenError;
@@ -60,6 +60,14 @@ impl FrontChannel {
         let id = GrantId::generate(random);
         let lives = audience.as_ref().map(|audience| audience.server.lifetime);
         let ends_at = terms.auth_time.unwrap_or(now) + self.session_lifetime;
+        // Before the grant, of which nothing is to be left where there is no token for it.
+        let token = match audience {
+            Some(audience) => {
+                let token = self.token(request, (&id, terms), audience, now).await;
+                Some(token.map_err(Box::new)?)
+            }
+            None => None,
+        };
         let begun = self.grants.begin(&id, terms, (lives, ends_at), now).await?;
         match begun {
             Redeemed::Granted | Redeemed::Before => {}
@@ -68,13 +76,9 @@ impl FrontChannel {
             }
             Redeemed::ClientGone => return Err(RedirectCause::UnauthorizedClient),
         }
-        let token = match audience {
-            Some(audience) => {
-                let token = self.token(request, (&id, terms), audience, now).await;
-                Some(token.map_err(Box::new)?)
-            }
-            None => None,
-        };
+        if token.is_some() {
+            self.tokens.metrics.token_issued_in_front();
+        }
         let id_token = if request.response_type.has_id_token() {
             let order = IdTokenOrder {
                 client: &request.client,
@@ -109,24 +113,16 @@ impl FrontChannel {
         let scope: ScopeSet = own.chain(audience.scope.iter()).cloned().collect();
         let expires_in = audience.server.lifetime.as_secs();
         let authorization_details = audience.details.clone();
-        let order = Order {
-            client_id: &request.client.id,
-            subject: self.tokens.subject(
-                &audience.server,
-                &request.client.metadata,
-                &terms.account_id,
-            ),
-            audience,
-            on_behalf: Some(OnBehalf {
-                grant_id,
-                auth_time: terms.auth_time,
-                amr: &terms.amr,
-                acr: terms.acr.as_deref(),
-            }),
-            chain: Chain::of_client(&request.client.metadata),
-        };
+        let metadata = &request.client.metadata;
+        let mapped = self
+            .tokens
+            .mapped(&audience, metadata, Some(&terms.account_id));
+        let (mapped, _) = mapped.await?;
+        let granted = (grant_id, terms);
+        let order = self
+            .tokens
+            .order(&request.client, granted, (audience, mapped));
         let access_token = self.tokens.issue(order, now).await?;
-        self.tokens.metrics.token_issued_in_front();
         Ok(FrontToken {
             access_token,
             expires_in,

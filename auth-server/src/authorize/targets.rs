@@ -16,7 +16,6 @@ use crate::claims::ClaimSet;
 use crate::clients::{Client, GrantType};
 use crate::parameters::Parameters;
 use crate::resource_servers::{ResourceServer, ResourceServers};
-use crate::subjects::SubjectType;
 
 /// The most resources that one request may name.
 const MAX_RESOURCES: usize = 20;
@@ -42,7 +41,6 @@ impl Targets {
             details,
             ..Self::belonging(&wanted, named, resource_servers)
         };
-        check_subjects(client, &asked, resource_servers)?;
         // A scope that belongs to nothing that was named is left out; the token response tells (RFC 6749 §3.3).
         if asked.is_empty() {
             return Err(RedirectCause::InvalidScope);
@@ -96,26 +94,6 @@ impl Targets {
         let granted = claims.granted(&client.metadata.scope, &asked.own);
         asked.claims = granted.all().without(ClaimSet::of_scope(&asked.own));
     }
-}
-
-/// Who knows people by names that nobody else does must not learn in an access token what everybody calls them.
-fn check_subjects(
-    client: &Client,
-    asked: &Agreement,
-    resource_servers: &ResourceServers,
-) -> Result<(), RedirectCause> {
-    if client.metadata.subject_type() == SubjectType::Public {
-        return Ok(());
-    }
-    let tells = |server: &Arc<ResourceServer>| {
-        let normal = server.identifier.normal();
-        let is_asked = asked.resources.contains_key(normal) || asked.details.contains_key(normal);
-        is_asked && server.subject_type == SubjectType::Public
-    };
-    if resource_servers.all().iter().any(tells) {
-        return Err(RedirectCause::PublicSubjects);
-    }
-    Ok(())
 }
 
 /// The resources that were named, each once, if any were. This server, which has no scopes but those that refuse no request, may be

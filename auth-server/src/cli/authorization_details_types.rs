@@ -103,7 +103,7 @@ impl DetailsTypeCommand {
 impl AddDetailsType {
     async fn run(self, records: &Records, world: &World, output: &Output) -> anyhow::Result<()> {
         let file = self.schema.display().to_string();
-        let text = read(&self.schema).with_context(|| file.clone())?;
+        let text = read(&self.schema, MAX_FILE).with_context(|| file.clone())?;
         let details_type = DetailsType {
             name: self.name,
             resource: self.resource,
@@ -119,13 +119,14 @@ impl AddDetailsType {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The first bytes of a file, or of the standard input where it is called `-`.
+pub(super) fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().take(MAX_FILE).read_to_end(&mut text)?;
+        std::io::stdin().take(most).read_to_end(&mut text)?;
     } else {
         std::fs::File::open(path)?
-            .take(MAX_FILE)
+            .take(most)
             .read_to_end(&mut text)?;
     }
     Ok(text)

@@ -144,8 +144,8 @@ pub(crate) struct CreateClient {
     /// Encrypt that JWT, as for ID tokens
     #[arg(long, value_name = "ALG")]
     introspection_encryption: Option<KeyManagement>,
-    /// What people are called to it: `public`, as to everybody, or `pairwise`, what clients of its sector alone know them by; then it gets
-    /// tokens for no resource server that knows them by public names
+    /// What people are called to it: `public`, as to everybody, or `pairwise`, what clients of its sector alone know them by; then
+    /// its tokens for resource servers are opaque, and those introspect them
     #[arg(long)]
     subject_type: Option<SubjectType>,
     /// Its authorization requests must carry a code challenge, whatever the server's policy

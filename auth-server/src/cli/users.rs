@@ -1,5 +1,6 @@
 //! `auth-server user …`
 
+mod attributes;
 mod links;
 mod profile;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use shared_protocol::random;
 use zeroize::Zeroizing;
 
+use self::attributes::AttributeArgs;
 use self::links::Name;
 use self::profile::Assignment;
 use super::output::Output;
@@ -37,6 +39,7 @@ Examples:
   auth-server user create jo@example.com --password-file /run/secrets/jo
   pass show jo | auth-server user set-password jo@example.com
   auth-server user set-profile jo@example.com name=\"Jo Doe\" birthdate=1815-12-10 address.locality=Vienna phone_number=
+  auth-server user set jo@example.com --attribute department=Research --attribute-json groups='[\"staff\"]'
   auth-server user disable jo@example.com"
 )]
 pub(crate) enum UserCommand {
@@ -70,6 +73,16 @@ pub(crate) enum UserCommand {
     Unlink {
         #[command(flatten)]
         name: Name,
+    },
+    /// Say what resource servers may be told of a person: their department, groups, roles and the like
+    ///
+    /// A resource server gets what its claims are mapped from (`auth-server resource update --help`). groups, roles and entitlements are
+    /// lists of texts, or of objects with a "value" (RFC 7643 section 4.1.2).
+    Set {
+        /// The address or the id of the account
+        who: Who,
+        #[command(flatten)]
+        attributes: AttributeArgs,
     },
     /// List accounts
     List,
@@ -171,6 +184,15 @@ impl UserCommand {
             }
             Self::Link { who, name } => links::link(&who, &name, (records, world), output).await,
             Self::Unlink { name } => links::unlink(&name, (records, world), output).await,
+            Self::Set { who, attributes } => {
+                let account = find(records, &who).await?;
+                let changed = attributes.applied_to(account.attributes)?;
+                accounts.set_attributes(&account.id, &changed).await?;
+                let done = format!("changed the attributes of {}", account.email);
+                let value =
+                    json!({"id": account.id, "email": account.email, "attributes": changed});
+                output.done(&done, &value)
+            }
             Self::List => list(records, output).await,
             Self::Disable { who } => {
                 let account = find(records, &who).await?;
@@ -322,6 +344,7 @@ fn described(account: &Account) -> Value {
         "email_verified": account.email_verified,
         "name": account.name,
         "profile": account.profile,
+        "attributes": account.attributes,
         "has_password": account.has_password,
         "disabled": account.disabled,
         "signed_in_at": account.signed_in_at.map(|at| at.to_string()),

@@ -39,6 +39,8 @@ pub struct AccountRow {
     pub updated_at: Instant,
     /// What else is known of them, by the names of claims.
     pub profile: Option<Value>,
+    /// What operators say of them.
+    pub attributes: Option<Value>,
 }
 
 /// What may be told of a person.
@@ -54,6 +56,15 @@ pub struct PersonRow {
     pub profile: Option<Value>,
     /// When any of this last changed.
     pub updated_at: Instant,
+}
+
+/// A person with what operators say of them.
+#[derive(Clone, Queryable)]
+pub struct DescribedPersonRow {
+    /// What may be told of them.
+    pub person: PersonRow,
+    /// What operators say of them.
+    pub attributes: Option<Value>,
 }
 
 /// The columns of [`PersonRow`].
@@ -95,6 +106,18 @@ pub async fn find_by_email_normal(conn: &mut Conn, normal: &str) -> Result<Optio
 pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<PersonRow>> {
     let query = t::table.find(id).select(PERSON);
     on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// The person of this id, with what operators say of them.
+pub async fn find_described(conn: &mut Conn, id: &str) -> Result<Option<DescribedPersonRow>> {
+    let query = t::table.find(id).select((PERSON, t::attributes));
+    on!(conn, |c| query.get_result(c)).optional()
+}
+
+/// Writes what operators say of a person over what was; whether they were there.
+pub async fn set_attributes(conn: &mut Conn, id: &str, attributes: Option<&Value>) -> Result<bool> {
+    let update = diesel::update(t::table.find(id)).set(t::attributes.eq(attributes));
+    Ok(on!(conn, |c| update.execute(c))? == 1)
 }
 
 /// Writes what is known of a person over what was; whether they were there.

@@ -33,6 +33,8 @@ pub enum Table {
     RegistrationTokens,
     /// What clients did not hear of, by when it happened.
     LogoutNotices,
+    /// Opaque access tokens, by their end.
+    AccessTokens,
 }
 
 impl Table {
@@ -47,6 +49,7 @@ impl Table {
             Self::Grants | Self::RevokedGrants => "grants",
             Self::RegistrationTokens => "registration_tokens",
             Self::LogoutNotices => "logout_notices",
+            Self::AccessTokens => "access_tokens",
         }
     }
 
@@ -56,13 +59,16 @@ impl Table {
             Self::Changes | Self::Revocations => "kind, subject",
             Self::SignInLocks => "identifier_digest",
             Self::LogoutNotices => "ended, client_id",
+            Self::AccessTokens => "digest",
             Self::Grants | Self::RevokedGrants | Self::RegistrationTokens => "id",
         }
     }
 
     const fn instant(self) -> &'static str {
         match self {
-            Self::ClientSecrets | Self::Grants | Self::RegistrationTokens => "expires_at",
+            Self::ClientSecrets | Self::Grants | Self::RegistrationTokens | Self::AccessTokens => {
+                "expires_at"
+            }
             Self::Changes => "changed_at",
             Self::Revocations => "matters_until",
             Self::SignInLocks => "locked_until",

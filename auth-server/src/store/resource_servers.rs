@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, Result};
@@ -31,6 +32,10 @@ pub struct ResourceServerRow {
     pub updated_at: Instant,
     /// What people are called to it.
     pub subject_type: String,
+    /// How its access tokens are written.
+    pub token_format: String,
+    /// The claims that they carry beside the standard ones, if there are any.
+    pub claims: Option<Value>,
 }
 
 /// All resource servers: an operator registers them, and every node holds them in memory.
@@ -63,6 +68,8 @@ pub async fn put(
             t::introspection_client_id.eq(&row.introspection_client_id),
             t::updated_at.eq(row.updated_at),
             t::subject_type.eq(&row.subject_type),
+            t::token_format.eq(&row.token_format),
+            t::claims.eq(&row.claims),
         ));
     on!(conn, |c| insert.execute(c))?;
     let clear = diesel::delete(s::table.filter(s::resource.eq(&row.normal)));

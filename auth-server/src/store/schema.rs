@@ -63,6 +63,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         subject_type -> Text,
+        token_format -> Text,
+        claims -> Nullable<Json>,
     }
 }
 
@@ -133,6 +135,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         profile -> Nullable<Json>,
+        attributes -> Nullable<Json>,
     }
 }
 
@@ -217,6 +220,17 @@ diesel::table! {
         subject -> Text,
         account_id -> Text,
         created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    access_tokens (digest) {
+        digest -> Binary,
+        claims -> Json,
+        client_id -> Text,
+        account_id -> Nullable<Text>,
+        grant_id -> Nullable<Text>,
+        expires_at -> BigInt,
     }
 }
 

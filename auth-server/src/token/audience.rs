@@ -14,7 +14,7 @@ use crate::authorization_details::{ByResource, InvalidDetails};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::clients::ClientMetadata;
-use crate::resource_servers::ResourceServer;
+use crate::resource_servers::{ResourceServer, TokenFormat};
 use crate::subjects::SubjectType;
 
 /// A resource server, and what may be done there.
@@ -26,6 +26,8 @@ pub struct Audience {
     pub scope: ScopeSet,
     /// What, in more words.
     pub details: AuthorizationDetails,
+    /// How the client gets it.
+    pub format: TokenFormat,
 }
 
 impl Audience {
@@ -37,6 +39,7 @@ impl Audience {
             .filter(|token| OwnScope::of(token).is_none() && allowed.contains(token));
         let scope = scope.cloned().collect();
         Self {
+            format: server.token_format,
             server,
             scope,
             details,
@@ -49,6 +52,7 @@ impl Audience {
             server: Arc::clone(server),
             scope: allowed.clone(),
             details: AuthorizationDetails::default(),
+            format: server.token_format,
         }
     }
 
@@ -112,22 +116,20 @@ impl AccessTokens {
     /// of the authorization details asked for, else the client's default, else the only one that has any scope or details of it, else
     /// this server. Only what the person saw at a resource counts there (threat 9).
     ///
+    /// A client that knows people by names that nobody else does (OpenID Connect Core §8) must not read in a token what a resource
+    /// server calls them, nor compare it with what another client of that server reads there: it gets opaque ones.
+    ///
     /// # Errors
-    /// [`TokenError::UnknownResource`], [`TokenError::SeveralResources`], [`TokenError::PublicSubjects`],
-    /// [`InvalidDetails::OfOtherResources`].
+    /// [`TokenError::UnknownResource`], [`TokenError::SeveralResources`], [`InvalidDetails::OfOtherResources`].
     pub fn audience_of_grant(
         &self,
         allowed: &Agreement,
         target: &Target,
         metadata: &ClientMetadata,
     ) -> Result<Audience, TokenError> {
-        let audience = self.audience_of(allowed, target, metadata)?;
-        // Who knows people by names that nobody else does must not read in a token what everybody calls them.
-        let tells = !self.is_own(&audience.server)
-            && audience.server.subject_type == SubjectType::Public
-            && metadata.subject_type() == SubjectType::Pairwise;
-        if tells {
-            return Err(TokenError::PublicSubjects);
+        let mut audience = self.audience_of(allowed, target, metadata)?;
+        if metadata.subject_type() == SubjectType::Pairwise && !self.is_own(&audience.server) {
+            audience.format = TokenFormat::Opaque;
         }
         Ok(audience)
     }

@@ -3,16 +3,14 @@
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
 
-use super::audience::Audience;
 use super::error::TokenError;
-use super::person::Granted;
+use super::person::{Granted, Prepared};
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
 use crate::codes::{self, Authorization, Kept, Taken};
 use crate::grants::{Redeemed, Redemption};
-use crate::store::accounts::PersonRow;
 
 /// A request of this grant.
 pub struct CodeRequest {
@@ -55,17 +53,16 @@ pub async fn grant(
         terms: &authorization.terms,
         allowed: &redeemed.allowed,
         nonce: authorization.nonce.as_deref(),
-        person: redeemed.person,
+        prepared: redeemed.prepared,
         refresh_token: salt.map(|salt| grantor.refresh_tokens.derive(id, &salt, 0)),
     };
-    grantor.issue(client, granted, redeemed.audience, now).await
+    grantor.issue(client, granted, now).await
 }
 
 /// What came of a code, before there are tokens.
 struct RedeemedCode {
     allowed: Agreement,
-    audience: Audience,
-    person: Option<PersonRow>,
+    prepared: Prepared,
     family_salt: Option<[u8; 16]>,
 }
 
@@ -85,7 +82,7 @@ async fn redeem(
     let audience = grantor
         .tokens
         .audience_of_grant(&allowed, target, metadata)?;
-    grantor.tokens.signer(&audience.server, now)?;
+    grantor.tokens.check_signer(&audience, now)?;
     let refreshes = metadata.grant_types.contains(&GrantType::RefreshToken);
     let family_salt = refreshes.then_some(kept.family_salt);
     let redemption = Redemption {
@@ -102,12 +99,13 @@ async fn redeem(
         .admit(terms.account_id.as_str().as_bytes(), now)
         .await?;
     client.standings().note(standing);
-    let person = grantor.person(client, terms, &allowed).await?;
+    let id = &kept.grant_id;
+    let prepared = grantor.prepare(client, (id, terms), &allowed, audience, now);
+    let prepared = prepared.await?;
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(RedeemedCode {
             allowed,
-            audience,
-            person,
+            prepared,
             family_salt,
         }),
         Redeemed::Before => Err(TokenError::CodeReplayed),

@@ -9,10 +9,10 @@ use super::chain::Chain;
 use super::error::TokenError;
 use super::{GrantName, Target, TokenResponse};
 use crate::authorization_details::ByResource;
-use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
+use crate::clients::{Client, GrantType};
 
-/// Issues an access token to the client itself. No refresh token (RFC 6749 §4.4.3), and nothing is written.
+/// Issues an access token to the client itself. No refresh token (RFC 6749 §4.4.3), and nothing is written for a JWT.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -22,8 +22,58 @@ pub async fn grant(
     tokens: &AccessTokens,
     now: Instant,
 ) -> Result<TokenResponse, TokenError> {
+    let audience = audience(client.client(), target, tokens)?;
+    let name = GrantName::ClientCredentials;
+    issue(client, (name, audience), tokens, now).await
+}
+
+/// A token of the client's own.
+///
+/// # Errors
+/// [`TokenError`].
+pub(super) async fn issue(
+    client: &AuthenticatedClient,
+    (name, audience): (GrantName, Audience),
+    tokens: &AccessTokens,
+    now: Instant,
+) -> Result<TokenResponse, TokenError> {
     let metadata = &client.client().metadata;
-    if !client.is_confidential() {
+    let (mapped, _) = tokens.mapped(&audience, metadata, None).await?;
+    let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
+    let authorization_details = audience.details.clone();
+    let order = Order {
+        client_id: client.id(),
+        subject: client.id().to_string(),
+        audience,
+        on_behalf: None,
+        chain: Chain::default(),
+        mapped,
+    };
+    let access_token = tokens.issue(order, now).await?;
+    tokens.metrics.token_issued(name);
+    Ok(TokenResponse {
+        access_token,
+        issued_token_type: None,
+        token_type: "Bearer",
+        expires_in,
+        scope,
+        authorization_details,
+        refresh_token: None,
+        id_token: None,
+    })
+}
+
+/// Where the client may act for itself, and what it may do there.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn audience(
+    client: &Client,
+    target: &Target,
+    tokens: &AccessTokens,
+) -> Result<Audience, TokenError> {
+    let metadata = &client.metadata;
+    if metadata.is_public() {
         return Err(TokenError::ConfidentialOnly);
     }
     if !metadata.grant_types.contains(&GrantType::ClientCredentials) {
@@ -47,39 +97,5 @@ pub async fn grant(
     if !asked.is_subset(&metadata.scope) {
         return Err(TokenError::InvalidScope);
     }
-    let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
-    let name = GrantName::ClientCredentials;
-    issue(client, (name, audience), tokens, now).await
-}
-
-/// A token of the client's own.
-///
-/// # Errors
-/// [`TokenError::NoSigningKey`], [`TokenError::Sign`].
-pub(super) async fn issue(
-    client: &AuthenticatedClient,
-    (name, audience): (GrantName, Audience),
-    tokens: &AccessTokens,
-    now: Instant,
-) -> Result<TokenResponse, TokenError> {
-    tokens.metrics.token_issued(name);
-    let (expires_in, scope) = (audience.server.lifetime.as_secs(), audience.scope.clone());
-    let authorization_details = audience.details.clone();
-    let order = Order {
-        client_id: client.id(),
-        subject: client.id().to_string(),
-        audience,
-        on_behalf: None,
-        chain: Chain::default(),
-    };
-    Ok(TokenResponse {
-        access_token: tokens.issue(order, now).await?,
-        issued_token_type: None,
-        token_type: "Bearer",
-        expires_in,
-        scope,
-        authorization_details,
-        refresh_token: None,
-        id_token: None,
-    })
+    tokens.audience_of_client(asked, &details, target, metadata)
 }

@@ -59,11 +59,11 @@ pub enum TokenError {
     /// RFC 8707 §2: a resource that is malformed or unknown.
     #[error("the resource is malformed or unknown")]
     UnknownResource,
-    /// OpenID Connect Core §8: it would tell the client what it must not know.
+    /// The claims that the resource server asks for take more than a token may.
     #[error(
-        "the resource knows people by public subjects, and the client by pairwise ones; name another resource"
+        "the claims that the resource asks for are too long for a token; name another resource"
     )]
-    PublicSubjects,
+    ClaimsTooLong,
     /// RFC 8707 §2.2: a token is for one resource.
     #[error("name one resource; a token is for one audience")]
     SeveralResources,
@@ -281,7 +281,7 @@ impl TokenError {
             Self::InvalidScope | Self::NoScope | Self::AmbiguousScope => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope)
             }
-            Self::UnknownResource | Self::PublicSubjects | Self::SeveralResources => {
+            Self::UnknownResource | Self::ClaimsTooLong | Self::SeveralResources => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
             }
             Self::AuthorizationDetails(_) => (

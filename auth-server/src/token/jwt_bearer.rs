@@ -112,9 +112,12 @@ async fn for_client(
     if !asked.named.as_ref().is_none_or(is_named) {
         return Err(TokenError::UnknownResource);
     }
-    tokens.signer(&audience.server, now)?;
+    tokens.check_signer(&audience, now)?;
+    let issued = client_credentials::issue(client, (GrantName::JwtBearer, audience), tokens, now);
+    // Nobody gets it for an assertion that was used before.
+    let issued = issued.await?;
     grantor.jwt_bearer.judge.spend(assertion, now).await?;
-    client_credentials::issue(client, (GrantName::JwtBearer, audience), tokens, now).await
+    Ok(issued)
 }
 
 /// The token is a person's, whose grant rests on no session.
@@ -133,7 +136,7 @@ async fn for_person(
     if audience.scope.is_empty() && agreed.own.is_empty() && asked.target.resource.is_none() {
         return Err(TokenError::AmbiguousScope);
     }
-    tokens.signer(&audience.server, now)?;
+    tokens.check_signer(&audience, now)?;
     let account = person.account_id.as_str().as_bytes();
     let standing = grantor.accounts.admit(account, now).await?;
     client.standings().note(standing);
@@ -149,23 +152,26 @@ async fn for_person(
         acr: person.acr,
     };
     let issuer = Arc::clone(assertion.issuer());
-    grantor.jwt_bearer.judge.spend(assertion, now).await?;
     let id = GrantId::generate(&*tokens.random);
+    let (of, audience) = ((&id, &terms), (audience, None));
+    let prepared = grantor.prepare(client, of, &terms.agreed, audience, now);
+    let prepared = prepared.await?;
+    grantor.jwt_bearer.judge.spend(assertion, now).await?;
     let spoken = Spoken {
         issuer: issuer.issuer.as_str(),
         linked: person.linked.as_ref().map(|subject| subject.as_str()),
     };
-    begin(&spoken, (&id, &terms), &audience, grantor, now).await?;
+    begin(&spoken, of, &prepared.audience, grantor, now).await?;
     let granted = Granted {
         name: GrantName::JwtBearer,
         id: &id,
         terms: &terms,
         allowed: &terms.agreed,
         nonce: None,
-        person: None,
+        prepared,
         refresh_token: None,
     };
-    grantor.issue(client, granted, audience, now).await
+    grantor.issue(client, granted, now).await
 }
 
 async fn begin(

@@ -10,7 +10,6 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::random;
 use shared_protocol::time::Instant;
 
-use super::audience::Audience;
 use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
@@ -22,8 +21,8 @@ use crate::authorize::error::RedirectCause;
 use crate::authorize::request::OwnScope;
 use crate::authorize::targets::Targets;
 use crate::claims::GrantedClaims;
-use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
+use crate::clients::{Client, ClientMetadata, GrantType};
 use crate::grants::{GrantId, Redeemed, Redemption, Terms};
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::resource_servers::ResourceServers;
@@ -68,22 +67,17 @@ pub async fn grant(
     let served = grantor.password.as_ref();
     let served = served.ok_or(TokenError::UnsupportedGrantType)?;
     let metadata = &client.client().metadata;
-    if !client.is_confidential() {
-        return Err(TokenError::ConfidentialOnly);
-    }
-    // The operator may have taken it from the client since it was registered.
-    if !metadata.grant_types.contains(&GrantType::Password) || !metadata.skip_consent {
-        return Err(TokenError::UnauthorizedClient(GrantType::Password));
-    }
+    check_client(metadata)?;
     let missing = |name| TokenError::from(InvalidParameters::Missing(name));
     let username = request.username.ok_or_else(|| missing("username"))?;
     let password = request.password.ok_or_else(|| missing("password"))?;
     grantor.check_id_token_keys(client, now).await?;
     let issuer = &grantor.tokens.issuer;
-    let agreed = served.agreed(client, &request.asked, issuer)?;
+    let servers = &served.resource_servers;
+    let agreed = agreed(client.client(), &request.asked, servers, issuer)?;
     let tokens = &grantor.tokens;
     let audience = tokens.audience_of_grant(&agreed, &request.target, metadata)?;
-    grantor.tokens.signer(&audience.server, now)?;
+    tokens.check_signer(&audience, now)?;
     let attempt = Attempt {
         email: &username,
         password: &password,
@@ -96,36 +90,57 @@ pub async fn grant(
     client.standings().note(standing);
     let terms = served.begin(client, &proven, agreed, now).await?;
     let id = GrantId::generate(&*grantor.tokens.random);
-    let family_salt = redeem(client, (&id, &terms), &audience, grantor, now).await?;
+    let lifetime = audience.server.lifetime;
+    let prepared = grantor.prepare(client, (&id, &terms), &terms.agreed, audience, now);
+    let prepared = prepared.await?;
+    let family_salt = redeem(client, (&id, &terms), lifetime, grantor, now).await?;
     let granted = Granted {
         name: GrantName::Password,
         id: &id,
         terms: &terms,
         allowed: &terms.agreed,
         nonce: None,
-        person: None,
+        prepared,
         refresh_token: family_salt.map(|salt| grantor.refresh_tokens.derive(&id, &salt, 0)),
     };
-    grantor.issue(client, granted, audience, now).await
+    grantor.issue(client, granted, now).await
+}
+
+/// Whether the client may use the grant at all.
+///
+/// # Errors
+/// [`TokenError::ConfidentialOnly`], [`TokenError::UnauthorizedClient`].
+pub fn check_client(metadata: &ClientMetadata) -> Result<(), TokenError> {
+    if metadata.is_public() {
+        return Err(TokenError::ConfidentialOnly);
+    }
+    // The operator may have taken it from the client since it was registered.
+    if !metadata.grant_types.contains(&GrantType::Password) || !metadata.skip_consent {
+        return Err(TokenError::UnauthorizedClient(GrantType::Password));
+    }
+    Ok(())
+}
+
+/// What the client asks for, and may have.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn agreed(
+    client: &Client,
+    asked: &Parameters,
+    servers: &ResourceServers,
+    issuer: &Issuer,
+) -> Result<Agreement, TokenError> {
+    let targets = Targets::choose(client, asked, servers, issuer);
+    let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
+    agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
+    if agreed.scope().is_empty() {
+        return Err(TokenError::NoScope);
+    }
+    Ok(agreed)
 }
 
 impl PasswordGrant {
-    /// What the client asks for, and may have.
-    fn agreed(
-        &self,
-        client: &AuthenticatedClient,
-        asked: &Parameters,
-        issuer: &Issuer,
-    ) -> Result<Agreement, TokenError> {
-        let targets = Targets::choose(client.client(), asked, &self.resource_servers, issuer);
-        let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
-        agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
-        if agreed.scope().is_empty() {
-            return Err(TokenError::NoScope);
-        }
-        Ok(agreed)
-    }
-
     /// Begins the session of the grant.
     async fn begin(
         &self,
@@ -167,7 +182,7 @@ impl PasswordGrant {
 async fn redeem(
     client: &AuthenticatedClient,
     (id, terms): (&GrantId, &Terms),
-    audience: &Audience,
+    access_lifetime: Duration,
     grantor: &Grantor,
     now: Instant,
 ) -> Result<Option<[u8; 16]>, TokenError> {
@@ -182,7 +197,7 @@ async fn redeem(
         allowed_at: now,
         family_salt,
         unanswered: &[],
-        access_lifetime: audience.server.lifetime,
+        access_lifetime,
     };
     match grantor.grants.redeem(&redemption, now).await? {
         Redeemed::Granted => Ok(family_salt),
@@ -197,8 +212,6 @@ async fn redeem(
 fn refused(cause: &RedirectCause) -> TokenError {
     if matches!(cause, RedirectCause::UnknownResource) {
         TokenError::UnknownResource
-    } else if matches!(cause, RedirectCause::PublicSubjects) {
-        TokenError::PublicSubjects
     } else {
         TokenError::InvalidScope
     }

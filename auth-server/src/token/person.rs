@@ -1,10 +1,11 @@
 //! The answer to a grant that a person made: an access token that names the grant, an ID token where OpenID Connect was asked for, and
 //! a refresh token.
 
+use serde_json::{Map, Value};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use super::access_token::{OnBehalf, Order};
+use super::access_token::Order;
 use super::audience::Audience;
 use super::chain::Chain;
 use super::error::TokenError;
@@ -12,9 +13,11 @@ use super::{GrantName, Grantor, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::claims::ClaimSet;
+use crate::clients::ClientMetadata;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{GrantId, Terms};
 use crate::id_token::IdTokenOrder;
+use crate::resource_servers::TokenFormat;
 use crate::store::accounts::PersonRow;
 
 /// What a person granted, and how the client came by it now.
@@ -29,10 +32,23 @@ pub struct Granted<'a> {
     pub allowed: &'a Agreement,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
-    /// What is known of the person, if their ID token tells any of it.
-    pub person: Option<PersonRow>,
+    /// What was had before anything was spent.
+    pub prepared: Prepared,
     /// The refresh token, if there is a new one.
     pub refresh_token: Option<String>,
+}
+
+/// What the tokens of a grant take, had before anything is spent for them.
+pub struct Prepared {
+    /// Whom the access token is for.
+    pub audience: Audience,
+    /// What the grant was exchanged for, if it was.
+    chain: Chain,
+    mapped: Map<String, Value>,
+    /// What is known of the person, if their ID token tells any of it.
+    person: Option<PersonRow>,
+    /// The access token, where it is opaque. Its row is there already: should nothing come of the grant, nobody gets it.
+    token: Option<String>,
 }
 
 impl Grantor {
@@ -56,22 +72,48 @@ impl Grantor {
         }
     }
 
-    /// What is known of a person whose ID token tells any of it. Read before anything is spent.
+    /// Has what the tokens of this grant take: what is known of the person, where it is told, and the row of an opaque access token.
+    /// Called when nothing speaks against the grant any more and nothing is spent yet.
     ///
     /// # Errors
-    /// [`TokenError::PersonGone`], [`TokenError::Store`].
-    pub async fn person(
+    /// [`TokenError::PersonGone`], [`TokenError::ClaimsTooLong`], [`TokenError::Store`].
+    pub async fn prepare(
         &self,
         client: &AuthenticatedClient,
-        terms: &Terms,
+        (id, terms): (&GrantId, &Terms),
         allowed: &Agreement,
-    ) -> Result<Option<PersonRow>, TokenError> {
-        let bounds = ClaimSet::of_scope(&client.client().metadata.scope);
-        let told = terms.claims.id_token.intersection(bounds);
-        if told.is_empty() || !OwnScope::OpenId.is_in(&allowed.own) {
-            return Ok(None);
-        }
-        self.tokens.person(&terms.account_id).await.map(Some)
+        (audience, exchanged): (Audience, Option<Chain>),
+        now: Instant,
+    ) -> Result<Prepared, TokenError> {
+        let metadata = &client.client().metadata;
+        let chain = exchanged.unwrap_or_else(|| Chain::of_client(metadata));
+        let tokens = &self.tokens;
+        let account_id = &terms.account_id;
+        let (mapped, read) = tokens.mapped(&audience, metadata, Some(account_id)).await?;
+        let person = match read {
+            _ if !tells_of_person(client, terms, allowed) => None,
+            Some(read) => Some(read.person),
+            None => Some(tokens.person(account_id).await?),
+        };
+        let (token, mapped) = match audience.format {
+            TokenFormat::Jwt => (None, mapped),
+            TokenFormat::Opaque => {
+                let audience = (audience.clone(), mapped);
+                let order = tokens.order(client.client(), (id, terms), audience);
+                let order = Order {
+                    chain: chain.clone(),
+                    ..order
+                };
+                (Some(tokens.issue(order, now).await?), Map::new())
+            }
+        };
+        Ok(Prepared {
+            audience,
+            chain,
+            mapped,
+            person,
+            token,
+        })
     }
 
     /// What tokens may be made for now, of what a person agreed to: a scope, or a type of authorization details, that was taken from the
@@ -80,14 +122,7 @@ impl Grantor {
     /// # Errors
     /// [`TokenError::NoScope`] if nothing is left.
     pub fn allowed(client: &AuthenticatedClient, terms: &Terms) -> Result<Agreement, TokenError> {
-        let metadata = &client.client().metadata;
-        let allowed = terms.agreed.narrowed(&metadata.scope);
-        let allowed = allowed.of_types(&metadata.authorization_details_types);
-        if allowed.is_empty() {
-            Err(TokenError::NoScope)
-        } else {
-            Ok(allowed)
-        }
+        allowed_to(&client.client().metadata, &terms.agreed)
     }
 
     /// Makes the tokens.
@@ -98,47 +133,27 @@ impl Grantor {
         &self,
         client: &AuthenticatedClient,
         granted: Granted<'_>,
-        audience: Audience,
-        now: Instant,
-    ) -> Result<TokenResponse, TokenError> {
-        let chain = Chain::of_client(&client.client().metadata);
-        self.issue_of(client, granted, audience, chain, now).await
-    }
-
-    /// The same, of a grant that was exchanged for another.
-    ///
-    /// # Errors
-    /// [`TokenError`].
-    pub async fn issue_of(
-        &self,
-        client: &AuthenticatedClient,
-        granted: Granted<'_>,
-        audience: Audience,
-        chain: Chain,
         now: Instant,
     ) -> Result<TokenResponse, TokenError> {
         let (id, terms) = (granted.id, granted.terms);
-        let metadata = &client.client().metadata;
+        let prepared = granted.prepared;
         // RFC 6749 §5.1: what this token is good for, at its audience and, by the grant that it names, here at userinfo.
         let own = &granted.allowed.own;
+        let audience = &prepared.audience;
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
         let authorization_details = audience.details.clone();
         let expires_in = audience.server.lifetime.as_secs();
-        let order = Order {
-            client_id: client.id(),
-            subject: self
-                .tokens
-                .subject(&audience.server, metadata, &terms.account_id),
-            audience,
-            on_behalf: Some(OnBehalf {
-                grant_id: id,
-                auth_time: terms.auth_time,
-                amr: &terms.amr,
-                acr: terms.acr.as_deref(),
-            }),
-            chain,
+        let access_token = if let Some(token) = prepared.token {
+            token
+        } else {
+            let audience = (prepared.audience, prepared.mapped);
+            let order = self.tokens.order(client.client(), (id, terms), audience);
+            let order = Order {
+                chain: prepared.chain,
+                ..order
+            };
+            self.tokens.issue(order, now).await?
         };
-        let access_token = self.tokens.issue(order, now).await?;
         let id_token = if OwnScope::OpenId.is_in(own) && granted.name.may_bring_id_tokens() {
             let order = IdTokenOrder {
                 client: client.client(),
@@ -148,7 +163,7 @@ impl Grantor {
                 nonce: granted.nonce,
                 access_token: Some(&access_token),
                 code: None,
-                person: granted.person,
+                person: prepared.person,
             };
             Some(self.tokens.issue_id_token(&order, now).await?)
         } else {
@@ -166,4 +181,25 @@ impl Grantor {
             id_token,
         })
     }
+}
+
+/// What of an agreement is a client's to have, as it is registered now.
+///
+/// # Errors
+/// [`TokenError::NoScope`] if nothing is left.
+pub fn allowed_to(metadata: &ClientMetadata, agreed: &Agreement) -> Result<Agreement, TokenError> {
+    let allowed = agreed.narrowed(&metadata.scope);
+    let allowed = allowed.of_types(&metadata.authorization_details_types);
+    if allowed.is_empty() {
+        Err(TokenError::NoScope)
+    } else {
+        Ok(allowed)
+    }
+}
+
+/// Whether the ID token tells anything of the person.
+fn tells_of_person(client: &AuthenticatedClient, terms: &Terms, allowed: &Agreement) -> bool {
+    let bounds = ClaimSet::of_scope(&client.client().metadata.scope);
+    let told = terms.claims.id_token.intersection(bounds);
+    !told.is_empty() && OwnScope::OpenId.is_in(&allowed.own)
 }

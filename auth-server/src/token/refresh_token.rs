@@ -9,14 +9,14 @@ use shared_protocol::time::Instant;
 use super::audience::Audience;
 use super::chain::Chain;
 use super::error::TokenError;
-use super::person::Granted;
+use super::person::{Granted, Prepared};
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::authorize::agreement::Agreement;
 use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{Family, Grant, GrantId, GrantsError, Refresh, Settled, Terms};
 use crate::refresh_tokens::PresentedToken;
-use crate::store::accounts::PersonRow;
+use crate::resource_servers::TokenFormat;
 
 /// A request of this grant.
 pub struct RefreshRequest {
@@ -56,22 +56,26 @@ pub async fn grant(
     use_of.check_client(&grant.terms)?;
     grantor.judge(&presented, &grant, &family, now).await?;
     grantor.admit(&use_of, &grant.terms, now).await?;
-    let mut order = use_of.order(&grant.terms, grantor, now)?;
+    let RefreshOrder {
+        allowed,
+        audience,
+        refresh,
+    } = use_of.order(&grant.terms, grantor, now)?;
     if let Some(chain) = &grant.chain {
         grantor.check_descent(client, &grant, chain, now).await?;
-        order.chain = Some(chain.clone());
     }
-    order.person = grantor.person(client, &grant.terms, &order.allowed).await?;
+    let of = (&grant.id, &grant.terms);
+    let audience = (audience, grant.chain.clone());
+    let prepared = grantor.prepare(client, of, &allowed, audience, now).await?;
     let successor = if client.is_confidential() {
-        let refresh = &order.refresh;
-        grantor.current(&presented, &family, refresh, now).await?;
+        grantor.current(&presented, &family, &refresh, now).await?;
         None
     } else {
-        let successor = grantor.successor(&presented, family, &order.refresh, now);
+        let successor = grantor.successor(&presented, family, &refresh, now);
         Some(successor.await?)
     };
     grantor
-        .refreshed(&use_of, &grant.terms, order, successor, now)
+        .refreshed(&use_of, of.1, (&allowed, prepared), (successor, now))
         .await
 }
 
@@ -87,10 +91,6 @@ struct RefreshOrder {
     allowed: Agreement,
     audience: Audience,
     refresh: Refresh,
-    /// What the grant was exchanged for, if it was.
-    chain: Option<Chain>,
-    /// Read once nothing else speaks against the use.
-    person: Option<PersonRow>,
 }
 
 impl Use<'_> {
@@ -118,7 +118,7 @@ impl Use<'_> {
         let audience = grantor
             .tokens
             .audience_of_grant(&allowed, target, metadata)?;
-        grantor.tokens.signer(&audience.server, now)?;
+        grantor.tokens.check_signer(&audience, now)?;
         let refresh = Refresh {
             digest: digest(target),
             access_lifetime: audience.server.lifetime,
@@ -127,8 +127,6 @@ impl Use<'_> {
             allowed,
             audience,
             refresh,
-            chain: None,
-            person: None,
         })
     }
 }
@@ -170,25 +168,33 @@ impl Grantor {
         if use_of.client.is_confidential() || use_of.check_client(&settled.terms).is_err() {
             return Ok(None);
         }
-        let (Ok(mut order), Some(next)) = (
+        let (Ok(order), Some(next)) = (
             use_of.order(&settled.terms, self, now),
             presented.generation.checked_add(1),
         ) else {
             return Ok(None);
         };
+        // A row for the access token is only written once nothing speaks against the use.
+        if order.audience.format == TokenFormat::Opaque {
+            return Ok(None);
+        }
         self.admit(use_of, &settled.terms, now).await?;
-        order.person = self
-            .person(use_of.client, &settled.terms, &order.allowed)
-            .await?;
-        let (id, grants) = (&presented.grant_id, &self.grants);
+        let RefreshOrder {
+            allowed,
+            audience,
+            refresh,
+        } = order;
+        let (id, grants, terms) = (&presented.grant_id, &self.grants, &settled.terms);
+        let prepared = self.prepare(use_of.client, (id, terms), &allowed, audience, now);
+        let prepared = prepared.await?;
         if !grants
-            .rotate(id, presented.generation, &order.refresh, now)
+            .rotate(id, presented.generation, &refresh, now)
             .await?
         {
             return Ok(None);
         }
         let successor = self.refresh_tokens.derive(id, &settled.salt, next);
-        self.refreshed(use_of, &settled.terms, order, Some(successor), now)
+        self.refreshed(use_of, terms, (&allowed, prepared), (Some(successor), now))
             .await
             .map(Some)
     }
@@ -204,25 +210,20 @@ impl Grantor {
         &self,
         use_of: &Use<'_>,
         terms: &Terms,
-        order: RefreshOrder,
-        refresh_token: Option<String>,
-        now: Instant,
+        (allowed, prepared): (&Agreement, Prepared),
+        (refresh_token, now): (Option<String>, Instant),
     ) -> Result<TokenResponse, TokenError> {
         let granted = Granted {
             name: GrantName::RefreshToken,
             id: &use_of.presented.grant_id,
             terms,
-            allowed: &order.allowed,
+            allowed,
             // OpenID Connect Core §12.2: the new ID token has none.
             nonce: None,
-            person: order.person,
+            prepared,
             refresh_token,
         };
-        let (client, audience) = (use_of.client, order.audience);
-        match order.chain {
-            Some(chain) => self.issue_of(client, granted, audience, chain, now).await,
-            None => self.issue(client, granted, audience, now).await,
-        }
+        self.issue(use_of.client, granted, now).await
     }
 
     /// The grant of a token that this server made. What is made up tells nothing apart from what is forgotten.

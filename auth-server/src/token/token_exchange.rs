@@ -122,6 +122,7 @@ impl Exchange<'_> {
                     return Err(ExchangeError::Subject(BadToken::GrantOver).into());
                 }
                 Some(OnBehalf {
+                    account_id: &grant.terms.account_id,
                     grant_id: &grant.id,
                     auth_time: grant.terms.auth_time,
                     amr: &grant.terms.amr,
@@ -130,6 +131,8 @@ impl Exchange<'_> {
             }
             Principal::Client(_) => None,
         };
+        let account_id = on_behalf.map(|person| person.account_id);
+        let (mapped, _) = tokens.mapped(&audience, self.metadata, account_id).await?;
         let (scope, authorization_details) = (audience.scope.clone(), audience.details.clone());
         let order = Order {
             client_id: self.client.id(),
@@ -137,6 +140,7 @@ impl Exchange<'_> {
             audience,
             on_behalf,
             chain,
+            mapped,
         };
         Ok(TokenResponse {
             access_token: tokens.issue(order, self.now).await?,
@@ -269,7 +273,7 @@ impl Exchange<'_> {
             return Err(TokenError::NoScope);
         }
         let audience = tokens.audience_of_grant(&allowed, &target, self.metadata)?;
-        tokens.signer(&audience.server, self.now)?;
+        tokens.check_signer(&audience, self.now)?;
         Ok(Exchanged {
             allowed,
             audience,

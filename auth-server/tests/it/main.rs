@@ -62,9 +62,13 @@ mod logo;
 #[cfg(test)]
 mod macs;
 #[cfg(test)]
+mod mapped_claims;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod opaque;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
@@ -115,6 +119,8 @@ mod start_again;
 mod token;
 #[cfg(test)]
 mod token_exchange;
+#[cfg(test)]
+mod token_preview;
 #[cfg(test)]
 mod two_processes;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pairwise subjects (OpenID Connect Core §8).
 
 use auth_server::clients::{AuthMethod, Client, ClientMetadata};
-use auth_server::resource_servers::ResourceServer;
+use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use auth_server::subjects::SubjectType;
 use serde_json::{Value, json};
 use shared_protocol::time::Clock as _;
@@ -11,13 +11,13 @@ use shared_testing::stores::Stores;
 use crate::browser::{Browser, EMAIL, code, parameter};
 use crate::person::{REDIRECT, Scene, app, ask, claims, code_form, refresh_form, userinfo};
 use crate::registration::{REGISTER, app as registered_app, server as registering, with};
-use crate::server::{API, OTHER_API, TestClient, TestServer};
+use crate::server::{API, TestClient, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     oidc_core_8_1_each_sector_has_a_name_of_its_own_for_a_person,
     oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_client,
     oidc_core_8_an_access_token_names_people_as_its_resource_server_does,
-    oidc_core_8_a_token_that_would_tell_the_public_subject_is_refused,
+    oidc_core_8_a_pairwise_client_gets_opaque_tokens_for_resource_servers,
     oidc_core_3_1_2_1_a_hint_and_a_value_are_what_the_client_calls_the_person,
     oidc_registration_5_a_pairwise_client_has_one_sector,
     oidc_core_8_1_a_client_that_moves_to_another_sector_begins_anew,
@@ -33,19 +33,9 @@ fn pairwise(redirect: &str) -> ClientMetadata {
 }
 
 /// Has a resource server know people so.
-async fn put(server: &TestServer, identifier: &str, scope: &str, subject_type: SubjectType) {
-    let found = server
-        .records
-        .resource_servers
-        .find(&identifier.parse().unwrap());
-    let changed = ResourceServer {
-        identifier: identifier.parse().unwrap(),
-        subject_type,
-        scopes: vec![(scope.parse().unwrap(), format!("May {scope}"))],
-        ..(*found.unwrap()).clone()
-    };
-    let servers = &server.records.resource_servers;
-    servers.put(&changed, server.clock.now()).await.unwrap();
+async fn put(server: &TestServer, identifier: &str, subject_type: SubjectType) {
+    let change = |changed: &mut ResourceServer| changed.subject_type = subject_type;
+    server.change_resource(identifier, change).await;
 }
 
 /// What a client is told of a person by each way that there is: ID token, userinfo, and introspection of the refresh token.
@@ -107,7 +97,7 @@ async fn oidc_core_8_1_each_sector_has_a_name_of_its_own_for_a_person(stores: &S
 async fn oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_client(stores: &Stores) {
     let server = TestServer::start(stores).await.with_resources(None).await;
     let id = server.person(EMAIL).await;
-    put(&server, API, "read", SubjectType::Pairwise).await;
+    put(&server, API, SubjectType::Pairwise).await;
     let client = server.register(pairwise(REDIRECT)).await;
     let browser = Browser::new(&server);
     let asked =
@@ -135,7 +125,11 @@ async fn oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_clien
         assert_eq!(answer.status, 200, "{}", answer.body);
         seen.push(answer.body.to_string());
         seen.push(claims(answer.text("id_token")).to_string());
-        seen.push(claims(answer.text("access_token")).to_string());
+        let access = answer.text("access_token");
+        if access.contains('.') {
+            assert_eq!(claims(access)["aud"], server.issuer, "for this server");
+            seen.push(claims(access).to_string());
+        }
         let told = userinfo(&server, answer.text("access_token")).await;
         assert_eq!(told.status, 200);
         seen.push(told.body.to_string());
@@ -147,6 +141,7 @@ async fn oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_clien
             let form = [("token", token)];
             let state = server.post_as(&client, "/oauth/introspect", &form).await;
             assert_eq!(state.body["active"], true);
+            assert_eq!(state.body["sub"], told.body["sub"], "as the client says");
             seen.push(state.body.to_string());
         }
     }
@@ -173,7 +168,7 @@ async fn oidc_core_8_the_id_of_an_account_shows_in_no_answer_to_a_pairwise_clien
 
 async fn oidc_core_8_an_access_token_names_people_as_its_resource_server_does(stores: &Stores) {
     let scene = Scene::set(stores).await;
-    put(&scene.server, API, "read", SubjectType::Pairwise).await;
+    put(&scene.server, API, SubjectType::Pairwise).await;
     let client = scene.server.register(pairwise(REDIRECT)).await;
     let public = scene
         .server
@@ -183,21 +178,23 @@ async fn oidc_core_8_an_access_token_names_people_as_its_resource_server_does(st
     for client in [&client, &public] {
         let tokens = scene.tokens(client, "openid read").await;
         let access = tokens["access_token"].as_str().unwrap();
-        let sub = claims(access)["sub"].clone();
-        assert_ne!(sub, claims(tokens["id_token"].as_str().unwrap())["sub"]);
-        assert_ne!(sub, scene.account_id.as_str());
+        let of_client = claims(tokens["id_token"].as_str().unwrap())["sub"].clone();
         let form = [("token", access)];
-        let state = scene
-            .server
-            .post_as(&scene.api, "/oauth/introspect", &form)
-            .await;
-        assert_eq!(state.body["sub"], sub, "as the token says");
+        let introspect = async |who| {
+            let state = scene.server.post_as(who, "/oauth/introspect", &form);
+            state.await.body["sub"].clone()
+        };
+        let sub = introspect(&scene.api).await;
+        assert_ne!(sub, of_client);
+        assert_ne!(sub, scene.account_id.as_str());
+        if access.contains('.') {
+            assert_eq!(sub, claims(access)["sub"], "as the token says");
+        } else {
+            assert_eq!(introspect(client).await, of_client, "as the client says");
+        }
         // Whoever shows it at userinfo is told what the client calls the person.
         let told = scene.userinfo(access).await;
-        assert_eq!(
-            told.body["sub"],
-            claims(tokens["id_token"].as_str().unwrap())["sub"]
-        );
+        assert_eq!(told.body["sub"], of_client);
         at_api.push(sub);
     }
     assert_eq!(at_api[0], at_api[1], "one person there, whichever client");
@@ -206,56 +203,94 @@ async fn oidc_core_8_an_access_token_names_people_as_its_resource_server_does(st
     assert_eq!(sub, scene.account_id.as_str(), "a public one");
 }
 
-async fn oidc_core_8_a_token_that_would_tell_the_public_subject_is_refused(stores: &Stores) {
-    let server = TestServer::start(stores).await.with_resources(None).await;
-    server.person(EMAIL).await;
-    put(&server, OTHER_API, "reports", SubjectType::Pairwise).await;
+/// What the resource server calls the person is for neither of two clients that could compare it, be it everybody's name or its own.
+async fn oidc_core_8_a_pairwise_client_gets_opaque_tokens_for_resource_servers(stores: &Stores) {
+    let server = TestServer::start(stores).await;
+    let api = server.client(AuthMethod::ClientSecretBasic, "").await;
+    let server = server.with_resources(Some(&api)).await;
+    let id = server.person(EMAIL).await;
     let client = server.register(pairwise(REDIRECT)).await;
+    let stranger = server.register(pairwise(REDIRECT)).await;
     let browser = Browser::new(&server);
-    for (what, changes, error) in [
+    for (what, subject_type, format, changes, opaque) in [
         (
-            "by scope",
+            "public",
+            SubjectType::Public,
+            TokenFormat::Jwt,
             &[("scope", "openid read")][..],
-            Some("invalid_target"),
+            true,
+        ),
+        (
+            "pairwise",
+            SubjectType::Pairwise,
+            TokenFormat::Jwt,
+            &[("scope", "openid read")],
+            true,
+        ),
+        (
+            "opaque anyway",
+            SubjectType::Public,
+            TokenFormat::Opaque,
+            &[("scope", "openid read")],
+            true,
         ),
         (
             "by name",
+            SubjectType::Public,
+            TokenFormat::Jwt,
             &[("scope", "openid"), ("resource", API)],
-            Some("invalid_target"),
+            true,
         ),
         (
-            "beside another",
-            &[("scope", "openid reports read")],
-            Some("invalid_target"),
+            "this server",
+            SubjectType::Public,
+            TokenFormat::Opaque,
+            &[("scope", "openid")],
+            false,
         ),
-        ("another", &[("scope", "openid reports")], None),
-        ("none", &[("scope", "openid")], None),
+        (
+            "two resources, so this server",
+            SubjectType::Public,
+            TokenFormat::Jwt,
+            &[("scope", "openid read reports")],
+            false,
+        ),
     ] {
+        server
+            .change_resource(API, |changed| {
+                (changed.subject_type, changed.token_format) = (subject_type, format);
+            })
+            .await;
         let arrived = browser.arrive(server.authorize_url(&client, changes)).await;
-        let told = parameter(&arrived.location(), "error");
-        assert_eq!(told.as_deref(), error, "{what}");
+        let answer = ask(&server, &client, &code_form(&code(&arrived.location()))).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.body);
+        let access = answer.text("access_token");
+        assert_eq!(access.starts_with("oat_"), opaque, "{what}");
+        assert_ne!(access.contains('.'), opaque, "{what}");
+        let form = [("token", access)];
+        let introspect = async |who| {
+            let state = server.post_as(who, "/oauth/introspect", &form);
+            state.await.body
+        };
+        let of_client = claims(answer.text("id_token"))["sub"].clone();
+        assert_eq!(introspect(&client).await["sub"], of_client, "{what}");
+        assert_eq!(introspect(&stranger).await["active"], false, "{what}");
+        let at_api = introspect(&api).await;
+        assert_eq!(at_api["active"], opaque, "{what}: for the API alone");
+        if opaque {
+            let is_public = at_api["sub"] == id.as_str();
+            assert_eq!(is_public, subject_type == SubjectType::Public, "{what}");
+            assert_ne!(at_api["sub"], of_client, "{what}");
+        }
     }
-    // Once it was allowed: the resource server changed since.
-    let changes = [("scope", "openid reports offline_access")];
+    // A public client reads its tokens, whatever the resource server calls people.
+    let public = server.register(app(AuthMethod::ClientSecretBasic)).await;
+    let changes = [("scope", "openid read")];
     let location = browser
-        .sign_in_and_consent(server.authorize_url(&client, &changes))
+        .sign_in_and_consent(server.authorize_url(&public, &changes))
         .await;
-    let tokens = ask(&server, &client, &code_form(&code(&location))).await;
-    let refresh = refresh_form(tokens.text("refresh_token"));
-    let before = browser
-        .sign_in_and_consent(server.authorize_url(&client, &changes))
-        .await;
-    put(&server, OTHER_API, "reports", SubjectType::Public).await;
-    let refused = ask(&server, &client, &refresh).await;
-    assert_eq!(refused.error(), (400, "invalid_target"));
-    let refused = ask(&server, &client, &code_form(&code(&before))).await;
-    assert_eq!(refused.error(), (400, "invalid_target"));
-    let own = [refresh.as_slice(), &[("resource", server.issuer.as_str())]].concat();
-    assert_eq!(
-        ask(&server, &client, &own).await.status,
-        200,
-        "for this server"
-    );
+    let answer = ask(&server, &public, &code_form(&code(&location))).await;
+    assert!(answer.text("access_token").contains('.'));
     server.stop().await;
 }
 

@@ -68,14 +68,14 @@ struct Count {
     count: i64,
 }
 
-async fn count(store: &Store, table: &str) -> i64 {
+pub(crate) async fn count(store: &Store, table: &str) -> i64 {
     let query = format!("SELECT count(*) AS count FROM {table}");
     let mut conn = store.read().await.unwrap();
     let found: Count = on!(&mut conn, |c| diesel::sql_query(query).get_result(c)).unwrap();
     found.count
 }
 
-async fn run(store: &Store, statement: &str) {
+pub(crate) async fn run(store: &Store, statement: &str) {
     let mut conn = store.write().await.unwrap();
     on!(&mut conn, |c| diesel::sql_query(statement).execute(c)).unwrap();
 }
@@ -404,6 +404,7 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::RevokedGrants,
         Table::RegistrationTokens,
         Table::LogoutNotices,
+        Table::AccessTokens,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
     let sessions = ["expires_at", "seen_at", "ended_at"]

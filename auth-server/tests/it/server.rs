@@ -11,7 +11,6 @@ use auth_server::config::Config;
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::{AuthServer, World};
-use auth_server::subjects::SubjectType;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret as _;
@@ -192,22 +191,31 @@ impl TestServer {
         alg: Algorithm,
     ) {
         let server = ResourceServer {
-            identifier: identifier.parse().unwrap(),
-            name: "An API".into(),
-            alg,
-            lifetime: Duration::from_mins(5),
-            subject_type: SubjectType::Public,
             introspection_client_id: introspector.map(|client| client.id.parse().unwrap()),
             scopes: scopes
                 .iter()
                 .map(|name| (name.parse().unwrap(), format!("May {name}")))
                 .collect(),
+            ..ResourceServer::new(identifier.parse().unwrap(), "An API".into(), alg)
         };
         self.records
             .resource_servers
             .put(&server, self.clock.now())
             .await
             .unwrap();
+    }
+
+    /// Changes a resource server, on every node that hears of it.
+    pub(crate) async fn change_resource(
+        &self,
+        identifier: &str,
+        change: impl FnOnce(&mut ResourceServer),
+    ) {
+        let servers = &self.records.resource_servers;
+        let found = servers.find(&identifier.parse().unwrap());
+        let mut changed = (*found.unwrap()).clone();
+        change(&mut changed);
+        servers.put(&changed, self.clock.now()).await.unwrap();
     }
 
     pub(crate) fn metadata(method: AuthMethod, scope: &str) -> ClientMetadata {

@@ -285,23 +285,16 @@ impl Seed<'_> {
         demo: &Demo,
     ) -> anyhow::Result<ResourceServer> {
         let scope = |(name, told): &(&str, &str)| Ok((name.parse()?, (*told).to_owned()));
+        let alg = self.settings.auth.keys.algorithms.first();
+        let alg = alg.ok_or_else(|| anyhow::anyhow!("keys.algorithms is empty"))?;
         Ok(ResourceServer {
-            identifier: identifier.clone(),
-            name: name.to_owned(),
-            alg: *self
-                .settings
-                .auth
-                .keys
-                .algorithms
-                .first()
-                .ok_or_else(|| anyhow::anyhow!("keys.algorithms is empty"))?,
             lifetime: TOKEN_LIFETIME,
-            subject_type: SubjectType::Public,
             introspection_client_id: Some(demo.service.client_id.clone()),
             scopes: scopes
                 .iter()
                 .map(scope)
                 .collect::<anyhow::Result<Vec<(ScopeToken, String)>>>()?,
+            ..ResourceServer::new(identifier.clone(), name.to_owned(), *alg)
         })
     }
 }

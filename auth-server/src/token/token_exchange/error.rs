@@ -52,6 +52,9 @@ pub enum BadToken {
     /// Made up, of another kind, or expired.
     #[error(transparent)]
     Jwt(JwtError),
+    /// The same of an opaque one.
+    #[error("the opaque access token is unknown or has expired")]
+    Opaque,
     /// Not an ID token that was made for the client.
     #[error(transparent)]
     IdToken(InvalidHint),

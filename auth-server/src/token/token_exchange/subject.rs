@@ -18,7 +18,7 @@ use crate::id_token_hint::Checks;
 use crate::refresh_tokens::PresentedToken;
 use crate::resource_servers::ResourceServer;
 use crate::token::Grantor;
-use crate::token::access_token::AccessTokenClaims;
+use crate::token::access_token::{AccessTokenClaims, UnreadToken};
 use crate::token::chain::{Chain, SubjectToken};
 use crate::token::error::TokenError;
 use crate::token::token_type::TokenType;
@@ -218,7 +218,14 @@ impl Exchange<'_> {
         if token_type == TokenType::Jwt && token.split('.').count() != 3 {
             return Err(BadToken::Type.into());
         }
-        let claims = tokens.read(token, now).map_err(BadToken::Jwt)?;
+        let claims = match tokens.read(token, now).await {
+            Ok(claims) => claims,
+            Err(UnreadToken::Jwt(error)) => return Err(BadToken::Jwt(error).into()),
+            Err(UnreadToken::Unknown | UnreadToken::Damaged) => {
+                return Err(BadToken::Opaque.into());
+            }
+            Err(UnreadToken::Store(error)) => return Err(TokenError::from(error).into()),
+        };
         let revoked = tokens.is_revoked(&claims, now).await;
         if revoked.map_err(TokenError::from)? {
             return Err(BadToken::Revoked.into());

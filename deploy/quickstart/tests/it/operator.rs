@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_server::accounts::NewAccount;
 use auth_server::config::Config;
 use auth_server::records::Records;
-use auth_server::resource_servers::ResourceServer;
+use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use auth_server::server::World;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
@@ -87,6 +87,18 @@ impl Operator {
         let ring = self.records.keys.ring();
         let signer = ring.signer(alg, self.world.clock.now()).unwrap();
         sign_jwt(kind, claims, &*signer).await.unwrap()
+    }
+
+    /// Has a resource server get opaque tokens.
+    pub(crate) async fn make_opaque(&self, identifier: &str) {
+        let servers = &self.records.resource_servers;
+        let known = servers.find(&identifier.parse().unwrap()).unwrap();
+        let server = ResourceServer {
+            token_format: TokenFormat::Opaque,
+            ..(*known).clone()
+        };
+        let now = self.world.clock.now();
+        servers.put(&server, now).await.unwrap();
     }
 
     /// Another resource server, for which `client` introspects.

@@ -97,20 +97,67 @@ async fn rfc6750_3_1_a_token_without_the_scope_is_told_which() {
     assert!(challenge.contains("scope=\"profile:read\""), "{challenge}");
 }
 
+/// The configuration of an API that asks about each token, as this client.
+fn introspecting(place: &Place, client: &Credentials) -> String {
+    let config = place.file("api.toml");
+    let introspecting = format!(
+        "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\nintrospection = {{ client_id = '{}', client_secret = '{}' }}\n",
+        place.auth(""),
+        client.id,
+        client.secret,
+    );
+    std::fs::write(&config, introspecting).unwrap();
+    config.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_api_that_gets_opaque_tokens_asks_what_they_say() {
+    let place = Place::new();
+    place.start(&[]).stop("-TERM");
+    let service = place.service();
+    let operator = Operator::at(&place).await;
+    operator.make_opaque(&place.api("")).await;
+    let running = place.start(&[]);
+    let token = place.token(&service, &place.api("")).await;
+    assert!(token.starts_with("oat_"));
+    let response = place.me(Some(&token)).await;
+    assert_eq!(response.status(), 401, "an API that reads JWTs alone");
+    let refusal = challenge(&response);
+    assert!(refusal.contains("error=\"invalid_token\""), "{refusal}");
+    running.stop("-TERM");
+
+    let config = introspecting(&place, &service);
+    let _running = place.start(&["--api-config", &config]);
+    let response = place.me(Some(&token)).await;
+    assert_eq!(response.status(), 200, "it outlived both servers");
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["client_id"], service.id.as_str());
+    let other = place.token(&service, &place.api("/second")).await;
+    assert_eq!(
+        place.me(Some(&other)).await.status(),
+        401,
+        "for another audience"
+    );
+    let changed = format!("{}A", &token[..token.len() - 1]);
+    let changed = if changed == token {
+        format!("{token}A")
+    } else {
+        changed
+    };
+    assert_eq!(place.me(Some(&changed)).await.status(), 401, "made up");
+    let revoke = service.on(http().post(place.auth("/oauth/revoke")));
+    let fresh = place.token(&service, &place.api("")).await;
+    assert_eq!(send(revoke.form(&[("token", &fresh)])).await.status(), 200);
+    assert_eq!(place.me(Some(&fresh)).await.status(), 401, "revoked");
+}
+
 #[tokio::test]
 async fn an_api_that_introspects_refuses_a_revoked_token_at_once() {
     let place = Place::new();
     place.start(&[]).stop("-TERM");
     let service = place.service();
-    let config = place.file("api.toml");
-    let introspecting = format!(
-        "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\nintrospection = {{ client_id = '{}', client_secret = '{}' }}\n",
-        place.auth(""),
-        service.id,
-        service.secret,
-    );
-    std::fs::write(&config, introspecting).unwrap();
-    let _running = place.start(&["--api-config", config.to_str().unwrap()]);
+    let config = introspecting(&place, &service);
+    let _running = place.start(&["--api-config", &config]);
 
     let good = place.token(&service, &place.api("")).await;
     let revoked = place.token(&service, &place.api("")).await;

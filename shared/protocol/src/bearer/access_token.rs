@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::{BearerError, InvalidToken};
 use crate::authorization_details::AuthorizationDetails;
@@ -31,6 +32,7 @@ pub struct AccessToken {
     auth_time: Option<Instant>,
     acr: Option<String>,
     jti: Option<String>,
+    others: Map<String, Value>,
 }
 
 impl AccessToken {
@@ -94,6 +96,13 @@ impl AccessToken {
         self.jti.as_deref()
     }
 
+    /// A claim that has no meaning to the guard, such as those that an operator of the issuer mapped for this resource server
+    /// (`groups`, `roles` and `entitlements` of RFC 9068 §2.2.3.1 among them). The issuer vouches for it as for all others.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.others.get(name)
+    }
+
     /// Whether it speaks for the client itself, and no person (RFC 9068 §2.2: `sub` is then the client).
     #[must_use]
     pub fn is_service(&self) -> bool {
@@ -121,6 +130,45 @@ pub(super) struct TokenClaims {
     token_type: Option<String>,
     #[serde(default, rename = "cnf", deserialize_with = "present")]
     sender_constrained: bool,
+    #[serde(skip)]
+    others: Map<String, Value>,
+}
+
+impl TokenClaims {
+    /// Reads them; what is not among the members of this type is kept as it is.
+    pub(super) fn of(mut members: Map<String, Value>) -> Option<Self> {
+        let mut others = Map::new();
+        if !members.keys().all(|name| is_understood(name)) {
+            let (own, rest) = members
+                .into_iter()
+                .partition(|(name, _)| is_understood(name));
+            (members, others) = (own, rest);
+        }
+        let claims: Self = serde_json::from_value(Value::Object(members)).ok()?;
+        Some(Self { others, ..claims })
+    }
+}
+
+/// Whether [`TokenClaims`] has a member of this name, or an answer of the issuer does (RFC 7662 §2.2).
+fn is_understood(name: &str) -> bool {
+    matches!(
+        name,
+        "iss"
+            | "sub"
+            | "client_id"
+            | "aud"
+            | "exp"
+            | "iat"
+            | "nbf"
+            | "auth_time"
+            | "acr"
+            | "jti"
+            | "scope"
+            | "authorization_details"
+            | "token_type"
+            | "cnf"
+            | "active"
+    )
 }
 
 /// Whatever its value is, even `null`: a confirmation that we do not understand is not one to ignore.
@@ -183,6 +231,7 @@ impl Vouched {
                 auth_time: instant(claims.auth_time),
                 acr: claims.acr,
                 jti: claims.jti,
+                others: claims.others,
             }),
         })
     }

@@ -105,7 +105,7 @@ impl Introspection {
             Some(Value::Bool(false)) => return Ok(Err(InvalidToken::Inactive)),
             _ => return Err(IssuerFailure::Answer),
         }
-        let Ok(claims) = serde_json::from_value::<TokenClaims>(Value::Object(answer)) else {
+        let Some(claims) = TokenClaims::of(answer) else {
             return Ok(Err(InvalidToken::Claims));
         };
         if claims

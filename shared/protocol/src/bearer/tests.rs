@@ -1,5 +1,6 @@
 mod authentication;
 mod authorization_details;
+mod claims;
 mod introspection;
 mod keys;
 

@@ -206,7 +206,7 @@ impl Verifier {
             verified => verified,
         };
         let (claims, key) = verified.map_err(InvalidToken::Jwt)?;
-        let claims: TokenClaims = claims.parse().map_err(|_| InvalidToken::Claims)?;
+        let claims = TokenClaims::of(claims.into_members()).ok_or(InvalidToken::Claims)?;
         // RFC 9068 §2.2: these too are required of a JWT.
         if claims.iss.is_none() || claims.iat.is_none() || claims.jti.is_none() {
             return Err(InvalidToken::Claims.into());

@@ -337,6 +337,12 @@ fn part(encoded: &str) -> Result<Map<String, Value>, JwtError> {
 }
 
 impl Claims {
+    /// The claims as they are, for a reader of its own.
+    #[must_use]
+    pub fn into_members(self) -> Map<String, Value> {
+        self.0
+    }
+
     /// The claims as a type.
     ///
     /// # Errors
@@ -377,19 +383,7 @@ pub async fn sign_jwt<T: Serialize + Sync>(
     claims: &T,
     signer: &dyn Signer,
 ) -> Result<String, SignError> {
-    #[derive(Serialize)]
-    struct Header<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        typ: Option<&'static str>,
-        alg: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        kid: Option<&'a str>,
-    }
-    let header = Header {
-        typ: kind.typ(),
-        alg: signer.algorithm().name(),
-        kid: signer.public().kid().map(KeyId::as_str),
-    };
+    let header = header_of(kind, signer);
     let mut token = String::with_capacity(1024);
     for json in [serde_json::to_vec(&header), serde_json::to_vec(claims)] {
         let json = json.map_err(|error| SignError(error.to_string()))?;
@@ -401,6 +395,26 @@ pub async fn sign_jwt<T: Serialize + Sync>(
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
+}
+
+/// The header of a JWT that we write.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct JwtHeader<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typ: Option<&'static str>,
+    alg: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+}
+
+/// The header of what [`sign_jwt`] makes.
+#[must_use]
+pub fn header_of(kind: JwtKind, signer: &dyn Signer) -> JwtHeader<'_> {
+    JwtHeader {
+        typ: kind.typ(),
+        alg: signer.algorithm().name(),
+        kid: signer.public().kid().map(KeyId::as_str),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ fn details(raw: &str) -> AuthorizationDetails {
 }
 
 /// What the handler finds, or the refusal.
-async fn found(guard: &Guard, token: &str) -> Result<Arc<AccessToken>, InvalidToken> {
+pub(super) async fn found(guard: &Guard, token: &str) -> Result<Arc<AccessToken>, InvalidToken> {
     let seen = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&seen);
     let handler = tower::service_fn(move |request: axum::extract::Request| {

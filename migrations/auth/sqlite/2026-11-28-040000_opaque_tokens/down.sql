@@ -1,0 +1,4 @@
+DROP TABLE access_tokens;
+ALTER TABLE accounts DROP COLUMN attributes;
+ALTER TABLE resource_servers DROP COLUMN claims;
+ALTER TABLE resource_servers DROP COLUMN token_format;
