@@ -84,12 +84,22 @@ async fn rfc7523_2_1_a_python_client_gets_tokens_for_what_a_trusted_issuer_says(
         "client_id": client.id, "client_secret": client.secret, "scope": "profile:read",
         "api": place.api("/api/v1/users/me")});
     let mut authlib = Command::new(ENVIRONMENT.join("python"));
-    let tokens = told(authlib.arg("-B").arg(folder().join("jwt_bearer.py")), &input);
+    let tokens = told(
+        authlib.arg("-B").arg(folder().join("jwt_bearer.py")),
+        &input,
+    );
     assert_eq!(tokens["token_type"], "Bearer", "{tokens}");
     assert_eq!(tokens["scope"], "profile:read", "{tokens}");
     assert_eq!(tokens["again"], "invalid_grant", "{tokens}");
-    assert!(tokens["refresh_token"].is_null() && tokens["id_token"].is_null(), "{tokens}");
-    assert_eq!((&tokens["status"], &tokens["api"]["type"]), (&json!(200), &json!("user")), "{tokens}");
+    assert!(
+        tokens["refresh_token"].is_null() && tokens["id_token"].is_null(),
+        "{tokens}"
+    );
+    assert_eq!(
+        (&tokens["status"], &tokens["api"]["type"]),
+        (&json!(200), &json!("person")),
+        "{tokens}"
+    );
     assert_eq!(running.log(), "");
 }
 

@@ -31,6 +31,7 @@ pub struct AccessToken {
     auth_time: Option<Instant>,
     acr: Option<String>,
     jti: Option<String>,
+    is_granted: bool,
 }
 
 impl AccessToken {
@@ -94,6 +95,13 @@ impl AccessToken {
         self.jti.as_deref()
     }
 
+    /// Whether it names a grant (`grant_id`): somebody allowed it, even where it does not say when they signed in, because another issuer
+    /// spoke for them.
+    #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.is_granted
+    }
+
     /// Whether it speaks for the client itself, and no person (RFC 9068 §2.2: `sub` is then the client).
     #[must_use]
     pub fn is_service(&self) -> bool {
@@ -119,6 +127,8 @@ pub(super) struct TokenClaims {
     #[serde(default)]
     authorization_details: AuthorizationDetails,
     token_type: Option<String>,
+    #[serde(default, rename = "grant_id", deserialize_with = "present")]
+    is_granted: bool,
     #[serde(default, rename = "cnf", deserialize_with = "present")]
     sender_constrained: bool,
 }
@@ -183,6 +193,7 @@ impl Vouched {
                 auth_time: instant(claims.auth_time),
                 acr: claims.acr,
                 jti: claims.jti,
+                is_granted: claims.is_granted,
             }),
         })
     }
