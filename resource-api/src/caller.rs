@@ -19,7 +19,7 @@ pub(crate) enum Caller {
         client_id: ClientId,
         scope: ScopeSet,
     },
-    /// A person who signed in, which `auth_time` says (RFC 9068 §2.2.1).
+    /// A person who signed in, which `auth_time` says (RFC 9068 §2.2.1), or for whom somebody spoke, whose grant the token names.
     Person { iss: Issuer, sub: String },
 }
 
@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 client_id: token.client_id().clone(),
                 scope: token.scope().clone(),
             })
-        } else if token.auth_time().is_some() {
+        } else if token.auth_time().is_some() || token.is_granted() {
             Ok(Self::Person {
                 iss: token.issuer().clone(),
                 sub: token.subject().to_owned(),

@@ -43,7 +43,9 @@ pub(crate) fn no_person() -> Problem {
         "no-person",
         "The token speaks for nobody this API knows",
     )
-    .detail("a person's token has `auth_time`; a client's has its `client_id` as `sub`")
+    .detail(
+        "a person's token has `auth_time` or `grant_id`; a client's has its `client_id` as `sub`",
+    )
 }
 
 /// What has no profile was asked for a part of it.

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_server::accounts::AccountId;
 use auth_server::authorize::response_type::ResponseType;
 use auth_server::clients::{AuthMethod, ClientMetadata};
 use auth_server::config::{Config, Enabled, RegistrationMode, SignUpMode};
@@ -34,7 +35,7 @@ use crate::registration::with;
 use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
 use crate::token::decode;
-use crate::{authorization_details, claims};
+use crate::{authorization_details, claims, jwt_bearer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8414_2_what_a_server_with_everything_announces_is_what_works,
@@ -58,6 +59,7 @@ const FIELDS: &[&str] = &[
     "response_types_supported",
     "response_modes_supported",
     "grant_types_supported",
+    "authorization_grant_profiles_supported",
     "code_challenge_methods_supported",
     "prompt_values_supported",
     "display_values_supported",
@@ -107,6 +109,9 @@ struct Walk<'a> {
     site: &'a Site,
     pki: &'a Pki,
     metadata: Value,
+    /// Of the issuer that is trusted, if one is.
+    issuer_key: SigningKey,
+    person: AccountId,
 }
 
 impl Walk<'_> {
@@ -196,6 +201,7 @@ impl Walk<'_> {
             "response_types_supported" => self.response_types().await,
             "response_modes_supported" => self.response_modes().await,
             "grant_types_supported" => self.grant_types().await,
+            "authorization_grant_profiles_supported" => self.grant_profiles().await,
             "code_challenge_methods_supported" => self.code_challenge_methods().await,
             "prompt_values_supported" => self.prompts().await,
             "display_values_supported" => self.displays().await,
@@ -330,6 +336,12 @@ async fn walk(config: Config, pki: &Pki, site: &Site) {
         let schema = authorization_details::album_schema();
         server.put_details_type("album", API, schema).await;
     }
+    let issuer_key = jwt_bearer::new_key();
+    if has_types {
+        let policy = json!({"kind": "id-jag"});
+        let trusted = jwt_bearer::trust(&server, &issuer_key, &policy).await;
+        trusted.unwrap();
+    }
     // A memory that has just begun takes no assertions.
     server.clock.advance(Duration::from_secs(12));
     let person = server.person(EMAIL).await;
@@ -340,6 +352,8 @@ async fn walk(config: Config, pki: &Pki, site: &Site) {
         site,
         pki,
         metadata,
+        issuer_key,
+        person,
     };
     for field in walk.metadata.as_object().unwrap().keys() {
         assert!(FIELDS.contains(&field.as_str()), "{field} is not tried");

@@ -101,19 +101,12 @@ impl Scene {
     }
 
     async fn try_to_trust(&self, changes: &Value) -> Result<(), TrustedIssuersError> {
-        let good = json!({"kind": "jwt", "jwks": set(&[&self.key]), "algorithms": ["ES256"], "subject": "account_id",
-            "scope": "openid email read write", "max_lifetime_seconds": 600});
-        let policy = serde_json::from_value(with(&good, changes)).unwrap();
-        let issuer = TrustedIssuer::new(ISSUER.parse().unwrap(), policy)?;
-        let issuers = &self.server.records.trusted_issuers;
-        issuers.put(&issuer, self.server.clock.now()).await
+        trust(&self.server, &self.key, changes).await
     }
 
     /// Good claims, of which some are changed; `null` leaves one out.
     fn claims(&self, changes: &Value) -> Value {
-        let now = self.server.clock.now().as_secs();
-        let good = json!({"iss": ISSUER, "sub": self.account_id, "aud": self.server.issuer, "iat": now,
-            "exp": now + 300, "jti": unique()});
+        let good = good_claims(&self.server, &self.account_id);
         with(&good, changes)
     }
 
@@ -154,6 +147,26 @@ impl Scene {
         let now = self.server.clock.now();
         links.link(&self.account_id, name, now).await.unwrap();
     }
+}
+
+/// Has a server trust the issuer that signs with this key.
+pub(crate) async fn trust(
+    server: &TestServer,
+    key: &SigningKey,
+    changes: &Value,
+) -> Result<(), TrustedIssuersError> {
+    let good = json!({"kind": "jwt", "jwks": set(&[key]), "algorithms": ["ES256"], "subject": "account_id",
+        "scope": "openid email read write", "max_lifetime_seconds": 600});
+    let policy = serde_json::from_value(with(&good, changes)).unwrap();
+    let issuer = TrustedIssuer::new(ISSUER.parse().unwrap(), policy)?;
+    let issuers = &server.records.trusted_issuers;
+    issuers.put(&issuer, server.clock.now()).await
+}
+
+/// Good claims of that issuer.
+pub(crate) fn good_claims(server: &TestServer, sub: &AccountId) -> Value {
+    let now = server.clock.now().as_secs();
+    json!({"iss": ISSUER, "sub": sub, "aud": server.issuer, "iat": now, "exp": now + 300, "jti": unique()})
 }
 
 pub(crate) async fn sign(kind: JwtKind, claims: &Value, key: &SigningKey) -> String {
@@ -480,6 +493,7 @@ async fn threat_9_what_is_asked_for_belongs_to_a_resource(stores: &Stores) {
             }
         }
     }
+    scene.trust(&json!({})).await;
     let several = [("resource", API), ("resource", OTHER_API)];
     let answer = scene.bring(&json!({}), &several).await;
     assert_eq!(answer.error(), (400, "invalid_target"));

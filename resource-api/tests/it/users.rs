@@ -82,6 +82,11 @@ on_both_stores! {
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert_eq!(body["type"], "urn:problem-type:no-person");
         assert_eq!(api.people().await, 0);
+        // For whom another issuer spoke, nobody need say when they signed in; that they have a grant tells.
+        claims["grant_id"] = json!("grt_0000000000000000000000");
+        let me = api.me(&claims).await;
+        assert_eq!(me.status(), StatusCode::OK);
+        assert_eq!(me.json::<Value>().await.unwrap()["type"], "person");
     }
 
     async fn a_person_says_what_they_want_to_be_called(storage: Storage) {

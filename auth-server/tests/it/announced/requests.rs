@@ -142,6 +142,7 @@ impl Walk<'_> {
             }
             "implicit" => self.delivers("token").await || self.delivers("id_token").await,
             "password" => self.takes_passwords().await,
+            jwt_bearer::GRANT => self.takes_id_jags().await,
             other => {
                 let form = [("grant_type", other)];
                 let answer = self.server.post_as(&service, "/oauth/token", &form).await;
@@ -149,6 +150,31 @@ impl Walk<'_> {
             }
         })
         .await;
+    }
+
+    pub(super) async fn grant_profiles(&self) {
+        let id_jag = "urn:ietf:params:oauth:grant-profile:id-jag";
+        let all = [id_jag, BOGUS];
+        let field = "authorization_grant_profiles_supported";
+        self.lists(field, &all, async |profile| {
+            profile == id_jag && self.takes_id_jags().await
+        })
+        .await;
+    }
+
+    async fn takes_id_jags(&self) -> bool {
+        let metadata = jwt_bearer::metadata(AuthMethod::ClientSecretBasic);
+        let client = self.server.register(metadata).await;
+        let claims = jwt_bearer::good_claims(self.server, &self.person);
+        let claims = with(&claims, &json!({"client_id": client.id}));
+        let jag = jwt_bearer::sign(JwtKind::IdentityAssertion, &claims, &self.issuer_key);
+        let jag = jag.await;
+        let form = [
+            ("grant_type", jwt_bearer::GRANT),
+            ("assertion", jag.as_str()),
+        ];
+        let answer = post(self.server, &client, "/oauth/token", &form).await;
+        answer.status == 200
     }
 
     async fn takes_passwords(&self) -> bool {

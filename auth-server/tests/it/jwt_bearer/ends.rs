@@ -13,7 +13,9 @@ on_each_store!(auth_server::store::MIGRATIONS;
 );
 
 async fn threat_13_who_may_not_sign_in_gets_nothing(stores: &Stores) {
-    let scene = Scene::set(stores).await;
+    let mut config = config(stores);
+    config.authorization.password_grant = true;
+    let scene = Scene::with(config).await;
     scene.link("U1").await;
     let rules = [
         (json!({"subject": "account_id"}), json!({})),

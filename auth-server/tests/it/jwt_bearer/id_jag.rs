@@ -20,7 +20,7 @@ impl Scene {
 
     async fn jag(&self, changes: &Value) -> String {
         let good = json!({"sub": "U019488227", "client_id": self.client.id, "resource": API, "scope": "read write"});
-        let claims = self.claims(&with(&good, changes));
+        let claims = with(&self.claims(&good), changes);
         sign(JwtKind::IdentityAssertion, &claims, &self.key).await
     }
 }

@@ -7,6 +7,7 @@ use auth_server::config::Config;
 use auth_server::records::Records;
 use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use auth_server::server::World;
+use auth_server::trusted_issuers::TrustedIssuer;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
 use shared_protocol::random::SystemRandom;
@@ -80,6 +81,19 @@ impl Operator {
             .create(new, now, random)
             .await
             .unwrap();
+    }
+
+    /// Trusts an issuer, and links a person to what it calls them.
+    pub(crate) async fn trust(&self, issuer: &str, policy: Value, (email, subject): (&str, &str)) {
+        let (issuer, policy) = (issuer.parse().unwrap(), serde_json::from_value(policy));
+        let trusted = TrustedIssuer::new(issuer, policy.unwrap()).unwrap();
+        let (records, now) = (&self.records, self.world.clock.now());
+        records.trusted_issuers.put(&trusted, now).await.unwrap();
+        let account = records.accounts.find_by_email(&email.parse().unwrap());
+        let account = account.await.unwrap().unwrap();
+        let name = (&trusted.issuer, &subject.parse().unwrap());
+        let links = &records.identity_links;
+        links.link(&account.id, name, now).await.unwrap();
     }
 
     /// A JWT as the server signs it.

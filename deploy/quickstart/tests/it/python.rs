@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
+use crate::operator::Operator;
 use crate::process::{Place, told};
 
 /// An environment with the packages of the lock file, in the build folder.
@@ -56,6 +57,49 @@ fn rfc7591_a_python_client_registers_itself_and_uses_every_method_that_it_knows(
         &input,
     );
     assert_eq!(tokens.as_object().unwrap().len(), 4, "{tokens}");
+    assert_eq!(running.log(), "");
+}
+
+/// RFC 8037, appendix A.1 and A.2.
+const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rfc7523_2_1_a_python_client_gets_tokens_for_what_a_trusted_issuer_says() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let operator = Operator::at(&place).await;
+    let metadata = json!({"token_endpoint_auth_method": "client_secret_basic", "scope": "profile:read",
+        "grant_types": ["urn:ietf:params:oauth:grant-type:jwt-bearer"]});
+    let client = operator.register(metadata).await;
+    let key: serde_json::Value = serde_json::from_str(KEY).unwrap();
+    let public = json!({"kty": key["kty"], "crv": key["crv"], "x": key["x"]});
+    let policy = json!({"kind": "jwt", "jwks": {"keys": [public]}, "algorithms": ["EdDSA"], "subject": "linked",
+        "scope": "profile:read", "max_lifetime_seconds": 600});
+    let (trusted, subject) = ("https://idp.example", "U019488227");
+    let demo = place.demo();
+    let email = demo["person"]["email"].as_str().unwrap();
+    operator.trust(trusted, policy, (email, subject)).await;
+    let input = json!({"issuer": place.auth(""), "trusted": trusted, "subject": subject, "key": key,
+        "client_id": client.id, "client_secret": client.secret, "scope": "profile:read",
+        "api": place.api("/api/v1/users/me")});
+    let mut authlib = Command::new(ENVIRONMENT.join("python"));
+    let tokens = told(
+        authlib.arg("-B").arg(folder().join("jwt_bearer.py")),
+        &input,
+    );
+    assert_eq!(tokens["token_type"], "Bearer", "{tokens}");
+    assert_eq!(tokens["scope"], "profile:read", "{tokens}");
+    assert_eq!(tokens["again"], "invalid_grant", "{tokens}");
+    assert!(
+        tokens["refresh_token"].is_null() && tokens["id_token"].is_null(),
+        "{tokens}"
+    );
+    assert_eq!(
+        (&tokens["status"], &tokens["api"]["type"]),
+        (&json!(200), &json!("person")),
+        "{tokens}"
+    );
     assert_eq!(running.log(), "");
 }
 

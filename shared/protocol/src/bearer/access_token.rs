@@ -33,6 +33,7 @@ pub struct AccessToken {
     acr: Option<String>,
     jti: Option<String>,
     others: Map<String, Value>,
+    is_granted: bool,
 }
 
 impl AccessToken {
@@ -103,6 +104,13 @@ impl AccessToken {
         self.others.get(name)
     }
 
+    /// Whether it names a grant (`grant_id`): somebody allowed it, even where it does not say when they signed in, because another issuer
+    /// spoke for them.
+    #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.is_granted
+    }
+
     /// Whether it speaks for the client itself, and no person (RFC 9068 §2.2: `sub` is then the client).
     #[must_use]
     pub fn is_service(&self) -> bool {
@@ -128,6 +136,8 @@ pub(super) struct TokenClaims {
     #[serde(default)]
     authorization_details: AuthorizationDetails,
     token_type: Option<String>,
+    #[serde(default, rename = "grant_id", deserialize_with = "present")]
+    is_granted: bool,
     #[serde(default, rename = "cnf", deserialize_with = "present")]
     sender_constrained: bool,
     #[serde(skip)]
@@ -166,6 +176,7 @@ fn is_understood(name: &str) -> bool {
             | "scope"
             | "authorization_details"
             | "token_type"
+            | "grant_id"
             | "cnf"
             | "active"
     )
@@ -232,6 +243,7 @@ impl Vouched {
                 acr: claims.acr,
                 jti: claims.jti,
                 others: claims.others,
+                is_granted: claims.is_granted,
             }),
         })
     }
