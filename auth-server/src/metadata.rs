@@ -20,6 +20,7 @@ use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::subjects::SubjectType;
 use crate::token::GrantName;
+use crate::token::token_type::TokenType;
 
 /// What ID tokens say beside the claims of people.
 const CLAIMS: [&str; 14] = [
@@ -176,6 +177,8 @@ fn requests(servers: &Snapshot, signs: &[&str], offered: &Offered) -> Value {
         "response_types_supported": requests.response_types,
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": grants,
+        // draft-ietf-oauth-identity-assertion-authz-grant-03: what it gives as an identity provider.
+        "identity_chaining_requested_token_types_supported": [TokenType::IdentityAssertion.as_str()],
         "code_challenge_methods_supported": [pkce::METHOD],
         "authorization_response_iss_parameter_supported": true,
         "authorization_signing_alg_values_supported": signs,

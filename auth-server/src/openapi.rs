@@ -9,6 +9,7 @@ use crate::clients::AuthMethod;
 use crate::config::{Config, RegistrationMode};
 use crate::routes;
 use crate::token::GrantName;
+use crate::token::token_type::TokenType;
 
 const TOO_MANY: &str =
     "Too many requests, of an address, a client or a person: wait as long as Retry-After says";
@@ -144,10 +145,12 @@ fn always(config: &Config) -> Value {
     let (authorize, logout) = pages();
     let token = with_client(json!({"token": text, "token_type_hint": text}));
     let grants = grants(config);
+    let types = json!({"type": "string", "enum": TokenType::ALL.map(TokenType::as_str)});
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text, "authorization_details": {"type": "string",
+        "refresh_token": text, "subject_token": text, "subject_token_type": types, "actor_token": text,
+        "actor_token_type": types, "requested_token_type": types, "audience": text, "authorization_details": {"type": "string",
             "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
     );
     json!({
@@ -178,7 +181,7 @@ fn always(config: &Config) -> Value {
                 "Error": {"type": "object", "required": ["error"],
                     "properties": {"error": text, "error_description": text}},
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
-                    "properties": {"access_token": text, "token_type": {"const": "Bearer"},
+                    "properties": {"access_token": text, "token_type": {"enum": ["Bearer", "N_A"]}, "issued_token_type": types,
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text,
                         "authorization_details": {"type": "array", "items": {"type": "object", "required": ["type"]}}}},
                 "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},

@@ -33,6 +33,7 @@ use crate::registration::with;
 use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
 use crate::token::decode;
+use crate::token_exchange::{ACCESS, ASSERTION, EXCHANGE, ID, JWT};
 use crate::{authorization_details, claims};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -57,6 +58,7 @@ const FIELDS: &[&str] = &[
     "response_types_supported",
     "response_modes_supported",
     "grant_types_supported",
+    "identity_chaining_requested_token_types_supported",
     "code_challenge_methods_supported",
     "prompt_values_supported",
     "display_values_supported",
@@ -190,6 +192,7 @@ impl Walk<'_> {
             "response_types_supported" => self.response_types().await,
             "response_modes_supported" => self.response_modes().await,
             "grant_types_supported" => self.grant_types().await,
+            "identity_chaining_requested_token_types_supported" => self.identity_chaining().await,
             "code_challenge_methods_supported" => self.code_challenge_methods().await,
             "prompt_values_supported" => self.prompts().await,
             "display_values_supported" => self.displays().await,

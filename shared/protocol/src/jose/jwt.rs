@@ -39,6 +39,9 @@ pub enum JwtKind {
     Userinfo,
     /// What a server says of itself, signed (RFC 8414 §2.1), likewise.
     ServerMetadata,
+    /// Who somebody is, for the authorization server of another's resource: `typ` is `oauth-id-jag+jwt`
+    /// (draft-ietf-oauth-identity-assertion-authz-grant-03).
+    IdentityAssertion,
 }
 
 impl JwtKind {
@@ -53,6 +56,7 @@ impl JwtKind {
             Self::IdToken | Self::SoftwareStatement | Self::Userinfo | Self::ServerMetadata => {
                 Some("JWT")
             }
+            Self::IdentityAssertion => Some("oauth-id-jag+jwt"),
             Self::AuthorizationResponse => None,
         }
     }
@@ -66,6 +70,7 @@ impl JwtKind {
             | Self::LogoutToken
             | Self::Userinfo
             | Self::ServerMetadata
+            | Self::IdentityAssertion
             | Self::AuthorizationResponse => false,
         }
     }
