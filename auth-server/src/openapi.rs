@@ -144,15 +144,8 @@ fn always(config: &Config) -> Value {
     };
     let (authorize, logout) = pages();
     let token = with_client(json!({"token": text, "token_type_hint": text}));
-    let grants = grants(config);
-    let types = json!({"type": "string", "enum": TokenType::ALL.map(TokenType::as_str)});
-    let asked = with_client(
-        json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
-        "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text, "subject_token": text, "subject_token_type": types, "actor_token": text,
-        "actor_token_type": types, "requested_token_type": types, "audience": text, "authorization_details": {"type": "string",
-            "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
-    );
+    let asked = with_client(token_request(config));
+    let types = token_types();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -190,6 +183,21 @@ fn always(config: &Config) -> Value {
             },
         },
     })
+}
+
+/// What the token endpoint takes beside the client's proof of itself.
+fn token_request(config: &Config) -> Value {
+    let (text, types) = (json!({"type": "string"}), token_types());
+    json!({"grant_type": {"type": "string", "enum": grants(config)}, "scope": text,
+        "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
+        "refresh_token": text, "subject_token": text, "subject_token_type": types, "actor_token": text,
+        "actor_token_type": types, "requested_token_type": types, "audience": text, "authorization_details": {"type": "string",
+            "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}})
+}
+
+/// RFC 8693 §3.
+fn token_types() -> Value {
+    json!({"type": "string", "enum": TokenType::ALL.map(TokenType::as_str)})
 }
 
 /// OpenID Connect Core §5.1.
