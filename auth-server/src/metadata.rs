@@ -21,6 +21,7 @@ use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::subjects::SubjectType;
 use crate::token::GrantName;
+use crate::token::token_type::TokenType;
 use crate::trusted_issuers::{self, AssertionKind};
 
 /// The grant by an ID-JAG (draft-ietf-oauth-identity-assertion-authz-grant-03 §7.2).
@@ -195,6 +196,8 @@ fn requests(
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": grants,
         "authorization_grant_profiles_supported": issuers.has(AssertionKind::IdJag).then_some([ID_JAG]),
+        // draft-ietf-oauth-identity-assertion-authz-grant-03: what it gives as an identity provider.
+        "identity_chaining_requested_token_types_supported": [TokenType::IdentityAssertion.as_str()],
         "code_challenge_methods_supported": [pkce::METHOD],
         "authorization_response_iss_parameter_supported": true,
         "authorization_signing_alg_values_supported": signs,

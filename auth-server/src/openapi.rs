@@ -9,6 +9,7 @@ use crate::clients::AuthMethod;
 use crate::config::{Config, RegistrationMode};
 use crate::routes;
 use crate::token::GrantName;
+use crate::token::token_type::TokenType;
 
 const TOO_MANY: &str =
     "Too many requests, of an address, a client or a person: wait as long as Retry-After says";
@@ -176,13 +177,8 @@ fn always(config: &Config) -> Value {
     };
     let (authorize, logout) = pages();
     let token = with_client(json!({"token": text, "token_type_hint": text}));
-    let grants = grants(config);
-    let asked = with_client(
-        json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
-        "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text, "assertion": text, "authorization_details": {"type": "string",
-            "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
-    );
+    let asked = with_client(token_request(config));
+    let types = token_types();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -213,7 +209,7 @@ fn always(config: &Config) -> Value {
                 "Error": {"type": "object", "required": ["error"],
                     "properties": {"error": text, "error_description": text}},
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
-                    "properties": {"access_token": text, "token_type": {"const": "Bearer"},
+                    "properties": {"access_token": text, "token_type": {"enum": ["Bearer", "N_A"]}, "issued_token_type": types,
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text,
                         "authorization_details": {"type": "array", "items": {"type": "object", "required": ["type"]}}}},
                 "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},
@@ -222,6 +218,21 @@ fn always(config: &Config) -> Value {
             },
         },
     })
+}
+
+/// What the token endpoint takes beside the client's proof of itself.
+fn token_request(config: &Config) -> Value {
+    let (text, types) = (json!({"type": "string"}), token_types());
+    json!({"grant_type": {"type": "string", "enum": grants(config)}, "scope": text,
+        "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
+        "refresh_token": text, "subject_token": text, "subject_token_type": types, "actor_token": text,
+        "actor_token_type": types, "requested_token_type": types, "audience": text, "assertion": text, "authorization_details": {"type": "string",
+            "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}})
+}
+
+/// RFC 8693 §3.
+fn token_types() -> Value {
+    json!({"type": "string", "enum": TokenType::ALL.map(TokenType::as_str)})
 }
 
 /// OpenID Connect Core §5.1.

@@ -3,7 +3,7 @@
 mod requests;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,15 +12,17 @@ use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeToken;
+use shared_protocol::time::Instant;
 use shared_server::config::Period;
 
 use self::requests::RequestArgs;
 use super::output::Output;
 use crate::authorization_details::TypeName;
+use crate::clients::exchange_policy::ExchangePolicy;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
 use crate::clients::url::ClientUrl;
-use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
+use crate::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
 use crate::records::Records;
 use crate::server::World;
 use crate::subjects::SubjectType;
@@ -43,6 +45,14 @@ pub(crate) enum ClientCommand {
         /// How long the secret before it still works
         #[arg(long, default_value = "1h")]
         overlap: Period,
+    },
+    /// Say what a client may exchange tokens for, or take it away
+    SetTokenExchange {
+        /// The client
+        client_id: ClientId,
+        /// A file with its policy as JSON, as for `client create`; without one, it may exchange nothing more
+        #[arg(value_name = "FILE")]
+        policy: Option<PathBuf>,
     },
     /// Delete a client; its tokens are dead from then on
     Delete {
@@ -154,6 +164,13 @@ pub(crate) struct CreateClient {
     /// Its people are not asked for consent: for your own applications
     #[arg(long)]
     skip_consent: bool,
+    /// A file with what it may exchange tokens for, as JSON: `audiences`, `subject_clients`, `impersonation`, `delegation`,
+    /// `requested_token_types`, `downstream`, `identity_assertions`
+    #[arg(long, value_name = "FILE")]
+    token_exchange: Option<PathBuf>,
+    /// The one client that may act for its people
+    #[arg(long, value_name = "CLIENT_ID")]
+    may_act: Option<ClientId>,
     /// It may sign anybody out everywhere (Global Token Revocation): for your own security tools
     #[arg(long)]
     global_token_revocation: bool,
@@ -195,6 +212,8 @@ enum GrantArg {
     ClientCredentials,
     Implicit,
     Password,
+    #[value(alias = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
     #[value(alias = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
 }
@@ -207,6 +226,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::ClientCredentials => Self::ClientCredentials,
             GrantArg::Implicit => Self::Implicit,
             GrantArg::Password => Self::Password,
+            GrantArg::TokenExchange => Self::TokenExchange,
             GrantArg::JwtBearer => Self::JwtBearer,
         }
     }
@@ -238,6 +258,13 @@ impl ClientCommand {
                     .await?;
                 created(&client_id, Some(&secret), output)
             }
+            Self::SetTokenExchange { client_id, policy } => {
+                set_exchange_policy(&client_id, policy.as_deref(), records, now).await?;
+                output.done(
+                    &format!("changed {client_id}"),
+                    &json!({"changed": client_id}),
+                )
+            }
             Self::Delete { client_id } => {
                 records.clients.delete(&client_id, now).await?;
                 output.done(
@@ -263,6 +290,10 @@ impl CreateClient {
                 let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
                 serde_json::from_slice(&text).with_context(|| path.display().to_string())
             })
+            .transpose()?;
+        let token_exchange = self
+            .token_exchange
+            .map(|path| exchange_policy(&path, records))
             .transpose()?;
         let metadata = ClientMetadata {
             client_name: self.name,
@@ -309,6 +340,8 @@ impl CreateClient {
             subject_type: self.subject_type,
             require_pkce: self.require_pkce,
             skip_consent: self.skip_consent,
+            token_exchange,
+            may_act: self.may_act,
             global_token_revocation: self.global_token_revocation,
             jwks_uri: self.jwks_uri,
             sector_identifier_uri: self.sector_identifier_uri,
@@ -322,6 +355,42 @@ impl CreateClient {
         let (id, secret) = records.register_client(metadata, world).await?;
         created(&id, secret.as_ref(), output)
     }
+}
+
+/// A policy that names no resource server that is not there.
+fn exchange_policy(path: &Path, records: &Records) -> anyhow::Result<ExchangePolicy> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let policy: ExchangePolicy =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    for resource in policy.resources() {
+        anyhow::ensure!(
+            records.resource_servers.find(resource).is_some(),
+            "there is no resource server {resource}: `auth-server resource list`"
+        );
+    }
+    Ok(policy)
+}
+
+/// Gives a client another policy, and the grant with it; without one, takes both away.
+async fn set_exchange_policy(
+    client_id: &ClientId,
+    policy: Option<&Path>,
+    records: &Records,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let client = records.clients.find(client_id).await?;
+    let client = client.with_context(|| format!("there is no client {client_id}"))?;
+    let mut metadata = client.metadata.clone();
+    metadata.token_exchange = policy
+        .map(|path| exchange_policy(path, records))
+        .transpose()?;
+    if metadata.token_exchange.is_some() {
+        metadata.grant_types.insert(GrantType::TokenExchange);
+    } else {
+        metadata.grant_types.remove(&GrantType::TokenExchange);
+    }
+    let changed = Client::new(client_id.clone(), metadata, Vec::new())?;
+    Ok(records.clients.put(&changed, None, now).await?)
 }
 
 fn created(id: &ClientId, secret: Option<&ClientSecret>, output: &Output) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! client that it came by.
 
 pub mod error;
+mod identity_assertion;
 mod request;
 mod subject;
 mod target;
@@ -74,13 +75,18 @@ pub async fn grant(
         TokenType::AccessToken | TokenType::Jwt => exchange.access_token(request, subject).await,
         TokenType::RefreshToken => exchange.refresh_token(request, subject).await,
         TokenType::IdToken => exchange.id_token(request, subject).await,
-        TokenType::IdentityAssertion => Err(ExchangeError::RequestedType.into()),
+        TokenType::IdentityAssertion => exchange.identity_assertion(request, subject).await,
     }?;
     grantor
         .tokens
         .metrics
         .token_issued(GrantName::TokenExchange);
     Ok(response)
+}
+
+/// From now until then, as the claims of the token have both.
+fn seconds(until: Instant, now: Instant) -> u64 {
+    u64::try_from(until.as_secs() - now.as_secs()).unwrap_or_default()
 }
 
 /// One exchange by a client that may make some.
@@ -106,12 +112,9 @@ impl Exchange<'_> {
         request: &ExchangeRequest,
         subject: Subject,
     ) -> Result<TokenResponse, TokenError> {
-        let exchanged = self.exchange(request, &subject).await?;
         let Exchanged {
-            allowed: _,
-            audience,
-            chain,
-        } = exchanged;
+            audience, chain, ..
+        } = self.exchange(request, &subject).await?;
         let tokens = &self.grantor.tokens;
         let ends_at = chain.end(self.now + audience.server.lifetime);
         let on_behalf = match &subject.principal {
@@ -146,7 +149,7 @@ impl Exchange<'_> {
             access_token: tokens.issue(order, self.now).await?,
             issued_token_type: Some(request.requested),
             token_type: "Bearer",
-            expires_in: ends_at.since(self.now).as_secs(),
+            expires_in: seconds(ends_at, self.now),
             scope,
             authorization_details,
             refresh_token: None,
@@ -189,7 +192,7 @@ impl Exchange<'_> {
             access_token: self.grantor.refresh_tokens.derive(&id, &salt, 0),
             issued_token_type: Some(request.requested),
             token_type: NOT_APPLICABLE,
-            expires_in: idle_at.min(expires_at).since(now).as_secs(),
+            expires_in: seconds(idle_at.min(expires_at), now),
             scope: audience.scope,
             authorization_details: audience.details,
             refresh_token: None,
@@ -236,7 +239,7 @@ impl Exchange<'_> {
             access_token: self.grantor.tokens.issue_id_token(&order, self.now).await?,
             issued_token_type: Some(request.requested),
             token_type: NOT_APPLICABLE,
-            expires_in: order.expires_at(self.now).since(self.now).as_secs(),
+            expires_in: seconds(order.expires_at(self.now), self.now),
             scope: terms.agreed.own.clone(),
             authorization_details: AuthorizationDetails::default(),
             refresh_token: None,

@@ -35,6 +35,7 @@ use crate::registration::with;
 use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
 use crate::token::decode;
+use crate::token_exchange::{ACCESS, ASSERTION, EXCHANGE, ID, JWT};
 use crate::{authorization_details, claims, jwt_bearer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -60,6 +61,7 @@ const FIELDS: &[&str] = &[
     "response_modes_supported",
     "grant_types_supported",
     "authorization_grant_profiles_supported",
+    "identity_chaining_requested_token_types_supported",
     "code_challenge_methods_supported",
     "prompt_values_supported",
     "display_values_supported",
@@ -202,6 +204,7 @@ impl Walk<'_> {
             "response_modes_supported" => self.response_modes().await,
             "grant_types_supported" => self.grant_types().await,
             "authorization_grant_profiles_supported" => self.grant_profiles().await,
+            "identity_chaining_requested_token_types_supported" => self.identity_chaining().await,
             "code_challenge_methods_supported" => self.code_challenge_methods().await,
             "prompt_values_supported" => self.prompts().await,
             "display_values_supported" => self.displays().await,

@@ -1,6 +1,8 @@
 //! Token exchange (RFC 8693): what comes of it, and what ends it.
 
+mod assertions;
 mod chain;
+mod intersection;
 
 mod refresh;
 mod refusals;
@@ -32,6 +34,7 @@ pub(crate) const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub(crate) const REFRESH: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 pub(crate) const ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(crate) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+pub(crate) const ASSERTION: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
 /// A service that may exchange tokens as `policy` says.
 pub(crate) fn service(scope: &str, policy: &Value) -> ClientMetadata {

@@ -70,7 +70,7 @@ impl Seed<'_> {
         demo.write(self.folder)?;
         self.fit_service(&mut demo, before.is_some()).await?;
         for (id, metadata) in [
-            (&demo.worker.client_id, worker_metadata(&demo.api)?),
+            (&demo.worker.client_id, worker_metadata(&demo.resources)?),
             (
                 &demo.app.client_id,
                 app_metadata(&demo.api, self.settings.app_port)?,
@@ -147,7 +147,7 @@ impl Seed<'_> {
             client_id,
             client_secret,
         } = demo.service.clone();
-        let metadata = service_metadata(&demo.api)?;
+        let metadata = service_metadata(&demo.resources)?;
         match self.fit(&client_id, metadata, Some(&client_secret)).await? {
             Fitted::Made if known => warn_missing(&client_id),
             Fitted::Made | Fitted::Found => {}
@@ -353,26 +353,35 @@ pub(crate) fn resource_scopes() -> impl Iterator<Item = &'static str> {
         .map(|(name, _)| *name)
 }
 
-fn service_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+/// It may act for people at the second resource, as the API would.
+fn service_metadata(resources: &[ResourceId]) -> anyhow::Result<ClientMetadata> {
+    let [api, second] = resources else {
+        anyhow::bail!("there are two resource servers");
+    };
+    let policy = serde_json::json!({"audiences": resources, "downstream":
+        [{"from": api, "scope": "profile:read", "to": second, "scopes": "reports:read"}]});
     Ok(ClientMetadata {
         client_name: Some("Demo service".into()),
         token_endpoint_auth_method: AuthMethod::ClientSecretBasic,
-        grant_types: [GrantType::ClientCredentials].into(),
+        grant_types: [GrantType::ClientCredentials, GrantType::TokenExchange].into(),
         scope: resource_scopes()
             .map(str::parse::<ScopeToken>)
             .collect::<Result<_, _>>()?,
         authorization_details_types: details_types()?,
-        default_resource: Some(default.clone()),
+        default_resource: Some(api.clone()),
+        token_exchange: Some(serde_json::from_value(policy)?),
         ..ClientMetadata::default()
     })
 }
 
-fn worker_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+fn worker_metadata(resources: &[ResourceId]) -> anyhow::Result<ClientMetadata> {
     Ok(ClientMetadata {
         client_name: Some("Demo worker".into()),
         token_endpoint_auth_method: AuthMethod::TlsClientAuth,
         tls_client_auth_subject_dn: Some(format!("CN={}", certificates::CLIENT_NAME)),
-        ..service_metadata(default)?
+        grant_types: [GrantType::ClientCredentials].into(),
+        token_exchange: None,
+        ..service_metadata(resources)?
     })
 }
 

@@ -142,6 +142,7 @@ impl Walk<'_> {
             }
             "implicit" => self.delivers("token").await || self.delivers("id_token").await,
             "password" => self.takes_passwords().await,
+            EXCHANGE => self.exchanges(ACCESS).await,
             jwt_bearer::GRANT => self.takes_id_jags().await,
             other => {
                 let form = [("grant_type", other)];
@@ -162,6 +163,16 @@ impl Walk<'_> {
         .await;
     }
 
+    /// draft-ietf-oauth-identity-assertion-authz-grant-03.
+    pub(super) async fn identity_chaining(&self) {
+        let field = "identity_chaining_requested_token_types_supported";
+        let all = [ASSERTION, JWT, BOGUS];
+        self.lists(field, &all, async |requested| {
+            requested != JWT && self.exchanges(requested).await
+        })
+        .await;
+    }
+
     async fn takes_id_jags(&self) -> bool {
         let metadata = jwt_bearer::metadata(AuthMethod::ClientSecretBasic);
         let client = self.server.register(metadata).await;
@@ -174,6 +185,38 @@ impl Walk<'_> {
             ("assertion", jag.as_str()),
         ];
         let answer = post(self.server, &client, "/oauth/token", &form).await;
+        answer.status == 200
+    }
+
+    /// Whether an app may have this for its ID token.
+    async fn exchanges(&self, requested: &str) -> bool {
+        let mut policy = json!({"audiences": [API], "requested_token_types": [requested]});
+        if requested == ASSERTION {
+            policy["identity_assertions"] =
+                json!([{"audience": "https://other.example", "client_id": "app"}]);
+        }
+        let grants = ["authorization_code", EXCHANGE];
+        let changes = json!({"grant_types": grants, "token_exchange": policy});
+        let Some(app) = self.app(&changes).await else {
+            return false;
+        };
+        let tokens = self
+            .tokens(&app, &[("scope", "openid read")])
+            .await
+            .unwrap();
+        let audience = if requested == ASSERTION {
+            "https://other.example"
+        } else {
+            API
+        };
+        let form = [
+            ("grant_type", EXCHANGE),
+            ("subject_token", tokens["id_token"].as_str().unwrap()),
+            ("subject_token_type", ID),
+            ("requested_token_type", requested),
+            ("audience", audience),
+        ];
+        let answer = self.server.post_as(&app, "/oauth/token", &form).await;
         answer.status == 200
     }
 

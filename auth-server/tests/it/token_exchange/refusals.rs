@@ -19,6 +19,7 @@ use crate::server::{API, OTHER_API};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8693_2_1_what_is_no_request,
+    rfc8693_2_2_2_targets_and_rights_that_are_not_there,
     threat_10_subjects_that_are_not_good_or_not_the_callers,
     threat_10_refresh_tokens_and_id_tokens_of_others,
     rfc8693_2_1_actors_that_are_not_good,
@@ -91,6 +92,18 @@ async fn rfc8693_2_1_what_is_no_request(stores: &Stores) {
             with(&[("actor_token", "x")]),
             "invalid_request",
         ),
+    ] {
+        let answer = exchange(&scene.server, &gateway, &asked).await;
+        assert_eq!(answer.error().1, expected, "{what}: {}", answer.body);
+    }
+}
+
+async fn rfc8693_2_2_2_targets_and_rights_that_are_not_there(stores: &Stores) {
+    let (scene, gateway) = gateway(stores, &gateway_policy()).await;
+    let token = app_token(&scene, "openid read").await;
+    let good = form(&token, OTHER_API);
+    let with = |more: &[(&'static str, &'static str)]| [&good[..], more].concat();
+    for (what, asked, expected) in [
         (
             "two resources",
             with(&[("resource", API)]),

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "claims.mjs",
+    "exchange.mjs",
     "flow.mjs",
     "register.mjs",
     "requests.mjs",
@@ -186,5 +187,29 @@ fn rfc9396_and_rfc8707_a_node_client_asks_for_details_and_for_resources() {
     );
     assert_eq!(result["id"].as_str().unwrap().len(), 22, "{result}");
     assert_eq!(result["userinfo"]["sub"], result["sub"]);
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc8693_a_node_service_acts_for_a_person_at_the_next_service() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        "second": place.api("/second"),
+        "app": demo["app"]["client_id"],
+        "service": demo["service"],
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let seen = &run("exchange.mjs", &input)["seen"];
+    let id = &demo["service"]["client_id"];
+    assert_eq!(seen["act"], json!({"sub": id, "client_id": id}), "{seen}");
+    assert_eq!(seen["aud"], place.api("/second"));
+    assert!(seen["sub"].as_str().unwrap().starts_with("usr_"), "{seen}");
     assert_eq!(running.log(), "");
 }
