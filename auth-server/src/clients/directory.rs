@@ -576,9 +576,25 @@ pub(crate) async fn delete_locked(
 ) -> Result<Vec<RevocationRow>, DbError> {
     // The cut-off is for who is registered under the same name later.
     let revoked = revoke_locked(conn, ids, now).await?;
+    remove(conn, ids, now).await?;
+    Ok(revoked)
+}
+
+/// The same of clients that never got a token, of which there may be thousands: there is nothing to cut off.
+pub(crate) async fn delete_unused(
+    conn: &mut Conn,
+    ids: &[String],
+    now: Instant,
+) -> Result<(), DbError> {
+    // Whoever redeems a first code in this very moment had the lock before.
+    revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
+    remove(conn, ids, now).await
+}
+
+async fn remove(conn: &mut Conn, ids: &[String], now: Instant) -> Result<(), DbError> {
     clients::delete(conn, ids).await?;
     for id in ids {
         changes::record(conn, CHANGE, id, now).await?;
     }
-    Ok(revoked)
+    Ok(())
 }

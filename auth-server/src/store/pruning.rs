@@ -175,7 +175,7 @@ pub async fn prune_unused_clients(store: &Store, until: Instant, now: Instant) -
                 .for_update()
                 .skip_locked()
                 .load(c))?;
-            directory::delete_locked(conn, &ids, now).await?;
+            directory::delete_unused(conn, &ids, now).await?;
             Ok(ids.len())
         })
         .await

@@ -178,7 +178,7 @@ async fn rfc9701_6_without_rs256_the_servers_own_algorithm_is_the_default(stores
     told_as_registered(stores, &[Algorithm::Es256, Algorithm::EdDsa], "ES256").await;
 }
 
-async fn told_as_registered(stores: &Stores, algorithms: &[Algorithm], default: &str) {
+async fn told_as_registered(stores: &Stores, algorithms: &[Algorithm], default: &'static str) {
     let mut config = config(stores);
     config.keys.algorithms = algorithms.to_vec();
     let server = TestServer::start_with(config, Arc::default()).await;
