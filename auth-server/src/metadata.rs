@@ -111,6 +111,7 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
             "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
             "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
+            "device_authorization_endpoint": mtls.endpoint(routes::DEVICE_AUTHORIZATION),
         })
     });
     json!({
@@ -118,6 +119,8 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
         "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
         "token_endpoint": issuer.endpoint(routes::TOKEN),
+        // RFC 8628 §4.
+        "device_authorization_endpoint": issuer.endpoint(routes::DEVICE_AUTHORIZATION),
         "userinfo_endpoint": issuer.endpoint(routes::USERINFO),
         "jwks_uri": issuer.endpoint(routes::JWKS),
         "introspection_endpoint": issuer.endpoint(routes::INTROSPECT),

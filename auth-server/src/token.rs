@@ -4,11 +4,13 @@ pub mod access_token;
 pub mod audience;
 pub mod authorization_code;
 pub mod client_credentials;
+pub mod device_code;
 mod encryption;
 pub mod error;
 pub mod password;
 pub mod person;
 pub mod refresh_token;
+mod spent;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use shared_server::web::ClientAddress;
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
+use self::device_code::DeviceCodeRequest;
 use self::error::TokenError;
 use self::password::{PasswordGrant, PasswordRequest};
 use self::refresh_token::RefreshRequest;
@@ -32,6 +35,7 @@ use crate::authorize::agreement::Agreement;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::clients::directory::Clients;
 use crate::codes::Codes;
+use crate::device::Devices;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
@@ -48,18 +52,21 @@ pub enum GrantName {
     ClientCredentials,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8628 §3.4.
+    DeviceCode,
 }
 
 impl GrantName {
     /// Every grant that may be served.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::Password,
+        Self::DeviceCode,
     ];
 
-    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 8628 §3.4).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,6 +74,7 @@ impl GrantName {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 }
@@ -81,6 +89,8 @@ pub enum TokenRequest {
     ClientCredentials(Target),
     /// RFC 6749 §4.3.2.
     Password(PasswordRequest),
+    /// RFC 8628 §3.4.
+    DeviceCode(DeviceCodeRequest),
 }
 
 /// What a token is asked for, if anything is: scope (RFC 6749 §3.3), resource (RFC 8707 §2) and authorization details (RFC 9396 §6).
@@ -124,6 +134,15 @@ impl FromParameters for TokenRequest {
             GrantName::ClientCredentials => Ok(Self::ClientCredentials(Target::from_parameters(
                 parameters,
             )?)),
+            GrantName::DeviceCode => Ok(Self::DeviceCode(DeviceCodeRequest {
+                device_code: parameters.required("device_code")?.to_owned(),
+                target: Target {
+                    // RFC 8628 §3.1: the scope was chosen before.
+                    scope: None,
+                    resource: resource(parameters)?,
+                    details: details(parameters)?,
+                },
+            })),
             // Nobody is shown what would be allowed by them.
             GrantName::Password if details(parameters)?.is_some() => {
                 Err(InvalidDetails::NotGranted.into())
@@ -254,6 +273,8 @@ pub struct Grantor {
     pub accounts: RateLimiter,
     /// Is told whom tokens were given.
     pub clients: Clients,
+    /// Devices that wait for somebody to let them in.
+    pub devices: Devices,
     /// What the password grant takes, where it is served.
     pub password: Option<PasswordGrant>,
 }
@@ -279,6 +300,9 @@ pub async fn endpoint(
         }
         TokenRequest::Password(request) => {
             password::grant(&client, request, address, &grantor, now).await
+        }
+        TokenRequest::DeviceCode(request) => {
+            device_code::grant(&client, &request, &grantor, now).await
         }
     }?;
     grantor.clients.note_use(client.client());

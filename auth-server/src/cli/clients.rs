@@ -186,6 +186,8 @@ enum GrantArg {
     ClientCredentials,
     Implicit,
     Password,
+    #[value(alias = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 impl From<GrantArg> for GrantType {
@@ -196,6 +198,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::ClientCredentials => Self::ClientCredentials,
             GrantArg::Implicit => Self::Implicit,
             GrantArg::Password => Self::Password,
+            GrantArg::DeviceCode => Self::DeviceCode,
         }
     }
 }

@@ -106,6 +106,9 @@ pub enum GrantType {
     Implicit,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8628.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// How a client signs its request objects (OpenID Connect Registration §2, `request_object_signing_alg`).
@@ -565,7 +568,8 @@ impl ClientMetadata {
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
-        self.sends_people() && OwnScope::OpenId.is_in(&self.scope)
+        let asks_people = self.sends_people() || self.grant_types.contains(&GrantType::DeviceCode);
+        asks_people && OwnScope::OpenId.is_in(&self.scope)
     }
 }
 

@@ -79,9 +79,18 @@ impl Grantor {
     /// # Errors
     /// [`TokenError::NoScope`] if nothing is left.
     pub fn allowed(client: &AuthenticatedClient, terms: &Terms) -> Result<Agreement, TokenError> {
-        let metadata = &client.client().metadata;
-        let allowed = terms.agreed.narrowed(&metadata.scope);
-        let allowed = allowed.of_types(&metadata.authorization_details_types);
+        Self::allowed_of(client, &terms.agreed)
+    }
+
+    /// The same of what nobody agreed to yet.
+    ///
+    /// # Errors
+    /// [`TokenError::NoScope`] if nothing is left.
+    pub fn allowed_of(
+        client: &AuthenticatedClient,
+        asked: &Agreement,
+    ) -> Result<Agreement, TokenError> {
+        let allowed = asked.of_client(&client.client().metadata);
         if allowed.is_empty() {
             Err(TokenError::NoScope)
         } else {

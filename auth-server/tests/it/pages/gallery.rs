@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_server::accounts::password::PasswordRefusal;
 use auth_server::authorize::display::Display;
 use auth_server::pages::{
-    About, ConsentPage, DetailLine, ErrorPage, FormPostPage, Frame, MemberLine, RedirectHost,
+    About, ConsentPage, Destination, DetailLine, ErrorPage, FormPostPage, Frame, MemberLine,
     ResourceLine, ScopeLine, SelectAccountPage, SignInNotice, SignInPage, SignOutPage,
     SignUpNotice, SignUpPage, SignedOutPage, StalePage, StartAgain, framed,
 };
@@ -196,15 +196,15 @@ fn photos(scopes: Vec<ScopeLine>) -> ResourceLine {
 fn consent() -> ConsentPage {
     ConsentPage {
         action: "/consent".into(),
-        interaction: "int_0123456789abcdefghijkl".into(),
+        hidden: ("interaction", "int_0123456789abcdefghijkl".into()),
         csrf: "token".into(),
         client_name: "Photo Album".into(),
         client_host: None,
         about: About::default(),
         display: Display::Page,
-        redirect_host: RedirectHost::Host("album.example.org".into()),
+        destination: Destination::Host("album.example.org".into()),
         account_email: "ada@example.com".into(),
-        another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
+        another_account: Some("/login?interaction=int_0123456789abcdefghijkl&another=1".into()),
         scopes: vec![
             line("profile", "See your name"),
             line("email", "See your email address"),
@@ -230,7 +230,7 @@ fn on_device() -> ConsentPage {
     ConsentPage {
         client_host: Some("backup.example.org".into()),
         about: about(),
-        redirect_host: RedirectHost::ThisDevice,
+        destination: Destination::ThisDevice,
         client_name: "backup".into(),
         resources: vec![photos(Vec::new())],
         ..consent()
@@ -244,7 +244,7 @@ fn thirty_scopes() -> ConsentPage {
     ConsentPage {
         client_name: "The Association of Amateur Photographers and Album Makers of the Greater Metropolitan Area".into(),
         account_email: "augusta.ada.king-noel.countess.of.lovelace@mathematics.analytical-engine.example.com".into(),
-        redirect_host: RedirectHost::Host("a-very-long-name-of-a-host.within-a-very-long-domain.of-an-organization.example.org:8443".into()),
+        destination: Destination::Host("a-very-long-name-of-a-host.within-a-very-long-domain.of-an-organization.example.org:8443".into()),
         resources: vec![photos(scopes), photos(Vec::new())],
         ..consent()
     }
@@ -298,15 +298,15 @@ fn member(label: &str, values: &[&str]) -> MemberLine {
 fn hostile_consent() -> ConsentPage {
     ConsentPage {
         action: HOSTILE.into(),
-        interaction: HOSTILE.into(),
+        hidden: ("interaction", HOSTILE.into()),
         csrf: HOSTILE.into(),
         client_name: format!("{HOSTILE} {}", "x".repeat(300)),
         client_host: Some(HOSTILE.into()),
         about: hostile_about(),
         display: Display::Page,
-        redirect_host: RedirectHost::Host(HOSTILE.into()),
+        destination: Destination::Host(HOSTILE.into()),
         account_email: HOSTILE.into(),
-        another_account: format!("/login?{HOSTILE}"),
+        another_account: Some(format!("/login?{HOSTILE}")),
         scopes: vec![line(HOSTILE, HOSTILE)],
         resources: vec![ResourceLine {
             name: HOSTILE.into(),
