@@ -142,6 +142,7 @@ impl Walk<'_> {
             }
             "implicit" => self.delivers("token").await || self.delivers("id_token").await,
             "password" => self.takes_passwords().await,
+            crate::device::GRANT => self.lets_devices_in().await,
             other => {
                 let form = [("grant_type", other)];
                 let answer = self.server.post_as(&service, "/oauth/token", &form).await;
