@@ -1,5 +1,6 @@
 //! The HTTP interface as OpenAPI 3.1.
 
+mod device;
 mod registration;
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub fn document(config: &Config) -> Value {
     let is_offered = config.registration_mode() != RegistrationMode::Closed;
     registration::describe(&mut document, is_offered);
     describe_pushing(&mut document);
+    device::describe(&mut document);
     document
 }
 
@@ -147,7 +149,7 @@ fn always(config: &Config) -> Value {
     let asked = with_client(
         json!({"grant_type": {"type": "string", "enum": grants}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
-        "refresh_token": text, "authorization_details": {"type": "string",
+        "refresh_token": text, "device_code": text, "authorization_details": {"type": "string",
             "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}}),
     );
     json!({

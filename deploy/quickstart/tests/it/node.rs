@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "claims.mjs",
+    "device.mjs",
     "flow.mjs",
     "register.mjs",
     "requests.mjs",
@@ -186,5 +187,27 @@ fn rfc9396_and_rfc8707_a_node_client_asks_for_details_and_for_resources() {
     );
     assert_eq!(result["id"].as_str().unwrap().len(), 22, "{result}");
     assert_eq!(result["userinfo"]["sub"], result["sub"]);
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc8628_a_node_client_is_let_in_on_a_device_and_kept_out() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        "client_id": demo["device"]["client_id"],
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("device.mjs", &input);
+
+    let subject = &result["claims"]["sub"];
+    assert!(subject.as_str().unwrap().starts_with("usr_"), "{result}");
+    assert_eq!(&result["userinfo"]["sub"], subject);
+    assert_eq!(result["userinfo"]["email"], demo["person"]["email"]);
+    assert_eq!(&result["me"]["sub"], subject);
     assert_eq!(running.log(), "");
 }
