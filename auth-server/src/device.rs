@@ -399,17 +399,18 @@ impl Devices {
         let before = kept
             .and_then(|kept| kept.try_into().ok())
             .map_or(0, u32::from_be_bytes);
-        let interval = self.interval + SLOWER * before;
-        let asked = Entry {
+        let asked = |hasty: u32| Entry {
             value: &[],
             mark: &[],
-            // The network may have held up the last one more than this one.
-            deadline: now + interval * 4 / 5,
+            // The network may have held up the last one more than the next one.
+            deadline: now + (self.interval + SLOWER * hasty) * 4 / 5,
         };
-        match self.ephemeral.put_new(&id.key(POLLED), asked, now).await? {
+        let polled = id.key(POLLED);
+        match self.ephemeral.put_new(&polled, asked(before), now).await? {
             PutNew::Stored { .. } => Ok(false),
             PutNew::Exists => {
                 let again = (before + 1).min(MOST_HASTE);
+                self.ephemeral.put(&polled, asked(again), now).await?;
                 let entry = Entry {
                     value: &again.to_be_bytes(),
                     mark: &[],

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use shared_protocol::time::Instant;
 use shared_server::web::Cause;
 use url::form_urlencoded::Serializer;
 
@@ -168,6 +169,9 @@ pub async fn confirm(
         return Ok(see_other(&dialogue.device_path(typed(&query).as_deref())));
     };
     let asking = asking(&dialogue, &query, &person, &visit).await?;
+    if !asking.is_recent(&person, visit.now) {
+        return asking.sign_in_again(&dialogue, &visit).await;
+    }
     Ok(page(&dialogue, &asking, &person, &visit).into_response())
 }
 
@@ -191,6 +195,9 @@ pub async fn decide(
         return Err(PageError::StaleForm(path));
     }
     let decision = consent::decision(&posted)?;
+    if !asking.is_recent(&person, visit.now) {
+        return asking.sign_in_again(&dialogue, &visit).await;
+    }
     let terms = match decision {
         Decision::Approve => Some(terms(&dialogue, &asking, &person, &visit)),
         Decision::Deny => None,
@@ -221,6 +228,34 @@ struct Asking {
 }
 
 impl Asking {
+    /// How long ago the person signed in; nothing, if they did so for this device.
+    fn age(&self, person: &Person, now: Instant) -> Duration {
+        let auth_time = person.session.auth_time;
+        if auth_time >= self.request.began_at {
+            Duration::ZERO
+        } else {
+            now.since(auth_time)
+        }
+    }
+
+    /// Whether they signed in as lately as the client registered that it wants it (OpenID Connect Registration §2, `default_max_age`).
+    fn is_recent(&self, person: &Person, now: Instant) -> bool {
+        let max_age = self.client.metadata.default_max_age.map(u64::from);
+        let came_since = person.session.auth_time >= self.request.began_at;
+        came_since || max_age.is_none_or(|most| self.age(person, now) < Duration::from_secs(most))
+    }
+
+    /// Who signs in again as the same person keeps their session, and so what it entered.
+    async fn sign_in_again(
+        &self,
+        dialogue: &Dialogue,
+        visit: &Visit,
+    ) -> Result<Response, PageError> {
+        let browser = visit.browser.as_ref().ok_or(PageError::NoCookie)?;
+        let user_code = self.request.user_code.to_string();
+        sign_in_first(dialogue, visit, browser, Some(user_code)).await
+    }
+
     fn binding<'a>(&'a self, visit: &'a Visit) -> Binding<'a> {
         Binding {
             interaction: Some(self.request.user_code.letters()),
@@ -290,7 +325,7 @@ fn terms(dialogue: &Dialogue, asking: &Asking, person: &Person, visit: &Visit) -
     let session = &person.session;
     let proof = Proof {
         amr: &session.amr,
-        age: visit.now.since(session.auth_time),
+        age: asking.age(person, visit.now),
     };
     let levels = &dialogue.authorize.checks.levels;
     Terms {

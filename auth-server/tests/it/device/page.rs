@@ -12,6 +12,7 @@ use crate::server::config;
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8628_3_3_a_person_signs_in_and_types_the_code,
+    oidc_registration_2_default_max_age_asks_for_the_password_again,
     rfc8628_3_3_1_a_code_that_comes_by_link_is_entered_all_the_same,
     rfc8628_5_4_what_the_person_sees_of_the_device,
     threat_11_only_the_session_that_entered_the_code_decides,
@@ -55,6 +56,30 @@ async fn rfc8628_3_3_a_person_signs_in_and_types_the_code(stores: &Stores) {
     let page = browser.open(scene.url("/device")).await;
     let page = browser.open(page.link("another-account")).await;
     assert!(page.has("sign-in"), "{page:?}");
+    scene.server.stop().await;
+}
+
+async fn oidc_registration_2_default_max_age_asks_for_the_password_again(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let mut metadata = super::television();
+    metadata.default_max_age = Some(0);
+    let careful = scene.server.register(metadata).await;
+    let browser = scene.browser().await;
+    scene.server.clock.advance(Duration::from_secs(1));
+    let asked = scene.try_begin(&careful, &[("scope", "openid")]).await;
+    scene.server.clock.advance(Duration::from_secs(1));
+    let page = scene.enter(&browser, asked.text("user_code")).await;
+    assert!(page.has("sign-in"), "{page:?}");
+    let page = browser.sign_in_as(&page, EMAIL, PASSWORD).await;
+    assert_eq!(page.input("user_code"), asked.text("user_code"));
+    let page = scene.enter(&browser, asked.text("user_code")).await;
+    assert!(page.has("consent"), "{page:?}");
+    let form = decided(&page, "approve");
+    let page = browser.post(page.action("consent"), &form).await;
+    assert!(page.has("device-approved"), "{page:?}");
+    let code = asked.text("device_code");
+    let answer = scene.poll_with(&careful, code, &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
     scene.server.stop().await;
 }
 
