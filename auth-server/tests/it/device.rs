@@ -357,7 +357,8 @@ async fn rfc8628_3_1_who_may_ask_and_who_registers_for_it(stores: &Stores) {
     };
     let answer = scene.try_begin(&kettle, &[("scope", "openid")]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let redirects = json!({"grant_types": [GRANT], "redirect_uris": ["https://a.example/cb"]});
+    let redirects = json!({"grant_types": [GRANT], "redirect_uris": ["https://a.example/cb"],
+        "id_token_signed_response_alg": "ES256"});
     let refused = server.send(server.http.post(&url).json(&redirects)).await;
     assert_eq!(refused.error(), (400, "invalid_redirect_uri"));
     scene.server.stop().await;
@@ -370,10 +371,9 @@ async fn rfc8628_3_5_what_a_device_is_told(stores: &Stores) {
     let asked = scene.begin("read reports").await;
     scene.decide(&asked, "approve").await;
     for (what, form, expected) in [
-        ("no resource, where it has two", &[][..], "invalid_scope"),
         (
             "an unknown resource",
-            &[("resource", "https://x.example")],
+            &[("resource", "https://x.example")][..],
             "invalid_target",
         ),
         (
@@ -653,6 +653,11 @@ async fn threat_30_how_many_devices_may_wait(stores: &Stores) {
     ) = (3, 5);
     let scene = Scene::on(few).await;
     let other = scene.server.register(television()).await;
+    // They are counted in windows, and this one has just begun.
+    let clock = &scene.server.clock;
+    let window = 600_000;
+    let left = window - clock.now().as_millis().rem_euclid(window);
+    clock.advance(Duration::from_millis(left.unsigned_abs()));
     let form = [("scope", "read")];
     let mut told = Vec::new();
     for client in [
