@@ -7,7 +7,7 @@ pub mod password;
 pub mod profile;
 pub mod sign_in;
 pub mod sign_up;
-mod throttle;
+pub(crate) mod throttle;
 
 use secrecy::SecretString;
 use shared_protocol::random::Random;

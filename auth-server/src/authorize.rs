@@ -46,12 +46,12 @@ use self::pushed::{PushedRequests, PushedUri};
 use self::request::{AuthorizationRequest, Origin, OwnScope};
 use self::request_object::RequestUriError;
 use self::response::{AuthorizationResponse, Granted, Outcome, see_other};
-use self::visit::{Dialogue, InteractionQuery, Visit};
+use self::visit::{Dialogue, Errand, InteractionQuery, Visit};
 use crate::browser::BrowserId;
 use crate::codes::{Authorization, Codes};
 use crate::consents::Consents;
 use crate::grants::Terms;
-use crate::interactions::{BeginError, Interaction, InteractionId, Interactions};
+use crate::interactions::{BeginError, Interaction, InteractionId, Interactions, Purpose};
 use crate::parameters::Parameters;
 use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
@@ -241,7 +241,10 @@ impl Authorize {
     ) -> Result<InteractionId, AuthorizeError> {
         let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
         let begun = self.interactions.begin(
-            (kept, request.origin.clone()),
+            Purpose::Request {
+                parameters: kept,
+                origin: request.origin.clone(),
+            },
             browser,
             address,
             now,
@@ -495,7 +498,13 @@ async fn go_on(
     visit: &Visit,
 ) -> Result<Response, PageError> {
     let (authorize, now) = (&dialogue.authorize, visit.now);
-    let (interaction, request) = dialogue.reopen(id, visit).await?;
+    let (interaction, errand) = dialogue.reopen(id, visit).await?;
+    let request = match errand {
+        Errand::Request(request) => *request,
+        Errand::Device { user_code } => {
+            return Ok(see_other(&dialogue.device_path(user_code.as_deref())));
+        }
+    };
     let answer = match dialogue.next(&interaction, &request, visit).await {
         Ok(Next::Issue(person, consented)) => Ok((person, consented)),
         Ok(next) => return Ok(see_other(&dialogue.link(next.path(), id))),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared_protocol::random::{self, Random};
@@ -32,15 +33,16 @@ pub struct Authorization {
     pub nonce: Option<String>,
 }
 
-/// What is kept of a code.
+/// What is kept of a code, or of whatever else brings one grant.
 #[derive(Deserialize, Serialize)]
-pub struct Kept {
-    /// The grant that it brings.
+pub struct Kept<A = Authorization> {
+    /// The grant that it brings. Named before there is one, so that a second use can revoke it, whether or not the first has been
+    /// committed.
     pub grant_id: GrantId,
     /// The salt of the refresh tokens that the grant brings, if it is to have any.
     pub family_salt: [u8; 16],
     /// What it stands for.
-    pub authorization: Authorization,
+    pub authorization: A,
     /// When it was taken before and nobody could say what came of that: whoever took it was answered 503. The latest few.
     pub unanswered: Vec<Instant>,
     /// When it was made.
@@ -49,13 +51,91 @@ pub struct Kept {
 }
 
 /// What a presented code is.
-pub enum Taken {
+pub enum Taken<A = Authorization> {
     /// Good, and from now on used.
-    First(Box<Kept>),
+    First(Box<Kept<A>>),
     /// Used before: this grant must die (RFC 6749 §4.1.2).
     Before(GrantId),
     /// Nothing that is remembered: made up, expired, or lost with the store.
     Unknown,
+}
+
+impl<A> Kept<A> {
+    /// Of one that is made now and is good until then.
+    #[must_use]
+    pub fn new(
+        authorization: A,
+        (now, deadline): (Instant, Instant),
+        random: &dyn Random,
+    ) -> Self {
+        Self {
+            grant_id: GrantId::generate(random),
+            family_salt: random::bytes(random),
+            authorization,
+            unanswered: Vec::new(),
+            issued_at: now,
+            deadline,
+        }
+    }
+
+    /// The same, after it was taken at `now` and nobody can say what came of that.
+    #[must_use]
+    pub fn unanswered_at(mut self, now: Instant) -> Self {
+        if self.unanswered.len() == MAX_UNANSWERED {
+            self.unanswered.remove(0);
+        }
+        self.unanswered.push(now);
+        self
+    }
+}
+
+impl<A: Serialize> Kept<A> {
+    /// As it is written.
+    #[must_use]
+    pub fn to_value(&self) -> Vec<u8> {
+        // Text, numbers and lists of them always have a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What is written is `value`, and once it was taken, the grant.
+    #[must_use]
+    pub fn entry<'a>(&'a self, value: &'a [u8]) -> Entry<'a> {
+        Entry {
+            value,
+            mark: self.grant_id.as_str().as_bytes(),
+            deadline: self.deadline,
+        }
+    }
+
+    /// Keeps it, as good as before and no longer.
+    ///
+    /// # Errors
+    /// [`EphemeralError`].
+    pub async fn put(
+        &self,
+        ephemeral: &Ephemeral,
+        key: &Key,
+        now: Instant,
+    ) -> Result<(), EphemeralError> {
+        ephemeral.put(key, self.entry(&self.to_value()), now).await
+    }
+}
+
+impl<A: DeserializeOwned> From<Take> for Taken<A> {
+    fn from(take: Take) -> Self {
+        match take {
+            Take::First(value) => match serde_json::from_slice::<Kept<A>>(&value) {
+                Ok(kept) => Self::First(Box::new(kept)),
+                // Written by another release: it is spent, and nothing came of it.
+                Err(_) => Self::Unknown,
+            },
+            Take::Before(mark) => std::str::from_utf8(&mark)
+                .ok()
+                .and_then(|mark| mark.parse().ok())
+                .map_or(Self::Unknown, Self::Before),
+            Take::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// Makes codes and takes them back.
@@ -68,8 +148,7 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Makes a code. The grant that it will bring is named here already, so that a second use can revoke it, whether or not
-    /// the first has been committed.
+    /// Makes a code.
     ///
     /// # Errors
     /// [`EphemeralError`].
@@ -80,33 +159,9 @@ impl Codes {
         random: &dyn Random,
     ) -> Result<String, EphemeralError> {
         let code = random::alphanumeric(LENGTH, random);
-        let kept = Kept {
-            grant_id: GrantId::generate(random),
-            family_salt: random::bytes(random),
-            authorization,
-            unanswered: Vec::new(),
-            issued_at: now,
-            deadline: now + self.lifetime,
-        };
+        let kept = Kept::new(authorization, (now, now + self.lifetime), random);
         self.keep(&code, &kept, now).await?;
         Ok(code)
-    }
-
-    /// Keeps a code that was taken at `now`, and of which nobody can say what came: it is as good as before, and no longer.
-    ///
-    /// # Errors
-    /// [`EphemeralError`].
-    pub async fn keep_unanswered(
-        &self,
-        code: &str,
-        mut kept: Box<Kept>,
-        now: Instant,
-    ) -> Result<(), EphemeralError> {
-        if kept.unanswered.len() == MAX_UNANSWERED {
-            kept.unanswered.remove(0);
-        }
-        kept.unanswered.push(now);
-        self.keep(code, &kept, now).await
     }
 
     /// Keeps a code.
@@ -114,13 +169,7 @@ impl Codes {
     /// # Errors
     /// [`EphemeralError`].
     pub async fn keep(&self, code: &str, kept: &Kept, now: Instant) -> Result<(), EphemeralError> {
-        let entry = Entry {
-            // Text, numbers and lists of them always have a JSON form.
-            value: &serde_json::to_vec(kept).unwrap_or_default(),
-            mark: kept.grant_id.as_str().as_bytes(),
-            deadline: kept.deadline,
-        };
-        self.ephemeral.put(&Key::new(CODE, code), entry, now).await
+        kept.put(&self.ephemeral, &key(code), now).await
     }
 
     /// Takes a code: of any number of callers, one is the first.
@@ -128,21 +177,14 @@ impl Codes {
     /// # Errors
     /// [`EphemeralError`].
     pub async fn take(&self, code: &str, now: Instant) -> Result<Taken, EphemeralError> {
-        Ok(
-            match self.ephemeral.take(&Key::new(CODE, code), now).await? {
-                Take::First(value) => match serde_json::from_slice::<Kept>(&value) {
-                    Ok(kept) => Taken::First(Box::new(kept)),
-                    // Written by another release: it is spent, and nothing came of it.
-                    Err(_) => Taken::Unknown,
-                },
-                Take::Before(mark) => std::str::from_utf8(&mark)
-                    .ok()
-                    .and_then(|mark| mark.parse().ok())
-                    .map_or(Taken::Unknown, Taken::Before),
-                Take::Unknown => Taken::Unknown,
-            },
-        )
+        Ok(self.ephemeral.take(&key(code), now).await?.into())
     }
+}
+
+/// Where a code is kept.
+#[must_use]
+pub fn key(code: &str) -> Key {
+    Key::new(CODE, code)
 }
 
 /// What the grant that a code brought is found by later.

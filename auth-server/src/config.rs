@@ -5,6 +5,7 @@ mod acr;
 mod authorization;
 mod client_authentication;
 mod client_documents;
+mod device;
 mod keys;
 mod logout;
 mod mtls;
@@ -33,6 +34,7 @@ pub use self::acr::AcrLevel;
 pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
+pub use self::device::DeviceConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::logout::LogoutConfig;
 pub use self::mtls::MtlsConfig;
@@ -46,6 +48,7 @@ pub use self::sign_in::SignInConfig;
 pub use self::sign_up::{SignUpConfig, SignUpMode};
 use crate::accounts::sign_in::SignInLimits;
 use crate::authorize::acr::Levels;
+use crate::device::GuessLimits;
 use crate::metadata::Offered;
 
 /// What is at stake.
@@ -97,6 +100,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The authorization endpoint.
     pub authorization: AuthorizationConfig,
+    /// Devices on which nobody can sign in.
+    pub device: DeviceConfig,
     /// People signed in at browsers.
     pub sessions: SessionsConfig,
     /// Telling clients that somebody signed out.
@@ -140,6 +145,7 @@ impl Default for Config {
             registration: RegistrationConfig::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
+            device: DeviceConfig::default(),
             sessions: SessionsConfig::default(),
             logout: LogoutConfig::default(),
             refresh_tokens: RefreshTokensConfig::default(),
@@ -184,6 +190,7 @@ impl Config {
         problems.extend(self.registration.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
+        problems.extend(self.device.problems());
         problems.extend(self.sessions.problems());
         problems.extend(self.logout.problems());
         problems.extend(self.refresh_tokens.problems());
@@ -229,6 +236,16 @@ impl Config {
     pub fn sign_in_limits(&self) -> SignInLimits {
         let limits = self.sign_in.limits();
         SignInLimits {
+            address_failures_before_wait: self.by_address(limits.address_failures_before_wait),
+            ..limits
+        }
+    }
+
+    /// How many wrong user codes are suffered.
+    #[must_use]
+    pub fn guess_limits(&self) -> GuessLimits {
+        let limits = self.device.guesses();
+        GuessLimits {
             address_failures_before_wait: self.by_address(limits.address_failures_before_wait),
             ..limits
         }

@@ -1,4 +1,4 @@
-//! An authorization request that a person is busy with: kept while they sign in and decide, bound to their browser, and spent by one
+//! What a person is busy with, an authorization request or a device's code: kept while they sign in and decide, bound to their browser, and spent by one
 //! atomic step when it is answered.
 
 use std::net::IpAddr;
@@ -34,14 +34,29 @@ identifier!(
     InteractionId, "int_"
 );
 
-/// What is kept of a request. It is checked anew at each step, so that nothing is issued that has been forbidden since.
+/// What a person came for. A request is checked anew at each step, so that nothing is issued that has been forbidden since.
+#[derive(Deserialize, Serialize)]
+pub enum Purpose {
+    /// A client sent them with an authorization request.
+    Request {
+        /// Its parameters, form-urlencoded.
+        parameters: String,
+        /// How it came.
+        origin: Origin,
+    },
+    /// To let a device in (RFC 8628): they sign in, and then go on to where codes are typed.
+    Device {
+        /// The code that they came with, as it was typed.
+        user_code: Option<String>,
+    },
+}
+
+/// What is kept of it.
 #[derive(Deserialize, Serialize)]
 pub struct Interaction {
-    /// The parameters of the request, form-urlencoded.
-    pub parameters: String,
-    /// How it came.
-    pub origin: Origin,
-    /// When.
+    /// What it is for.
+    pub purpose: Purpose,
+    /// When it began.
     pub began_at: Instant,
     /// The digest of the browser that it came from. A request that another site posted comes without its cookie.
     browser: Option<[u8; 32]>,
@@ -76,13 +91,13 @@ pub enum BeginError {
 }
 
 impl Interactions {
-    /// Keeps a request. Without a browser it belongs to the first that goes on with it.
+    /// Keeps what a person came for. Without a browser it belongs to the first that goes on with it.
     ///
     /// # Errors
     /// [`BeginError`].
     pub async fn begin(
         &self,
-        (parameters, origin): (String, Origin),
+        purpose: Purpose,
         browser: Option<&BrowserId>,
         address: IpAddr,
         now: Instant,
@@ -91,8 +106,7 @@ impl Interactions {
         self.count(address, now).await?;
         let id = InteractionId::generate(random);
         let interaction = Interaction {
-            parameters,
-            origin,
+            purpose,
             began_at: now,
             browser: browser.map(BrowserId::digest),
             chosen: None,

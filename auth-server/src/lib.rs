@@ -13,6 +13,7 @@ pub mod clients;
 pub mod codes;
 pub mod config;
 pub mod consents;
+pub mod device;
 pub mod documents;
 pub mod feed;
 pub mod form;

@@ -118,6 +118,7 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
             "introspection_endpoint": mtls.endpoint(routes::INTROSPECT),
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
             "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
+            "device_authorization_endpoint": mtls.endpoint(routes::DEVICE_AUTHORIZATION),
         })
     });
     json!({
@@ -125,6 +126,8 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
         "authorization_endpoint": issuer.endpoint(routes::AUTHORIZE),
         "pushed_authorization_request_endpoint": issuer.endpoint(routes::PUSH),
         "token_endpoint": issuer.endpoint(routes::TOKEN),
+        // RFC 8628 §4.
+        "device_authorization_endpoint": issuer.endpoint(routes::DEVICE_AUTHORIZATION),
         "userinfo_endpoint": issuer.endpoint(routes::USERINFO),
         "jwks_uri": issuer.endpoint(routes::JWKS),
         "introspection_endpoint": issuer.endpoint(routes::INTROSPECT),
@@ -180,6 +183,7 @@ fn requests(
         GrantName::AuthorizationCode
         | GrantName::RefreshToken
         | GrantName::ClientCredentials
+        | GrantName::DeviceCode
         | GrantName::TokenExchange => true,
     });
     let mut types = requests.response_types.iter();

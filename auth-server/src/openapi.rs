@@ -1,5 +1,6 @@
 //! The HTTP interface as OpenAPI 3.1.
 
+mod device;
 mod registration;
 
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub fn document(config: &Config) -> Value {
     registration::describe(&mut document, is_offered);
     describe_pushing(&mut document);
     describe_global_revocation(&mut document);
+    device::describe(&mut document);
     document
 }
 
@@ -226,7 +228,7 @@ fn token_request(config: &Config) -> Value {
     json!({"grant_type": {"type": "string", "enum": grants(config)}, "scope": text,
         "resource": {"type": "string", "format": "uri"}, "code": text, "redirect_uri": text, "code_verifier": text,
         "refresh_token": text, "subject_token": text, "subject_token_type": types, "actor_token": text,
-        "actor_token_type": types, "requested_token_type": types, "audience": text, "assertion": text, "authorization_details": {"type": "string",
+        "actor_token_type": types, "requested_token_type": types, "audience": text, "assertion": text, "device_code": text, "authorization_details": {"type": "string",
             "description": "A JSON array of objects, each of one of authorization_details_types_supported (RFC 9396)"}})
 }
 

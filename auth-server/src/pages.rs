@@ -2,6 +2,7 @@
 //! its headers and, where something failed, the id of the request.
 
 mod consent;
+mod device;
 mod frame;
 mod sign_up;
 
@@ -12,8 +13,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 pub use self::consent::{
-    ConsentPage, DetailLine, MemberLine, RedirectHost, ResourceLine, ScopeLine,
+    AskingDevice, ConsentPage, Destination, DetailLine, MemberLine, ResourceLine, ScopeLine,
 };
+pub use self::device::{DecidedPage, DeviceNotice, DevicePage};
 use self::frame::{Content, Posts};
 pub use self::frame::{Frame, framed};
 pub use self::sign_up::{SelectAccountPage, SignUpNotice, SignUpPage};
@@ -158,7 +160,12 @@ impl IntoResponse for SignInPage {
 
 impl IntoResponse for ConsentPage {
     fn into_response(self) -> Response {
-        Content::of("Allow access", &self, Posts::MayEndAtClient)
+        let posts = if self.destination.device().is_some() {
+            Posts::HereOnce
+        } else {
+            Posts::MayEndAtClient
+        };
+        Content::of("Allow access", &self, posts)
             .shown_as(self.display)
             .into_response()
     }

@@ -21,6 +21,7 @@ use crate::authorize::{self, consent, push, response, select_account, sign_in, s
 use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::clients::logo::{self, Pictures};
+use crate::device::{authorization, qr, verification};
 use crate::global_revocation::{self, GlobalRevocation};
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
@@ -45,6 +46,10 @@ pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const PUSH: &str = "/oauth/par";
 /// RFC 6749 §3.2.
 pub const TOKEN: &str = "/oauth/token";
+/// RFC 8628 §3.1.
+pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+/// RFC 8628 §3.3.
+pub const DEVICE: &str = "/device";
 /// RFC 7662 §2.
 pub const INTROSPECT: &str = "/oauth/introspect";
 /// RFC 7009 §2.
@@ -174,6 +179,10 @@ pub fn routes(
         )
         .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
         .route(
+            &below(DEVICE_AUTHORIZATION),
+            post(authorization::endpoint).layer(writing.clone()),
+        )
+        .route(
             &below(REVOKE),
             post(revoke::endpoint).layer(writing.clone()),
         )
@@ -246,6 +255,10 @@ pub fn for_certificates(
     let group = Router::new()
         .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
         .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
+        .route(
+            &below(DEVICE_AUTHORIZATION),
+            post(authorization::endpoint).layer(writing.clone()),
+        )
         .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
         .fallback(web::not_found)
         .layer(counted)
@@ -315,6 +328,18 @@ fn people(path: &str, may_sign_up: bool, shutdown: Shutdown) -> Router<AppState>
             get(select_account::get).post(select_account::post),
         )
         .route(&below(consent::PATH), get(consent::get).post(consent::post))
+        .route(
+            &below(DEVICE),
+            get(verification::get).post(verification::enter),
+        )
+        .route(
+            &below(verification::CONFIRM),
+            get(verification::confirm).post(verification::decide),
+        )
+        .route(
+            &below(&format!("{}/{{user_code}}", qr::PATH)),
+            get(qr::endpoint),
+        )
         .route(&below(logo::PATH), get(logo::endpoint))
         .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::post))
         .route(&below(sign_out::RESUME), get(sign_out::resume))

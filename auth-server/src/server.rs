@@ -35,6 +35,7 @@ use crate::clients::logo::Pictures;
 use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
+use crate::device::Devices;
 use crate::feed::Feed;
 use crate::global_revocation::GlobalRevocation;
 use crate::interactions::Interactions;
@@ -304,6 +305,7 @@ fn app_state(
         refresh_tokens: RefreshTokens::new(records.root_secret.mac_key("refresh token")),
         accounts: limits.account.clone(),
         clients: records.clients.clone(),
+        devices: devices(config, &codes.ephemeral),
         password: password_grant(records, &sign_in),
         jwt_bearer: jwt_bearer(config, records, &codes.ephemeral),
     });
@@ -449,6 +451,7 @@ fn dialogue(
         forms: FormTokens::new(&records.root_secret),
         sign_in,
         may_sign_up: records.offered.sign_up,
+        devices: devices(config, ephemeral),
         authorize: Authorize {
             checks: Checks {
                 issuer,
@@ -484,6 +487,17 @@ fn dialogue(
             },
             random: Arc::clone(&world.random),
         },
+    }
+}
+
+fn devices(config: &Config, ephemeral: &Ephemeral) -> Devices {
+    Devices {
+        ephemeral: ephemeral.clone(),
+        lifetime: config.device.lifetime,
+        interval: config.device.interval,
+        per_client: config.device.requests_per_client,
+        per_address: config.by_address(config.device.requests_per_address),
+        guesses: config.guess_limits(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod audience;
 pub mod authorization_code;
 pub mod chain;
 pub mod client_credentials;
+pub mod device_code;
 mod encryption;
 pub mod error;
 pub mod jwt_bearer;
@@ -13,6 +14,7 @@ pub mod password;
 pub mod person;
 pub mod preview;
 pub mod refresh_token;
+mod spent;
 pub mod token_exchange;
 pub mod token_type;
 
@@ -30,6 +32,7 @@ use shared_server::web::ClientAddress;
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
+use self::device_code::DeviceCodeRequest;
 use self::error::TokenError;
 use self::jwt_bearer::JwtBearer;
 use self::password::{PasswordGrant, PasswordRequest};
@@ -41,6 +44,7 @@ use crate::authorize::agreement::Agreement;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::clients::directory::Clients;
 use crate::codes::Codes;
+use crate::device::Devices;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
@@ -57,6 +61,8 @@ pub enum GrantName {
     ClientCredentials,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8628 §3.4.
+    DeviceCode,
     /// RFC 8693 §2.1.
     TokenExchange,
     /// RFC 7523 §2.1.
@@ -65,16 +71,17 @@ pub enum GrantName {
 
 impl GrantName {
     /// Every grant that may be served.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AuthorizationCode,
         Self::RefreshToken,
         Self::ClientCredentials,
         Self::Password,
+        Self::DeviceCode,
         Self::TokenExchange,
         Self::JwtBearer,
     ];
 
-    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2.1, RFC 8693 §2.1).
+    /// The `grant_type` (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2.1, RFC 8628 §3.4, RFC 8693 §2.1).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,6 +89,7 @@ impl GrantName {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
         }
@@ -104,6 +112,8 @@ pub enum TokenRequest {
     ClientCredentials(Target),
     /// RFC 6749 §4.3.2.
     Password(PasswordRequest),
+    /// RFC 8628 §3.4.
+    DeviceCode(DeviceCodeRequest),
     /// RFC 8693 §2.1.
     TokenExchange(Box<ExchangeRequest>),
     /// RFC 7521 §4.1, as it came: what it lacks is told only where the grant is served.
@@ -160,6 +170,15 @@ impl FromParameters for TokenRequest {
             GrantName::ClientCredentials => Ok(Self::ClientCredentials(Target::from_parameters(
                 parameters,
             )?)),
+            GrantName::DeviceCode => Ok(Self::DeviceCode(DeviceCodeRequest {
+                device_code: parameters.required("device_code")?.to_owned(),
+                target: Target {
+                    // RFC 8628 §3.1: the scope was chosen before.
+                    scope: None,
+                    resource: resource(parameters)?,
+                    details: details(parameters)?,
+                },
+            })),
             // Nobody is shown what would be allowed by them.
             GrantName::Password if details(parameters)?.is_some() => {
                 Err(InvalidDetails::NotGranted.into())
@@ -298,6 +317,8 @@ pub struct Grantor {
     pub accounts: RateLimiter,
     /// Is told whom tokens were given.
     pub clients: Clients,
+    /// Devices that wait for somebody to let them in.
+    pub devices: Devices,
     /// What the password grant takes, where it is served.
     pub password: Option<PasswordGrant>,
     /// What the JWT bearer grant takes.
@@ -325,6 +346,9 @@ pub async fn endpoint(
         }
         TokenRequest::Password(request) => {
             password::grant(&client, request, address, &grantor, now).await
+        }
+        TokenRequest::DeviceCode(request) => {
+            device_code::grant(&client, &request, &grantor, now).await
         }
         TokenRequest::TokenExchange(request) => {
             token_exchange::grant(&client, &request, &grantor, now).await

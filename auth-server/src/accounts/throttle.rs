@@ -12,10 +12,12 @@ use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Hits, Key, Kind, PutNew, Result};
 use shared_server::rate_limits::Network;
 
-const ATTEMPTS: Kind = Kind::new("sign-in-attempts");
-const SUCCESSES: Kind = Kind::new("sign-in-successes");
-const FORGIVEN: Kind = Kind::new("sign-in-forgiven");
-const WAIT: Kind = Kind::new("sign-in-wait");
+use super::AccountId;
+
+const ATTEMPTS: Kind = Kind::new("attempts");
+const SUCCESSES: Kind = Kind::new("attempts-succeeded");
+const FORGIVEN: Kind = Kind::new("attempts-forgiven");
+const WAIT: Kind = Kind::new("attempts-wait");
 
 /// Who is counted, as a digest, so that no store holds what people typed.
 #[derive(Clone, Copy)]
@@ -25,18 +27,28 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Whoever has this address. What is no address is counted as it stands.
-    pub(super) fn identifier(typed: &str) -> Self {
+    pub(crate) fn identifier(typed: &str) -> Self {
         Self::new("identifier", typed.as_bytes())
     }
 
     /// A device known to an account.
-    pub(super) fn device(name: &str) -> Self {
+    pub(crate) fn device(name: &str) -> Self {
         Self::new("device", name.as_bytes())
     }
 
     /// Where a request comes from.
     pub(crate) fn network(address: IpAddr) -> Self {
         Self::new("network", Network::from(address).as_ref())
+    }
+
+    /// Somebody who types the codes of devices.
+    pub(crate) fn typist(account_id: &AccountId) -> Self {
+        Self::new("typist", account_id.as_str().as_bytes())
+    }
+
+    /// Where codes of devices are typed.
+    pub(crate) fn typed_at(address: IpAddr) -> Self {
+        Self::new("typed-at", Network::from(address).as_ref())
     }
 
     fn new(kind: &str, value: &[u8]) -> Self {
@@ -56,15 +68,15 @@ impl Subject {
 
 /// How much may fail, and what happens then.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// Attempts in a window that need not wait.
-    pub(super) free: u64,
+    pub(crate) free: u64,
     /// How long the first after them makes the next one wait; each further one doubles it.
-    pub(super) first_wait: Duration,
+    pub(crate) first_wait: Duration,
     /// The longest that it grows to.
-    pub(super) longest_wait: Duration,
+    pub(crate) longest_wait: Duration,
     /// How long failures count.
-    pub(super) window: Duration,
+    pub(crate) window: Duration,
 }
 
 impl Rule {
@@ -84,15 +96,15 @@ impl Rule {
 
 /// An attempt that was counted and may go on.
 #[derive(Clone, Copy)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// Attempts that have not succeeded, this one included.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     hits: Hits,
     waits: bool,
 }
 
 /// Whether an attempt may go on.
-pub(super) enum Admission {
+pub(crate) enum Admission {
     Admitted(Counted),
     /// Not before so long.
     Wait(Duration),
@@ -100,7 +112,7 @@ pub(super) enum Admission {
 
 /// What a success makes undone.
 #[derive(Clone, Copy)]
-pub(super) enum Forgiving {
+pub(crate) enum Forgiving {
     /// Every attempt up to this one: the account's owner has come.
     All,
     /// This attempt alone. An address is shared, and who owns one account may guess at others.
@@ -108,22 +120,22 @@ pub(super) enum Forgiving {
 }
 
 /// Counts one subject by one rule.
-pub(super) struct Throttle<'a> {
-    pub(super) ephemeral: &'a Ephemeral,
-    pub(super) subject: Subject,
-    pub(super) rule: Rule,
+pub(crate) struct Throttle<'a> {
+    pub(crate) ephemeral: &'a Ephemeral,
+    pub(crate) subject: Subject,
+    pub(crate) rule: Rule,
 }
 
 impl Throttle<'_> {
     /// How long the subject has to wait. Asking counts nothing, so that hammering at a wait does not prolong it.
-    pub(super) async fn waiting(&self, now: Instant) -> Result<Option<Duration>> {
+    pub(crate) async fn waiting(&self, now: Instant) -> Result<Option<Duration>> {
         let kept = self.ephemeral.get(&self.key(WAIT), now).await?;
         let until = kept.and_then(|kept| Some(i64::from_be_bytes(kept.try_into().ok()?)));
         Ok(until.map(|until| Instant::from_millis(until).since(now)))
     }
 
     /// Counts an attempt. Of those that would each make the next one wait, one at a time goes on.
-    pub(super) async fn admit(&self, now: Instant) -> Result<Admission> {
+    pub(crate) async fn admit(&self, now: Instant) -> Result<Admission> {
         let hits = self
             .ephemeral
             .hit(&self.key(ATTEMPTS), self.rule.window, now)
@@ -154,7 +166,7 @@ impl Throttle<'_> {
     }
 
     /// Takes a success off what was counted.
-    pub(super) async fn forgive(
+    pub(crate) async fn forgive(
         &self,
         counted: Counted,
         what: Forgiving,

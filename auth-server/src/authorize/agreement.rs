@@ -10,6 +10,7 @@ use shared_protocol::scope::ScopeSet;
 
 use crate::authorization_details::{ByResource, TypeName};
 use crate::claims::ClaimSet;
+use crate::clients::ClientMetadata;
 
 /// The most that is remembered of the details of one resource, in bytes of JSON.
 const MAX_REMEMBERED: usize = 16 * 1024;
@@ -82,6 +83,13 @@ impl Agreement {
             claims: self.claims.intersection(ClaimSet::of_scope(bounds)),
             details: self.details.clone(),
         }
+    }
+
+    /// What is left of it within what a client may have now.
+    #[must_use]
+    pub fn of_client(&self, metadata: &ClientMetadata) -> Self {
+        self.narrowed(&metadata.scope)
+            .of_types(&metadata.authorization_details_types)
     }
 
     /// What is left of it within these types of authorization details.

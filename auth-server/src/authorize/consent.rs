@@ -17,8 +17,9 @@ use super::response::{AuthorizationResponse, see_other};
 use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
 use super::{Next, RESUME};
 use crate::browser::{Binding, Form};
+use crate::clients::Client;
 use crate::interactions::{Interaction, InteractionId};
-use crate::pages::{ConsentPage, RedirectHost, ResourceLine, ScopeLine};
+use crate::pages::{ConsentPage, Destination, ResourceLine, ScopeLine};
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::resource_servers::ResourceServers;
 use crate::sessions::Person;
@@ -28,7 +29,7 @@ pub const PATH: &str = "/consent";
 
 /// What a person decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Decision {
+pub(crate) enum Decision {
     Approve,
     Deny,
 }
@@ -42,7 +43,7 @@ pub async fn get(
     InteractionQuery(id): InteractionQuery,
     visit: Visit,
 ) -> Result<Response, PageError> {
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, request) = dialogue.reopen_request(&id, &visit).await?;
     let next = dialogue.next(&interaction, &request, &visit).await;
     let Ok(Next::Consent(person)) = next else {
         // Perhaps in another tab; or the client has to be told something, which is done once, and there.
@@ -61,15 +62,18 @@ pub async fn post(
     OwnForm(form): OwnForm,
 ) -> Result<Response, PageError> {
     let id = interaction(&form)?;
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, request) = dialogue.reopen_request(&id, &visit).await?;
     let csrf = form.optional("csrf").unwrap_or_default();
-    let content = shown(&request);
+    let content = shown(&request.asked, &request.client);
     if !dialogue.forms.verify(&binding(&id, &visit, &content), csrf) {
         return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
     }
     let decision = decision(&form)?;
     let told = |cause| AuthorizeError::Redirect(Box::new(request.back.clone()), cause);
-    let Some(person) = dialogue.signed_in(&interaction, &request, &visit).await? else {
+    let Some(person) = dialogue
+        .signed_in_for(&interaction, &request, &visit)
+        .await?
+    else {
         return Ok(see_other(&dialogue.link(RESUME, &id)));
     };
     dialogue.spend(&id, &request, visit.now).await?;
@@ -80,7 +84,7 @@ pub async fn post(
     Ok(answered.map_err(told)?.into_response())
 }
 
-fn decision(form: &Parameters) -> Result<Decision, InvalidParameters> {
+pub(crate) fn decision(form: &Parameters) -> Result<Decision, InvalidParameters> {
     match form.required("decision")? {
         "approve" => Ok(Decision::Approve),
         "deny" => Ok(Decision::Deny),
@@ -125,23 +129,24 @@ fn page(
     person: &Person,
     visit: &Visit,
 ) -> ConsentPage {
-    let (content, shown) = (shown(request), dialogue.shown(request, visit));
+    let content = shown(&request.asked, &request.client);
+    let shown = dialogue.shown(&request.client, &request.locales, visit);
     let redirect_uri = &request.back.redirect_uri;
     ConsentPage {
         action: dialogue.path(PATH),
-        interaction: id.to_string(),
+        hidden: ("interaction", id.to_string()),
         csrf: dialogue.forms.token(&binding(id, visit, &content)),
         client_name: shown.name.unwrap_or_else(|| request.client.id.to_string()),
         about: shown.about,
         display: request.display,
         client_host: request.client.document_host(),
-        redirect_host: if redirect_uri.is_on_device() {
-            RedirectHost::ThisDevice
+        destination: if redirect_uri.is_on_device() {
+            Destination::ThisDevice
         } else {
-            RedirectHost::Host(redirect_uri.host())
+            Destination::Host(redirect_uri.host())
         },
         account_email: person.account.email.to_string(),
-        another_account: dialogue.another_account(id),
+        another_account: Some(dialogue.another_account(id)),
         scopes: own_scopes(&request.asked),
         resources: resources(&request.asked, &dialogue.authorize.checks.resource_servers),
         offline: OwnScope::OfflineAccess.is_in(&request.scope),
@@ -149,7 +154,7 @@ fn page(
 }
 
 /// What the client wants to know of the person: by scope, and then claim by claim.
-fn own_scopes(asked: &Agreement) -> Vec<ScopeLine> {
+pub(crate) fn own_scopes(asked: &Agreement) -> Vec<ScopeLine> {
     let own = asked.own.iter().filter_map(OwnScope::of);
     let scopes = own.filter_map(|scope| Some((scope.as_str(), scope.description()?)));
     let claims = asked.claims.iter();
@@ -163,7 +168,7 @@ fn own_scopes(asked: &Agreement) -> Vec<ScopeLine> {
         .collect()
 }
 
-fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> {
+pub(crate) fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> {
     let mut lines = Vec::new();
     for server in servers.all() {
         let normal = server.identifier.normal();
@@ -191,14 +196,11 @@ fn resources(asked: &Agreement, servers: &ResourceServers) -> Vec<ResourceLine> 
 }
 
 /// What a person is shown, as the form is bound to it: no more is approved than that (threat 9).
-fn shown(request: &AuthorizationRequest) -> Vec<u8> {
+pub(crate) fn shown(asked: &Agreement, client: &Client) -> Vec<u8> {
     // A client that describes itself may have become another since.
-    let said = request
-        .client
-        .digest()
-        .map(|digest| (digest, request.client.name()));
+    let said = client.digest().map(|digest| (digest, client.name()));
     // Text and lists of it always have a JSON form.
-    serde_json::to_vec(&(&request.asked, said)).unwrap_or_default()
+    serde_json::to_vec(&(asked, said)).unwrap_or_default()
 }
 
 fn binding<'a>(id: &'a InteractionId, visit: &'a Visit, content: &'a [u8]) -> Binding<'a> {

@@ -10,6 +10,7 @@ use shared_server::rate_limits::Limited;
 use shared_server::web::Cause;
 
 use super::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
+use crate::accounts::AccountError;
 use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::pages::{ErrorPage, StalePage, StartAgain};
@@ -37,6 +38,15 @@ pub enum PageError {
     /// The browser brought no cookie of ours.
     #[error("the browser sent no cookie")]
     NoCookie,
+    /// A device's code is unknown, expired, decided, or another session's: the same answer to all. At this path another is typed.
+    #[error("the user code is unknown, expired, decided, or another session's")]
+    DeviceCode(String),
+    /// Who is signed in could not be looked up.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A client could not be looked up.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The form was made for another state of this browser's affairs; at this path it goes on.
     #[error("the form is stale")]
     StaleForm(String),
@@ -85,6 +95,16 @@ impl IntoResponse for PageError {
                 start_again: None,
             }
             .into_response(),
+            Self::DeviceCode(ref path) => StalePage {
+                message: "This code cannot be used: it is not known here, has expired, or was used already. Your device can show you a new one."
+                    .into(),
+                go_on: Some(path.clone()),
+                start_again: None,
+            }
+            .into_response(),
+            Self::Directory(DirectoryError::Limited(limited)) => {
+                return Self::RateLimited(limited).into_response();
+            }
             Self::RateLimited(ref limited) => {
                 let mut page = error_page(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -94,7 +114,9 @@ impl IntoResponse for PageError {
                 limited.write(page.headers_mut());
                 page
             }
-            Self::Ephemeral(_) | Self::Unsigned(_) => unavailable(),
+            Self::Ephemeral(_) | Self::Unsigned(_) | Self::Account(_) | Self::Directory(_) => {
+                unavailable()
+            }
         };
         caused(response, self)
     }

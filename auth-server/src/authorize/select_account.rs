@@ -27,12 +27,12 @@ pub async fn get(
     InteractionQuery(id): InteractionQuery,
     visit: Visit,
 ) -> Result<Response, PageError> {
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, request) = dialogue.reopen_request(&id, &visit).await?;
     let next = dialogue.next(&interaction, &request, &visit).await;
     let Ok(Next::SelectAccount(person)) = next else {
         return Ok(see_other(&dialogue.link(RESUME, &id)));
     };
-    let shown = dialogue.shown(&request, &visit);
+    let shown = dialogue.shown(&request.client, &request.locales, &visit);
     let page = SelectAccountPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
@@ -57,14 +57,16 @@ pub async fn post(
     OwnForm(form): OwnForm,
 ) -> Result<Response, PageError> {
     let id = interaction(&form)?;
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, request) = dialogue.reopen_request(&id, &visit).await?;
     let go_on = dialogue.link(RESUME, &id);
     // Bound to the session that was shown: somebody else may have signed in since.
     let csrf = form.optional("csrf").unwrap_or_default();
     if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
         return Err(PageError::StaleForm(go_on));
     }
-    let person = dialogue.signed_in(&interaction, &request, &visit).await?;
+    let person = dialogue
+        .signed_in_for(&interaction, &request, &visit)
+        .await?;
     if let Some(person) = person {
         let interactions = &dialogue.authorize.interactions;
         interactions

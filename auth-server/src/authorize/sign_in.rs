@@ -11,9 +11,8 @@ use shared_server::web::Cause;
 
 use super::form::OwnForm;
 use super::page::{PageError, retry_after};
-use super::request::AuthorizationRequest;
 use super::response::see_other;
-use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
+use super::visit::{Dialogue, Errand, InteractionQuery, Visit, interaction};
 use super::{RESUME, sign_up};
 use crate::accounts::sign_in::{Attempt, SignInRefusal};
 use crate::browser::{Binding, Form};
@@ -38,20 +37,20 @@ pub async fn get(
     RawQuery(query): RawQuery,
     visit: Visit,
 ) -> Result<Response, PageError> {
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, errand) = dialogue.reopen(&id, &visit).await?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes())?;
-    let another = query.optional(ANOTHER).is_some() && !request.is_silent();
+    let another = query.optional(ANOTHER).is_some() && !errand.is_silent();
     if !another
         && dialogue
-            .signed_in(&interaction, &request, &visit)
+            .signed_in(&interaction, &errand, &visit)
             .await?
             .is_some()
     {
         // Perhaps in another tab.
         return Ok(see_other(&dialogue.link(RESUME, &id)));
     }
-    let hint = request.login_hint.clone().unwrap_or_default();
-    let page = form(&dialogue, &id, &request, &visit, hint);
+    let hint = errand.login_hint();
+    let page = form(&dialogue, &id, &errand, &visit, hint);
     Ok(page.into_response())
 }
 
@@ -65,10 +64,10 @@ pub async fn post(
     OwnForm(typed): OwnForm,
 ) -> Result<Response, PageError> {
     let id = interaction(&typed)?;
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, errand) = dialogue.reopen(&id, &visit).await?;
     let email = address(&typed);
     let again = |notice, status| {
-        let mut page = form(&dialogue, &id, &request, &visit, email.clone());
+        let mut page = form(&dialogue, &id, &errand, &visit, email.clone());
         page.notice = Some(notice);
         (status, page).into_response()
     };
@@ -76,7 +75,7 @@ pub async fn post(
     if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
         // Somebody signed in, or out, since the form was made.
         if dialogue
-            .signed_in(&interaction, &request, &visit)
+            .signed_in(&interaction, &errand, &visit)
             .await?
             .is_some()
         {
@@ -133,11 +132,11 @@ async fn sign_in(
 fn form(
     dialogue: &Dialogue,
     id: &InteractionId,
-    request: &AuthorizationRequest,
+    errand: &Errand,
     visit: &Visit,
     email: String,
 ) -> SignInPage {
-    let shown = dialogue.shown(request, visit);
+    let shown = dialogue.shown_of(errand, visit);
     SignInPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
@@ -145,7 +144,7 @@ fn form(
         email,
         client_name: shown.name,
         about: shown.about,
-        display: request.display,
+        display: errand.display(),
         sign_up: dialogue
             .may_sign_up
             .then(|| dialogue.link(sign_up::PATH, id)),

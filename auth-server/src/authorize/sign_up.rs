@@ -12,9 +12,8 @@ use shared_server::web::Cause;
 use super::RESUME;
 use super::form::OwnForm;
 use super::page::{PageError, retry_after};
-use super::request::AuthorizationRequest;
 use super::response::see_other;
-use super::visit::{Dialogue, InteractionQuery, Visit, interaction};
+use super::visit::{Dialogue, Errand, InteractionQuery, Visit, interaction};
 use crate::accounts::sign_up::{NewPerson, SignUp, SignUpRefusal};
 use crate::browser::{Binding, Form};
 use crate::interactions::InteractionId;
@@ -36,17 +35,17 @@ pub async fn get(
     InteractionQuery(id): InteractionQuery,
     visit: Visit,
 ) -> Result<Response, PageError> {
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
-    let person = dialogue.signed_in(&interaction, &request, &visit).await?;
+    let (interaction, errand) = dialogue.reopen(&id, &visit).await?;
+    let person = dialogue.signed_in(&interaction, &errand, &visit).await?;
     if person.is_some() {
         // Perhaps in another tab.
         return Ok(see_other(&dialogue.link(RESUME, &id)));
     }
     let typed = Typed {
-        email: request.login_hint.clone().unwrap_or_default(),
+        email: errand.login_hint(),
         name: String::new(),
     };
-    Ok(form(&dialogue, &id, &request, &visit, typed).into_response())
+    Ok(form(&dialogue, &id, &errand, &visit, typed).into_response())
 }
 
 /// POST `/register`.
@@ -60,16 +59,16 @@ pub async fn post(
     OwnForm(posted): OwnForm,
 ) -> Result<Response, PageError> {
     let id = interaction(&posted)?;
-    let (interaction, request) = dialogue.reopen(&id, &visit).await?;
+    let (interaction, errand) = dialogue.reopen(&id, &visit).await?;
     let typed = Typed::of(&posted);
     let again = |notice, status| {
-        let mut page = form(&dialogue, &id, &request, &visit, typed.clone());
+        let mut page = form(&dialogue, &id, &errand, &visit, typed.clone());
         page.notice = Some(notice);
         (status, page).into_response()
     };
     let csrf = posted.optional("csrf").unwrap_or_default();
     if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
-        let person = dialogue.signed_in(&interaction, &request, &visit).await?;
+        let person = dialogue.signed_in(&interaction, &errand, &visit).await?;
         if person.is_some() {
             return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
         }
@@ -138,11 +137,11 @@ impl Typed {
 fn form(
     dialogue: &Dialogue,
     id: &InteractionId,
-    request: &AuthorizationRequest,
+    errand: &Errand,
     visit: &Visit,
     typed: Typed,
 ) -> SignUpPage {
-    let shown = dialogue.shown(request, visit);
+    let shown = dialogue.shown_of(errand, visit);
     SignUpPage {
         action: dialogue.path(PATH),
         interaction: id.to_string(),
@@ -151,7 +150,7 @@ fn form(
         name: typed.name,
         client_name: shown.name,
         about: shown.about,
-        display: request.display,
+        display: errand.display(),
         sign_in: dialogue.another_account(id),
         notice: None,
     }

@@ -11,6 +11,7 @@ use shared_protocol::time::Instant;
 use shared_server::web::{ClientAddress, Now, Problem};
 
 use super::decision::{self, Circumstances};
+use super::display::Display;
 use super::error::{AuthorizeError, RedirectCause};
 use super::page::PageError;
 use super::request::{AuthorizationRequest, Prompt};
@@ -19,7 +20,9 @@ use super::{Authorize, Next, RESUME, sign_in};
 use crate::accounts::Proven;
 use crate::accounts::sign_in::SignIn;
 use crate::browser::{BrowserId, Cookies, FormTokens};
-use crate::interactions::{Interaction, InteractionId};
+use crate::clients::Client;
+use crate::device::Devices;
+use crate::interactions::{Interaction, InteractionId, Purpose};
 use crate::locales::Locales;
 use crate::pages::About;
 use crate::parameters::Parameters;
@@ -37,6 +40,8 @@ pub struct Dialogue {
     pub sign_in: Arc<SignIn>,
     /// Whether people may make an account for themselves.
     pub may_sign_up: bool,
+    /// The devices that wait for somebody to let them in.
+    pub devices: Devices,
 }
 
 /// A `Set-Cookie`, where there is one to set.
@@ -66,7 +71,7 @@ impl Dialogue {
         format!("{}{path}", self.authorize.checks.issuer.path())
     }
 
-    /// An interaction of this browser, and its request, checked anew.
+    /// An interaction of this browser, and what it is for, a request checked anew.
     ///
     /// # Errors
     /// [`PageError::NoCookie`] if the browser does not say which one it is, [`PageError::Stale`] if the interaction is over, unknown,
@@ -75,21 +80,43 @@ impl Dialogue {
         &self,
         id: &InteractionId,
         visit: &Visit,
-    ) -> Result<(Interaction, AuthorizationRequest), PageError> {
+    ) -> Result<(Interaction, Errand), PageError> {
         let browser = visit.browser.as_ref().ok_or(PageError::NoCookie)?;
         let interactions = &self.authorize.interactions;
         let found = interactions.find(id, browser, visit.now).await?;
         let Some(mut interaction) = found else {
             return Err(self.over(id, visit.now).await);
         };
-        let parameters = Parameters::parse(interaction.parameters.as_bytes())?;
+        let (parameters, origin) = match &interaction.purpose {
+            Purpose::Request { parameters, origin } => (parameters, origin),
+            Purpose::Device { user_code } => {
+                let user_code = user_code.clone();
+                return Ok((interaction, Errand::Device { user_code }));
+            }
+        };
+        let parameters = Parameters::parse(parameters.as_bytes())?;
         let checks = &self.authorize.checks;
-        let kept = (&parameters, &interaction.origin);
+        let kept = (&parameters, origin);
         let request = checks.check(kept, visit.address, visit.now).await?;
         if request.prompt.contains(&Prompt::SelectAccount) {
             interaction.chosen = interactions.chosen(id, visit.now).await?;
         }
-        Ok((interaction, request))
+        Ok((interaction, Errand::Request(Box::new(request))))
+    }
+
+    /// The same where only a request makes sense.
+    ///
+    /// # Errors
+    /// As [`Dialogue::reopen`].
+    pub async fn reopen_request(
+        &self,
+        id: &InteractionId,
+        visit: &Visit,
+    ) -> Result<(Interaction, AuthorizationRequest), PageError> {
+        match self.reopen(id, visit).await? {
+            (interaction, Errand::Request(request)) => Ok((interaction, *request)),
+            (_, Errand::Device { .. }) => Err(PageError::Stale),
+        }
     }
 
     /// What has to happen next in an interaction.
@@ -107,11 +134,38 @@ impl Dialogue {
         next.await
     }
 
-    /// Who is signed in at this browser, if that will do for the request.
+    /// Who is signed in at this browser, if that will do for what they came for.
     ///
     /// # Errors
     /// As [`Authorize::person`].
     pub async fn signed_in(
+        &self,
+        interaction: &Interaction,
+        errand: &Errand,
+        visit: &Visit,
+    ) -> Result<Option<Person>, PageError> {
+        match errand {
+            Errand::Request(request) => Ok(self.signed_in_for(interaction, request, visit).await?),
+            Errand::Device { .. } => self.person(visit).await,
+        }
+    }
+
+    /// Who is signed in at this browser.
+    ///
+    /// # Errors
+    /// [`PageError::Account`].
+    pub async fn person(&self, visit: &Visit) -> Result<Option<Person>, PageError> {
+        match &visit.session {
+            Some(token) => Ok(self.authorize.sessions.find(token, visit.now).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Who is signed in at this browser, if that will do for the request.
+    ///
+    /// # Errors
+    /// As [`Authorize::person`].
+    pub async fn signed_in_for(
         &self,
         interaction: &Interaction,
         request: &AuthorizationRequest,
@@ -161,7 +215,51 @@ impl Dialogue {
     }
 }
 
+/// What a person came for, as it stands now.
+pub enum Errand {
+    /// The answer to this request.
+    Request(Box<AuthorizationRequest>),
+    /// To let a device in (RFC 8628).
+    Device {
+        /// The code that they came with, as it was typed.
+        user_code: Option<String>,
+    },
+}
+
+impl Errand {
+    /// Whether nothing may be shown to anybody.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.request().is_some_and(AuthorizationRequest::is_silent)
+    }
+
+    /// Who is expected, to be shown in the form.
+    #[must_use]
+    pub fn login_hint(&self) -> String {
+        let hint = self
+            .request()
+            .and_then(|request| request.login_hint.clone());
+        hint.unwrap_or_default()
+    }
+
+    /// How pages are to be shown.
+    #[must_use]
+    pub fn display(&self) -> Display {
+        self.request()
+            .map(|request| request.display)
+            .unwrap_or_default()
+    }
+
+    fn request(&self) -> Option<&AuthorizationRequest> {
+        match self {
+            Self::Request(request) => Some(request),
+            Self::Device { .. } => None,
+        }
+    }
+}
+
 /// What a person is shown of the client that asks.
+#[derive(Default)]
 pub struct Shown {
     /// Its name, if it has one.
     pub name: Option<String>,
@@ -170,11 +268,19 @@ pub struct Shown {
 }
 
 impl Dialogue {
-    /// What is shown of the client of a request, in the language that the person reads best as far as client and browser know.
+    /// What is shown of whoever sent the person. Which client a device has shows once its code is typed.
     #[must_use]
-    pub fn shown(&self, request: &AuthorizationRequest, visit: &Visit) -> Shown {
-        let locales = request.locales.then(Locales::accepted(&visit.headers));
-        let (client, path) = (&request.client, self.path(""));
+    pub fn shown_of(&self, errand: &Errand, visit: &Visit) -> Shown {
+        errand.request().map_or_else(Shown::default, |request| {
+            self.shown(&request.client, &request.locales, visit)
+        })
+    }
+
+    /// What is shown of a client, in the language that the person reads best as far as client and browser know.
+    #[must_use]
+    pub fn shown(&self, client: &Client, locales: &Locales, visit: &Visit) -> Shown {
+        let locales = locales.then(Locales::accepted(&visit.headers));
+        let path = self.path("");
         Shown {
             name: client.own_name(&locales).map(str::to_owned),
             about: client.about(&path, &locales),

@@ -20,6 +20,10 @@ pub enum Form {
     Consent,
     /// `/oauth/logout`.
     SignOut,
+    /// `/device`, where a code is typed.
+    UserCode,
+    /// `/device/confirm`.
+    Device,
 }
 
 impl Form {
@@ -30,6 +34,8 @@ impl Form {
             Self::SelectAccount => "select-account",
             Self::Consent => "consent",
             Self::SignOut => "sign-out",
+            Self::UserCode => "user-code",
+            Self::Device => "device",
         }
     }
 }

@@ -212,6 +212,8 @@ enum GrantArg {
     ClientCredentials,
     Implicit,
     Password,
+    #[value(alias = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
     #[value(alias = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
     #[value(alias = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
@@ -226,6 +228,7 @@ impl From<GrantArg> for GrantType {
             GrantArg::ClientCredentials => Self::ClientCredentials,
             GrantArg::Implicit => Self::Implicit,
             GrantArg::Password => Self::Password,
+            GrantArg::DeviceCode => Self::DeviceCode,
             GrantArg::TokenExchange => Self::TokenExchange,
             GrantArg::JwtBearer => Self::JwtBearer,
         }

@@ -108,6 +108,9 @@ pub enum GrantType {
     Implicit,
     /// RFC 6749 §4.3.
     Password,
+    /// RFC 8628.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
     /// RFC 8693 §2.1.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
@@ -610,7 +613,8 @@ impl ClientMetadata {
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
-        self.sends_people() && OwnScope::OpenId.is_in(&self.scope)
+        let asks_people = self.sends_people() || self.grant_types.contains(&GrantType::DeviceCode);
+        asks_people && OwnScope::OpenId.is_in(&self.scope)
     }
 }
 

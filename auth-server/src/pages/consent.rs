@@ -1,5 +1,7 @@
 //! The page on which a person decides what a client may do.
 
+use std::time::Duration;
+
 use askama::Template;
 
 use super::About;
@@ -11,8 +13,8 @@ use crate::authorize::display::Display;
 pub struct ConsentPage {
     /// Where the form goes.
     pub action: String,
-    /// The interaction that it belongs to.
-    pub interaction: String,
+    /// What it belongs to, an interaction or a device's code: the name of the field, and its value.
+    pub hidden: (&'static str, String),
     /// The token of the form.
     pub csrf: String,
     /// Who asks.
@@ -24,11 +26,11 @@ pub struct ConsentPage {
     /// Where it describes itself, if it does: its name is what it likes, and this is not.
     pub client_host: Option<String>,
     /// Where the answer goes.
-    pub redirect_host: RedirectHost,
+    pub destination: Destination,
     /// Who is signed in.
     pub account_email: String,
-    /// Where somebody else can sign in instead.
-    pub another_account: String,
+    /// Where somebody else can sign in instead, if that may be.
+    pub another_account: Option<String>,
     /// What it wants to know of the person.
     pub scopes: Vec<ScopeLine>,
     /// What it wants to do elsewhere.
@@ -39,11 +41,37 @@ pub struct ConsentPage {
 
 /// Where the answer to a client goes, as a person can judge it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RedirectHost {
+pub enum Destination {
     /// A host, with its port if that is not the usual one.
     Host(String),
     /// Whatever program on this device answers: a loopback or a private-use redirect (RFC 8252 §8.6).
     ThisDevice,
+    /// A device elsewhere that shows a code (RFC 8628).
+    Device(AskingDevice),
+}
+
+/// What is known of a device that asks, so that a person can tell whether it is theirs (RFC 8628 §5.4).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AskingDevice {
+    /// The code that it shows.
+    pub user_code: String,
+    /// Where it asked from.
+    pub address: String,
+    /// What it says it is.
+    pub user_agent: Option<String>,
+    /// How long ago it asked.
+    pub age: Duration,
+}
+
+impl Destination {
+    /// The device that asks, if it is one.
+    #[must_use]
+    pub fn device(&self) -> Option<&AskingDevice> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Host(_) | Self::ThisDevice => None,
+        }
+    }
 }
 
 /// One thing that is asked for.

@@ -24,6 +24,9 @@ pub(super) enum Posts {
     /// To this server, which may answer with a redirect to a client: Chromium holds `form-action` against that too. A script sees to
     /// it that the form is posted once, because the answer to a second click is not a redirect any more.
     MayEndAtClient,
+    /// To this server, which answers with a page, from one that shows a client's picture. A second click is no second post, which would
+    /// be answered otherwise.
+    HereOnce,
     /// To a client, at once, by a script.
     ByItself,
 }
@@ -39,6 +42,9 @@ impl Posts {
             // A client's picture is shown from here.
             Self::MayEndAtClient => {
                 format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
+            }
+            Self::HereOnce => {
+                format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'; form-action 'self'")
             }
             Self::ByItself => format!("{base}; script-src 'nonce-{nonce}'"),
         }

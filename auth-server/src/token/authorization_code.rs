@@ -1,16 +1,14 @@
 //! The authorization code grant (RFC 6749 §4.1.3, RFC 7636 §4.5).
 
 use shared_protocol::time::Instant;
-use shared_server::db::DbError;
 
 use super::error::TokenError;
-use super::person::{Granted, Prepared};
+use super::person::Granted;
+use super::spent::{Brought, Spent};
 use super::{GrantName, Grantor, Target, TokenResponse};
-use crate::authorize::agreement::Agreement;
 use crate::clients::GrantType;
-use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
+use crate::clients::authenticate::AuthenticatedClient;
 use crate::codes::{self, Authorization, Kept, Taken};
-use crate::grants::{Redeemed, Redemption};
 
 /// A request of this grant.
 pub struct CodeRequest {
@@ -43,7 +41,10 @@ pub async fn grant(
     let kept = take(request, grantor, now).await?;
     let redeemed = match redeem(client, request, &kept, grantor, now).await {
         Ok(redeemed) => redeemed,
-        Err(refusal) => return Err(refused(refusal, request, kept, grantor, now).await),
+        Err(refusal) => {
+            let at = (codes::key(&request.code), codes::digest(&request.code));
+            return Err(grantor.brought_nothing(refusal, at, kept, now).await);
+        }
     };
     let (id, authorization) = (&kept.grant_id, &kept.authorization);
     let salt = redeemed.family_salt;
@@ -60,96 +61,20 @@ pub async fn grant(
 }
 
 /// What came of a code, before there are tokens.
-struct RedeemedCode {
-    allowed: Agreement,
-    prepared: Prepared,
-    family_salt: Option<[u8; 16]>,
-}
-
 async fn redeem(
     client: &AuthenticatedClient,
     request: &CodeRequest,
     kept: &Kept,
     grantor: &Grantor,
     now: Instant,
-) -> Result<RedeemedCode, TokenError> {
+) -> Result<Brought, TokenError> {
     check(client, request, &kept.authorization)?;
-    let metadata = &client.client().metadata;
-    let terms = &kept.authorization.terms;
-    let target = &request.target;
-    let allowed = Grantor::allowed(client, terms)?;
-    let allowed = target.of(allowed, &grantor.tokens.resource_servers)?;
-    let audience = grantor
-        .tokens
-        .audience_of_grant(&allowed, target, metadata)?;
-    grantor.tokens.check_signer(&audience, now)?;
-    let refreshes = metadata.grant_types.contains(&GrantType::RefreshToken);
-    let family_salt = refreshes.then_some(kept.family_salt);
-    let redemption = Redemption {
-        id: &kept.grant_id,
-        code_digest: Some(codes::digest(&request.code)),
-        terms,
-        allowed_at: kept.issued_at,
-        family_salt,
-        unanswered: &kept.unanswered,
-        access_lifetime: audience.server.lifetime,
+    let spent = Spent {
+        kept,
+        terms: &kept.authorization.terms,
+        digest: codes::digest(&request.code),
     };
-    let standing = grantor
-        .accounts
-        .admit(terms.account_id.as_str().as_bytes(), now)
-        .await?;
-    client.standings().note(standing);
-    let id = &kept.grant_id;
-    let prepared = grantor.prepare(client, (id, terms), &allowed, audience, now);
-    let prepared = prepared.await?;
-    match grantor.grants.redeem(&redemption, now).await? {
-        Redeemed::Granted => Ok(RedeemedCode {
-            allowed,
-            prepared,
-            family_salt,
-        }),
-        Redeemed::Before => Err(TokenError::CodeReplayed),
-        Redeemed::SessionOver => Err(TokenError::SessionOver),
-        Redeemed::PersonGone => Err(TokenError::PersonGone),
-        Redeemed::CutOff => Err(TokenError::CodeRevoked),
-        // What it would have been told a moment later, for it no longer is who it was.
-        Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
-    }
-}
-
-/// What has to happen when nothing came of a code that was taken.
-async fn refused(
-    refusal: TokenError,
-    request: &CodeRequest,
-    kept: Box<Kept>,
-    grantor: &Grantor,
-    now: Instant,
-) -> TokenError {
-    if !matches!(
-        refusal,
-        TokenError::Store(_) | TokenError::NoSigningKey | TokenError::RateLimited(_)
-    ) {
-        // RFC 6749 §4.1.2: to the store of codes this was the first use, and it may have forgotten another.
-        return match grantor.revoke_brought_by(&request.code, now).await {
-            Ok(_) => refusal,
-            Err(error) => error.into(),
-        };
-    }
-    // Nothing is left half done: the client tries again. Should the transaction have been committed although nobody could say so, then
-    // its grant is there, and the next use, which is the first to be answered, gets it. If the code cannot be kept either, it is spent.
-    let codes = &grantor.codes;
-    let back = if matches!(refusal, TokenError::Store(_)) {
-        codes.keep_unanswered(&request.code, kept, now).await
-    } else {
-        codes.keep(&request.code, &kept, now).await
-    };
-    if let Err(error) = back {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "a code was spent, and brought nothing"
-        );
-    }
-    refusal
+    grantor.bring(client, &spent, &request.target, now).await
 }
 
 /// The one atomic step. A code that was used before takes down all that its first use brought (RFC 6749 §4.1.2), whoever presents it
@@ -166,24 +91,16 @@ async fn take(
             true
         }
         // The store of codes forgets; the grants do not.
-        Taken::Unknown => grantor.revoke_brought_by(&request.code, now).await?,
+        Taken::Unknown => {
+            let digest = codes::digest(&request.code);
+            grantor.revoke_brought_by(&digest, now).await?
+        }
     };
     Err(if was_used {
         TokenError::CodeReplayed
     } else {
         TokenError::CodeUnknown
     })
-}
-
-impl Grantor {
-    /// Revokes the grant that this code brought, however long ago; whether there was one.
-    async fn revoke_brought_by(&self, code: &str, now: Instant) -> Result<bool, DbError> {
-        let Some(id) = self.grants.find_by_code(&codes::digest(code)).await? else {
-            return Ok(false);
-        };
-        self.grants.revoke(&id, now).await?;
-        Ok(true)
-    }
 }
 
 /// RFC 6749 §4.1.3: the client, the redirect URI, the proof of possession, in this order.

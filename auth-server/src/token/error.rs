@@ -1,6 +1,7 @@
 //! Every refusal of the endpoints that clients call directly, and its form on the wire (RFC 6749 §5.2).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,12 +13,13 @@ use shared_server::web::{Cause, Refused};
 
 use crate::accounts::sign_in::SignInRefusal;
 use crate::authorization_details::InvalidDetails;
-use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause};
+use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause, RedirectCause};
 use crate::authorize::page::retry_after;
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
 use crate::clients::directory::DirectoryError;
 use crate::clients::jwks_uri::NothingToEncryptTo;
+use crate::device::BeginError;
 use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
@@ -100,6 +102,27 @@ pub enum TokenError {
     /// RFC 6749 §4.1.3: issued to another client.
     #[error("the code was issued to another client")]
     CodeOfAnother,
+    /// RFC 8628 §3.5: nobody has decided yet.
+    #[error("nobody has let the device in yet; go on polling")]
+    DevicePending,
+    /// RFC 8628 §3.5: nobody has, and the device asks too often.
+    #[error("the device polls too often: wait five seconds more each time")]
+    DeviceTooSoon,
+    /// RFC 8628 §3.5: somebody said no.
+    #[error("the person did not let the device in")]
+    DeviceDenied,
+    /// RFC 8628 §3.5: nobody said anything in time.
+    #[error("the device code has expired; begin again")]
+    DeviceExpired,
+    /// Too many devices wait.
+    #[error("too many devices of the client, or from the network, wait to be let in")]
+    TooManyDevices {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// As it almost never happens.
+    #[error("no user code is free")]
+    NoUserCode,
     /// The person signed out since the code was made.
     #[error("the session of the code is over")]
     SessionOver,
@@ -188,7 +211,7 @@ pub enum TokenError {
     NoSigningKey,
 }
 
-/// Error codes of RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
+/// Error codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
 /// too many requests, RFC 6749 §4.1.2.1's word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
@@ -218,6 +241,12 @@ pub enum ErrorCode {
     UnapprovedSoftwareStatement,
     /// No token to register or to manage a client, or one that is no good.
     InvalidToken,
+    /// Nobody has let the device in yet (RFC 8628 §3.5).
+    AuthorizationPending,
+    /// The device polls too often (RFC 8628 §3.5).
+    SlowDown,
+    /// The device code has expired (RFC 8628 §3.5).
+    ExpiredToken,
     /// What the authorization endpoint tells of a request (RFC 9126 §2.3).
     Authorization(AuthorizeErrorCode),
     /// Try again later.
@@ -242,6 +271,9 @@ impl ErrorCode {
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::InvalidToken => "invalid_token",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::Authorization(code) => code.as_str(),
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -308,8 +340,17 @@ impl TokenError {
             | Self::SignIn(SignInRefusal::Credentials) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant)
             }
+            Self::DevicePending => (StatusCode::BAD_REQUEST, ErrorCode::AuthorizationPending),
+            Self::DeviceTooSoon => (StatusCode::BAD_REQUEST, ErrorCode::SlowDown),
+            Self::DeviceExpired => (StatusCode::BAD_REQUEST, ErrorCode::ExpiredToken),
+            Self::DeviceDenied => (
+                StatusCode::BAD_REQUEST,
+                ErrorCode::Authorization(AuthorizeErrorCode::AccessDenied),
+            ),
             // RFC 6585 §4.
-            Self::RateLimited(_) | Self::SignIn(SignInRefusal::TooMany { .. }) => (
+            Self::RateLimited(_)
+            | Self::TooManyDevices { .. }
+            | Self::SignIn(SignInRefusal::TooMany { .. }) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 ErrorCode::TemporarilyUnavailable,
             ),
@@ -324,6 +365,7 @@ impl TokenError {
             | Self::Encrypt(_)
             | Self::Sign(_)
             | Self::NoSigningKey
+            | Self::NoUserCode
             | Self::SignIn(
                 SignInRefusal::Busy
                 | SignInRefusal::Hash
@@ -407,6 +449,28 @@ impl From<AuthorizeError> for TokenError {
     }
 }
 
+impl From<BeginError> for TokenError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::TooMany { wait } => Self::TooManyDevices { wait },
+            BeginError::Crowded => Self::NoUserCode,
+            BeginError::Ephemeral(error) => Self::Ephemeral(error),
+        }
+    }
+}
+
+/// What is wrong with what a request is for, where the client asks here for what it would ask for at the authorization endpoint.
+pub(crate) fn of_targets(cause: RedirectCause) -> TokenError {
+    match cause {
+        RedirectCause::Parameters(error) => error.into(),
+        RedirectCause::AuthorizationDetails(error) => error.into(),
+        cause if cause.code() == AuthorizeErrorCode::InvalidTarget => {
+            TokenError::UnknownResource
+        }
+        _ => TokenError::InvalidScope,
+    }
+}
+
 impl From<GrantsError> for TokenError {
     fn from(error: GrantsError) -> Self {
         match error {
@@ -431,7 +495,8 @@ impl IntoResponse for TokenError {
         if let Self::RateLimited(limited) = &self {
             limited.write(headers);
         }
-        if let Self::SignIn(SignInRefusal::TooMany { wait }) = &self {
+        if let Self::SignIn(SignInRefusal::TooMany { wait }) | Self::TooManyDevices { wait } = &self
+        {
             response = retry_after(response, *wait);
         }
         response.extensions_mut().insert(Cause(Arc::new(self)));

@@ -10,14 +10,13 @@ use shared_protocol::issuer::Issuer;
 use shared_protocol::random;
 use shared_protocol::time::Instant;
 
-use super::error::TokenError;
+use super::error::{TokenError, of_targets};
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::accounts::Proven;
 use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
 use crate::authorize::acr::{Levels, Proof};
 use crate::authorize::agreement::Agreement;
-use crate::authorize::error::RedirectCause;
 use crate::authorize::request::OwnScope;
 use crate::authorize::targets::Targets;
 use crate::claims::GrantedClaims;
@@ -132,7 +131,7 @@ pub fn agreed(
     issuer: &Issuer,
 ) -> Result<Agreement, TokenError> {
     let targets = Targets::choose(client, asked, servers, issuer);
-    let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
+    let mut agreed = targets.map_err(of_targets)?.asked;
     agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
     if agreed.scope().is_empty() {
         return Err(TokenError::NoScope);
@@ -206,13 +205,5 @@ async fn redeem(
             Err(SignInRefusal::Credentials.into())
         }
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
-    }
-}
-
-fn refused(cause: &RedirectCause) -> TokenError {
-    if matches!(cause, RedirectCause::UnknownResource) {
-        TokenError::UnknownResource
-    } else {
-        TokenError::InvalidScope
     }
 }

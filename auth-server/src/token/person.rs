@@ -188,8 +188,7 @@ impl Grantor {
 /// # Errors
 /// [`TokenError::NoScope`] if nothing is left.
 pub fn allowed_to(metadata: &ClientMetadata, agreed: &Agreement) -> Result<Agreement, TokenError> {
-    let allowed = agreed.narrowed(&metadata.scope);
-    let allowed = allowed.of_types(&metadata.authorization_details_types);
+    let allowed = agreed.of_client(metadata);
     if allowed.is_empty() {
         Err(TokenError::NoScope)
     } else {

@@ -63,6 +63,8 @@ async fn threat_32_pages_of_registered_origins_may_read_answers_and_refusals(sto
     for (path, origin, expected) in [
         ("/oauth/token", PAGE, PAGE),
         ("/oauth/revoke", PAGE, PAGE),
+        ("/oauth/device_authorization", PAGE, PAGE),
+        ("/device", PAGE, ""),
         ("/oauth/userinfo", PAGE, PAGE),
         ("/oauth/token", "https://evil.example", ""),
         ("/oauth/token", "https://app.example.evil.example", ""),

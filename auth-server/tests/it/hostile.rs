@@ -487,6 +487,7 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
     let tokens = no_tokens(&long);
     let bodies = excesses(&long, &tokens, &signing);
     let pusher = server.app().await;
+    let television = server.register(crate::device::television()).await;
     let [asking, pushing] = [&app, &pusher].map(|client| {
         let asked = TestServer::asking(client, &[]).into_iter();
         let asked = asked.map(|(name, value)| format!("{name}={value}&"));
@@ -504,6 +505,13 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
         ("/oauth/userinfo", String::new(), String::new()),
         ("/oauth/authorize", String::new(), asking.concat()),
         ("/oauth/par", basic(&pusher), pushing.concat()),
+        (
+            "/oauth/device_authorization",
+            String::new(),
+            format!("client_id={}&scope=read&", television.id),
+        ),
+        ("/device", String::new(), String::new()),
+        ("/device/confirm", String::new(), String::new()),
         ("/login", String::new(), String::new()),
         ("/register", String::new(), String::new()),
         ("/select-account", String::new(), String::new()),
@@ -522,7 +530,8 @@ async fn threat_30_what_is_too_much_is_refused_and_the_next_is_served(stores: &S
             assert!(right, "{what} to {path}: {answer}");
             let gave = answer.contains("access_token\":")
                 || answer.contains("\"active\":true")
-                || answer.contains("code=");
+                || answer.contains("?code=")
+                || answer.contains("&code=");
             let ignored = before.starts_with("grant_type") && code == "200";
             assert!(!gave || ignored, "{what} to {path}: {answer}");
         }

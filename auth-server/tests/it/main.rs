@@ -34,6 +34,8 @@ mod consent;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod envelopes;
 #[cfg(test)]
 mod example_config;

@@ -346,6 +346,7 @@ async fn rfc8705_5_what_is_configured_is_announced_and_nothing_else(stores: &Sto
                 "introspection_endpoint": format!("{mtls}/oauth/introspect"),
                 "revocation_endpoint": format!("{mtls}/oauth/revoke"),
                 "pushed_authorization_request_endpoint": format!("{mtls}/oauth/par"),
+                "device_authorization_endpoint": format!("{mtls}/oauth/device_authorization"),
             })
         });
         assert_eq!(*aliases, expected.unwrap_or_default());

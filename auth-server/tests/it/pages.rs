@@ -95,6 +95,9 @@ async fn csp3_pages_load_nothing_and_are_never_framed() {
             Some("sign-in" | "sign-up" | "select-account" | "consent") => {
                 format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'")
             }
+            Some("device-consent") => {
+                format!("{base}; script-src 'nonce-{nonce}'; img-src 'self'; form-action 'self'")
+            }
             Some("form-post") => format!("{base}; script-src 'nonce-{nonce}'"),
             _ => format!("{base}; form-action 'self'"),
         };

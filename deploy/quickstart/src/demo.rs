@@ -33,6 +33,8 @@ pub(crate) struct Demo {
     pub(crate) worker: Worker,
     /// The public client.
     pub(crate) app: App,
+    /// The device on which nobody can sign in (RFC 8628).
+    pub(crate) device: Device,
     /// Who signs in.
     pub(crate) person: Person,
     /// What the app may ask for beside scopes (RFC 9396 §2): one object of the type that there is.
@@ -62,6 +64,12 @@ pub(crate) struct Worker {
 /// A public client.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct App {
+    pub(crate) client_id: ClientId,
+}
+
+/// A device.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Device {
     pub(crate) client_id: ClientId,
 }
 

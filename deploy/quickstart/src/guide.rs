@@ -47,6 +47,7 @@ fn text(demo: &Demo, app_origin: &str, folder: &Path, certified: &str) -> String
         service,
         worker,
         app,
+        device,
         person,
         ..
     } = demo;
@@ -78,6 +79,8 @@ Worker client         client_id {worker}
                       client_credentials as the service client, by a certificate
 App client            client_id {app}
                       public and native, redirects to 127.0.0.1 and localhost at /callback on any port
+Device client         client_id {device}
+                      public, device flow
 Person                {email}
                       password {password}
 
@@ -96,6 +99,7 @@ ready
         secret = service.client_secret.expose_secret(),
         worker = worker.client_id,
         app = app.client_id,
+        device = device.client_id,
         email = person.email,
         password = person.password.expose_secret(),
         folder = folder.join("demo.json").display(),

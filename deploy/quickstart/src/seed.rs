@@ -21,7 +21,7 @@ use shared_protocol::scope::ScopeToken;
 
 use crate::app;
 use crate::certificates;
-use crate::demo::{self, App, Demo, PERSON_NAME, Person, Service, Worker};
+use crate::demo::{self, App, Demo, Device, PERSON_NAME, Person, Service, Worker};
 use crate::flags::Flags;
 use crate::folder::Folder;
 use crate::settings::{self, Settings};
@@ -75,6 +75,7 @@ impl Seed<'_> {
                 &demo.app.client_id,
                 app_metadata(&demo.api, self.settings.app_port)?,
             ),
+            (&demo.device.client_id, device_metadata(&demo.api)?),
         ] {
             if self.fit(id, metadata, None).await? == Fitted::Made && before.is_some() {
                 warn_missing(id);
@@ -91,11 +92,12 @@ impl Seed<'_> {
         let random = &*self.world.random;
         let api = self.settings.api.resource.identifier.clone();
         let second = format!("{}/second", api.as_str().trim_end_matches('/')).parse()?;
-        let (service, worker, app) = match before {
+        let (service, worker, app, device) = match before {
             Some(before) => (
                 before.service.clone(),
                 before.worker.clone(),
                 before.app.clone(),
+                before.device.clone(),
             ),
             None => (
                 Service {
@@ -108,6 +110,9 @@ impl Seed<'_> {
                 App {
                     client_id: new_client_id(random)?,
                 },
+                Device {
+                    client_id: new_client_id(random)?,
+                },
             ),
         };
         Ok(Demo {
@@ -117,6 +122,7 @@ impl Seed<'_> {
             service,
             worker,
             app,
+            device,
             person: Person::new(flags, before.map(|before| &before.person), random)?,
             authorization_details: demo::authorization_details(),
         })
@@ -382,6 +388,21 @@ fn worker_metadata(resources: &[ResourceId]) -> anyhow::Result<ClientMetadata> {
         grant_types: [GrantType::ClientCredentials].into(),
         token_exchange: None,
         ..service_metadata(resources)?
+    })
+}
+
+fn device_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
+    Ok(ClientMetadata {
+        client_name: Some("Demo device".into()),
+        token_endpoint_auth_method: AuthMethod::None,
+        grant_types: [GrantType::DeviceCode, GrantType::RefreshToken].into(),
+        scope: resource_scopes()
+            .chain(PEOPLE_SCOPES)
+            .map(str::parse::<ScopeToken>)
+            .collect::<Result<_, _>>()?,
+        authorization_details_types: details_types()?,
+        default_resource: Some(default.clone()),
+        ..ClientMetadata::default()
     })
 }
 

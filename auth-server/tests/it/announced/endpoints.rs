@@ -3,11 +3,12 @@
 use super::*;
 
 /// The endpoints at which clients authenticate.
-const AUTHENTICATING: [&str; 4] = [
+const AUTHENTICATING: [&str; 5] = [
     "token_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
     "pushed_authorization_request_endpoint",
+    "device_authorization_endpoint",
 ];
 
 impl Walk<'_> {
@@ -93,6 +94,38 @@ impl Walk<'_> {
                 .finish()
         );
         assert!(Delivered::of(&Browser::new(self.server).arrive(url).await).has("code"));
+    }
+
+    pub(super) async fn device_endpoint(&self) {
+        let path = crate::device::PATH;
+        self.is_there("device_authorization_endpoint", path).await;
+        assert!(self.lets_devices_in().await);
+    }
+
+    /// Whether a person who types its code brings a device tokens.
+    pub(super) async fn lets_devices_in(&self) -> bool {
+        let changes = json!({"grant_types": [crate::device::GRANT], "redirect_uris": [],
+            "response_types": []});
+        let Some(app) = self.app(&changes).await else {
+            return false;
+        };
+        let form = [("scope", "openid read")];
+        let url = Url::parse(self.url("device_authorization_endpoint").unwrap()).unwrap();
+        let asked = post(self.server, &app, url.path(), &form).await;
+        let browser = Browser::new(self.server);
+        let link = asked.text("verification_uri_complete");
+        let page = browser.open(link).await;
+        let page = browser
+            .sign_in_as(&page, EMAIL, crate::browser::PASSWORD)
+            .await;
+        let form = crate::device::typed(&page, &page.input("user_code"));
+        let answer = browser.post(page.action("enter-code"), &form).await;
+        let page = browser.follow(answer).await;
+        let form = crate::device::decided(&page, "approve");
+        browser.post(page.action("consent"), &form).await;
+        let code = asked.text("device_code");
+        let answer = crate::device::poll_at(self.server, &app, code, &[]).await;
+        answer.status == 200
     }
 
     pub(super) async fn end_session_endpoint(&self) {

@@ -142,6 +142,7 @@ impl Walk<'_> {
             }
             "implicit" => self.delivers("token").await || self.delivers("id_token").await,
             "password" => self.takes_passwords().await,
+            crate::device::GRANT => self.lets_devices_in().await,
             EXCHANGE => self.exchanges(ACCESS).await,
             jwt_bearer::GRANT => self.takes_id_jags().await,
             other => {

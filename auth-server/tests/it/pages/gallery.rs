@@ -6,9 +6,10 @@ use std::time::Duration;
 use auth_server::accounts::password::PasswordRefusal;
 use auth_server::authorize::display::Display;
 use auth_server::pages::{
-    About, ConsentPage, DetailLine, ErrorPage, FormPostPage, Frame, MemberLine, RedirectHost,
-    ResourceLine, ScopeLine, SelectAccountPage, SignInNotice, SignInPage, SignOutPage,
-    SignUpNotice, SignUpPage, SignedOutPage, StalePage, StartAgain, framed,
+    About, AskingDevice, ConsentPage, DecidedPage, Destination, DetailLine, DeviceNotice,
+    DevicePage, ErrorPage, FormPostPage, Frame, MemberLine, ResourceLine, ScopeLine,
+    SelectAccountPage, SignInNotice, SignInPage, SignOutPage, SignUpNotice, SignUpPage,
+    SignedOutPage, StalePage, StartAgain, framed,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -23,7 +24,7 @@ use shared_server::web::{self, Limits, Observed};
 type Show = fn() -> Response;
 
 /// Paths and what is there.
-pub(crate) const PAGES: [(&str, Show); 32] = [
+pub(crate) const PAGES: [(&str, Show); 42] = [
     ("/sign-in", || sign_in().into_response()),
     ("/sign-in/known", || {
         with_email("ada@example.com").into_response()
@@ -73,6 +74,31 @@ pub(crate) const PAGES: [(&str, Show); 32] = [
     ("/consent/thirty-scopes", || thirty_scopes().into_response()),
     ("/consent/details", || detailed_consent().into_response()),
     ("/consent/hostile", || hostile_consent().into_response()),
+    ("/device-consent", || device_consent().into_response()),
+    ("/device-consent/hostile", || {
+        hostile_device_consent().into_response()
+    }),
+    ("/device", || device("", None).into_response()),
+    ("/device/linked", || {
+        device("WDJB-MJHT", None).into_response()
+    }),
+    ("/device/unusable", || {
+        device("WDJB-MJHT", Some(DeviceNotice::Unusable)).into_response()
+    }),
+    ("/device/too-many", || {
+        let wait = Duration::from_secs(32);
+        device("WDJB-MJHT", Some(DeviceNotice::TooMany { wait })).into_response()
+    }),
+    ("/device/unavailable", || {
+        device("WDJB-MJHT", Some(DeviceNotice::Unavailable)).into_response()
+    }),
+    ("/device/hostile", || {
+        device(HOSTILE, Some(DeviceNotice::Unusable)).into_response()
+    }),
+    ("/device/approved", || {
+        decided("A television", true).into_response()
+    }),
+    ("/device/denied", || decided(HOSTILE, false).into_response()),
     ("/error", || error().into_response()),
     ("/stale", || stale(None).into_response()),
     ("/stale/go-on", || {
@@ -196,15 +222,15 @@ fn photos(scopes: Vec<ScopeLine>) -> ResourceLine {
 fn consent() -> ConsentPage {
     ConsentPage {
         action: "/consent".into(),
-        interaction: "int_0123456789abcdefghijkl".into(),
+        hidden: ("interaction", "int_0123456789abcdefghijkl".into()),
         csrf: "token".into(),
         client_name: "Photo Album".into(),
         client_host: None,
         about: About::default(),
         display: Display::Page,
-        redirect_host: RedirectHost::Host("album.example.org".into()),
+        destination: Destination::Host("album.example.org".into()),
         account_email: "ada@example.com".into(),
-        another_account: "/login?interaction=int_0123456789abcdefghijkl&another=1".into(),
+        another_account: Some("/login?interaction=int_0123456789abcdefghijkl&another=1".into()),
         scopes: vec![
             line("profile", "See your name"),
             line("email", "See your email address"),
@@ -226,11 +252,61 @@ fn small_consent() -> ConsentPage {
     }
 }
 
+fn device_consent() -> ConsentPage {
+    ConsentPage {
+        action: "/device/confirm".into(),
+        hidden: ("user_code", "WDJB-MJHT".into()),
+        client_name: "A television".into(),
+        destination: Destination::Device(AskingDevice {
+            user_code: "WDJB-MJHT".into(),
+            address: "2001:db8:85a3::8a2e:370:7334".into(),
+            user_agent: Some("Television/1 (living room)".into()),
+            age: Duration::from_secs(40),
+        }),
+        another_account: None,
+        offline: true,
+        ..consent()
+    }
+}
+
+fn hostile_device_consent() -> ConsentPage {
+    ConsentPage {
+        hidden: ("user_code", HOSTILE.into()),
+        destination: Destination::Device(AskingDevice {
+            user_code: HOSTILE.into(),
+            address: "192.0.2.1".into(),
+            user_agent: Some(HOSTILE.into()),
+            age: Duration::ZERO,
+        }),
+        another_account: None,
+        ..hostile_consent()
+    }
+}
+
+fn device(user_code: &str, notice: Option<DeviceNotice>) -> DevicePage {
+    DevicePage {
+        action: "/device".into(),
+        csrf: "c2VjcmV0".into(),
+        user_code: user_code.into(),
+        account_email: "ada@example.com".into(),
+        another_account: "/device?user_code=&another=1".into(),
+        notice,
+    }
+}
+
+fn decided(client_name: &str, approved: bool) -> DecidedPage {
+    DecidedPage {
+        client_name: client_name.into(),
+        name_lang: None,
+        approved,
+    }
+}
+
 fn on_device() -> ConsentPage {
     ConsentPage {
         client_host: Some("backup.example.org".into()),
         about: about(),
-        redirect_host: RedirectHost::ThisDevice,
+        destination: Destination::ThisDevice,
         client_name: "backup".into(),
         resources: vec![photos(Vec::new())],
         ..consent()
@@ -244,7 +320,7 @@ fn thirty_scopes() -> ConsentPage {
     ConsentPage {
         client_name: "The Association of Amateur Photographers and Album Makers of the Greater Metropolitan Area".into(),
         account_email: "augusta.ada.king-noel.countess.of.lovelace@mathematics.analytical-engine.example.com".into(),
-        redirect_host: RedirectHost::Host("a-very-long-name-of-a-host.within-a-very-long-domain.of-an-organization.example.org:8443".into()),
+        destination: Destination::Host("a-very-long-name-of-a-host.within-a-very-long-domain.of-an-organization.example.org:8443".into()),
         resources: vec![photos(scopes), photos(Vec::new())],
         ..consent()
     }
@@ -298,15 +374,15 @@ fn member(label: &str, values: &[&str]) -> MemberLine {
 fn hostile_consent() -> ConsentPage {
     ConsentPage {
         action: HOSTILE.into(),
-        interaction: HOSTILE.into(),
+        hidden: ("interaction", HOSTILE.into()),
         csrf: HOSTILE.into(),
         client_name: format!("{HOSTILE} {}", "x".repeat(300)),
         client_host: Some(HOSTILE.into()),
         about: hostile_about(),
         display: Display::Page,
-        redirect_host: RedirectHost::Host(HOSTILE.into()),
+        destination: Destination::Host(HOSTILE.into()),
         account_email: HOSTILE.into(),
-        another_account: format!("/login?{HOSTILE}"),
+        another_account: Some(format!("/login?{HOSTILE}")),
         scopes: vec![line(HOSTILE, HOSTILE)],
         resources: vec![ResourceLine {
             name: HOSTILE.into(),

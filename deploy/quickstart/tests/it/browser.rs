@@ -2,6 +2,7 @@
 
 mod again;
 mod chrome;
+mod device;
 mod landing;
 mod sign_out;
 

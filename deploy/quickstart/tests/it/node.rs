@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "claims.mjs",
+    "device.mjs",
     "exchange.mjs",
     "flow.mjs",
     "register.mjs",
@@ -211,5 +212,27 @@ fn rfc8693_a_node_service_acts_for_a_person_at_the_next_service() {
     assert_eq!(seen["act"], json!({"sub": id, "client_id": id}), "{seen}");
     assert_eq!(seen["aud"], place.api("/second"));
     assert!(seen["sub"].as_str().unwrap().starts_with("usr_"), "{seen}");
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc8628_a_node_client_is_let_in_on_a_device_and_kept_out() {
+    let place = Place::new();
+    let running = place.start(&[]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        "client_id": demo["device"]["client_id"],
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let result = run("device.mjs", &input);
+
+    let subject = &result["claims"]["sub"];
+    assert!(subject.as_str().unwrap().starts_with("usr_"), "{result}");
+    assert_eq!(&result["userinfo"]["sub"], subject);
+    assert_eq!(result["userinfo"]["email"], demo["person"]["email"]);
+    assert_eq!(&result["me"]["sub"], subject);
     assert_eq!(running.log(), "");
 }
