@@ -2,6 +2,7 @@
 
 mod authorization_details_types;
 mod clients;
+mod explain;
 mod keys;
 mod output;
 mod registration_tokens;
@@ -22,6 +23,7 @@ use shared_server::web::{Listener, Shutdown};
 
 use self::authorization_details_types::DetailsTypeCommand;
 use self::clients::ClientCommand;
+use self::explain::Explain;
 use self::keys::KeysCommand;
 use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
@@ -44,6 +46,7 @@ use crate::store::MIGRATIONS;
   auth-server registration-token create --uses 5 --lifetime 7d
   auth-server user create jo@example.com --generate-password
   auth-server keys rotate
+  auth-server explain 6a57dbc40e574f5c8ee10c
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
 AUTH_DATABASE__URL_FILE=/run/secrets/db reads it from a file."
@@ -85,6 +88,8 @@ enum Command {
     /// Make and change accounts of people
     #[command(subcommand)]
     User(UserCommand),
+    /// Say why a request was refused: what was asked, what its client was told, the cause, and the mend where one is known
+    Explain(Explain),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -156,6 +161,10 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
             command
                 .run(&Records::open(&config, &world).await?, &world, &output)
                 .await
+        }
+        Command::Explain(command) => {
+            let records = Records::open(&config, &world).await?;
+            command.run(&records, &config.explain, &output).await
         }
         Command::Keys(command) => {
             command

@@ -9,6 +9,7 @@ pub mod grants;
 pub mod keys;
 pub mod logout_notices;
 pub mod pruning;
+pub mod refusals;
 pub mod registration_tokens;
 pub mod registrations;
 pub mod resource_servers;

@@ -20,7 +20,7 @@ use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_server::rate_limits::RateLimiter;
-use shared_server::web::ClientAddress;
+use shared_server::web::{ClientAddress, note_grant_type};
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
@@ -101,7 +101,7 @@ impl FromParameters for TokenRequest {
             .into_iter()
             .find(|grant| grant.as_str() == name);
         let grant = grant.ok_or(TokenError::UnsupportedGrantType)?;
-        tracing::Span::current().record("grant_type", grant.as_str());
+        note_grant_type(grant.as_str());
         match grant {
             GrantName::AuthorizationCode => {
                 let text = |name| parameters.optional(name).map(str::to_owned);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
+use shared_server::web::note_client;
 
 use super::acr::{Levels, RequestedAcr};
 use super::claims::RequestedClaims;
@@ -136,7 +137,7 @@ impl Checks {
             .map_err(|_| PageCause::UnknownClient)?;
         let client = self.clients.find(&id, address, now).await?;
         let client = client.ok_or(PageCause::UnknownClient)?;
-        tracing::Span::current().record("client_id", client.id.as_str());
+        note_client(&client);
         Ok(client)
     }
 

@@ -13,7 +13,7 @@ use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
 use shared_server::rate_limits::{RateLimiter, Standings};
-use shared_server::web::{ClientAddress, ClientCertificate};
+use shared_server::web::{ClientAddress, ClientCertificate, note_claim, note_client};
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
@@ -189,7 +189,7 @@ where
             standings,
         };
         authenticator.admit(&client, now).await?;
-        tracing::Span::current().record("client_id", client.id().as_str());
+        note_client(&client.client);
         Ok(Self {
             form: T::from_parameters(&parameters)?,
             client,
@@ -252,6 +252,7 @@ impl Authenticator {
         self.failures.check(address, Some(&id), now)?;
         let outcome = self.judge(presented, attempt).await;
         if let Err(error) = &outcome {
+            note_claim(&Arc::new(id.clone()));
             self.count_failure(error, Some(&id), attempt).await;
         }
         outcome

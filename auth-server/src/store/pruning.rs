@@ -33,6 +33,8 @@ pub enum Table {
     RegistrationTokens,
     /// What clients did not hear of, by when it happened.
     LogoutNotices,
+    /// Why requests were refused, by when they came.
+    Refusals,
 }
 
 impl Table {
@@ -47,6 +49,7 @@ impl Table {
             Self::Grants | Self::RevokedGrants => "grants",
             Self::RegistrationTokens => "registration_tokens",
             Self::LogoutNotices => "logout_notices",
+            Self::Refusals => "refusals",
         }
     }
 
@@ -56,6 +59,7 @@ impl Table {
             Self::Changes | Self::Revocations => "kind, subject",
             Self::SignInLocks => "identifier_digest",
             Self::LogoutNotices => "ended, client_id",
+            Self::Refusals => "request_id, id",
             Self::Grants | Self::RevokedGrants | Self::RegistrationTokens => "id",
         }
     }
@@ -68,6 +72,7 @@ impl Table {
             Self::SignInLocks => "locked_until",
             Self::RevokedGrants => "revoked_at",
             Self::LogoutNotices => "created_at",
+            Self::Refusals => "refused_at",
         }
     }
 
