@@ -35,6 +35,7 @@ use crate::codes::Codes;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
+use crate::refusals::Detail;
 use crate::resource_servers::ResourceServers;
 
 /// The grants that are served: what the endpoint matches on and the metadata announces.
@@ -100,7 +101,8 @@ impl FromParameters for TokenRequest {
         let grant = GrantName::ALL
             .into_iter()
             .find(|grant| grant.as_str() == name);
-        let grant = grant.ok_or(TokenError::UnsupportedGrantType)?;
+        let unknown = || TokenError::NoSuchGrantType(Detail::new(format!("{name:?}")));
+        let grant = grant.ok_or_else(unknown)?;
         note_grant_type(grant.as_str());
         match grant {
             GrantName::AuthorizationCode => {
@@ -172,7 +174,10 @@ impl Target {
         let allowed = match &self.scope {
             None => allowed,
             Some(asked) if asked.is_subset(&allowed.scope()) => allowed.narrowed(asked),
-            Some(_) => return Err(TokenError::InvalidScope),
+            Some(asked) => {
+                let allowed = allowed.scope();
+                return Err(TokenError::not_allowed(asked, &allowed));
+            }
         };
         match &self.details {
             None => Ok(allowed),
@@ -193,11 +198,11 @@ fn details(parameters: &Parameters) -> Result<Option<AuthorizationDetails>, Inva
 /// RFC 8707 §2.2: at the token endpoint there is one, for a token has one audience.
 fn resource(parameters: &Parameters) -> Result<Option<ResourceId>, TokenError> {
     let mut resources = parameters.all("resource");
-    let resource = resources
-        .next()
-        .map(str::parse)
-        .transpose()
-        .map_err(|_| TokenError::UnknownResource)?;
+    let parse = |raw: &str| {
+        let unknown = |_| TokenError::NoSuchResource(Detail::new(Detail::uri(raw)));
+        raw.parse().map_err(unknown)
+    };
+    let resource = resources.next().map(parse).transpose()?;
     if resources.next().is_some() {
         return Err(TokenError::SeveralResources);
     }

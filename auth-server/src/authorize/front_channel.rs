@@ -14,6 +14,7 @@ use super::request::AuthorizationRequest;
 use super::response::{FrontToken, Granted};
 use crate::grants::{GrantId, Grants, Redeemed, Terms};
 use crate::id_token::IdTokenOrder;
+use crate::refusals::Detail;
 use crate::token::Target;
 use crate::token::access_token::{AccessTokens, OnBehalf, Order};
 use crate::token::audience::Audience;
@@ -63,9 +64,15 @@ impl FrontChannel {
         match begun {
             Redeemed::Granted | Redeemed::Before => {}
             Redeemed::SessionOver | Redeemed::PersonGone => {
-                return Err(RedirectCause::LoginRequired);
+                let why = Detail::new(
+                    "the session ended in this very moment, or the person was shut out",
+                );
+                return Err(RedirectCause::LoginRequired(why));
             }
-            Redeemed::ClientGone => return Err(RedirectCause::UnauthorizedClient),
+            Redeemed::ClientGone => {
+                let why = Detail::new("the client was deleted in this very moment");
+                return Err(RedirectCause::UnauthorizedClient(why));
+            }
         }
         let token = match audience {
             Some(audience) => {

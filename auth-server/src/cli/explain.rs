@@ -39,7 +39,8 @@ impl Explain {
 
     fn unknown(&self, config: &ExplainConfig) -> String {
         if !config.is_on() {
-            return "nothing is kept of refusals: explain.keep is 0s in the configuration".to_owned();
+            return "nothing is kept of refusals: explain.keep is 0s in the configuration"
+                .to_owned();
         }
         let mut told = format!(
             "no request {:?} is known to have been refused. It may be that\n               - it was answered, and not refused, or asked for what was never there (404, 405);\n               - it is older than explain.keep, or more than explain.most came after it;\n               - it came to a server with another database;\n               - so many like it came in that second that not all were kept (refusals_explained_total in the metrics)",

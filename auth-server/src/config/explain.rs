@@ -49,7 +49,9 @@ impl ExplainConfig {
             return problems;
         }
         if self.keep < MIN_KEEP {
-            problems.push("explain.keep is below 1m: nobody asks so soon; use \"0s\" to keep nothing".into());
+            problems.push(
+                "explain.keep is below 1m: nobody asks so soon; use \"0s\" to keep nothing".into(),
+            );
         }
         if self.keep > MAX_KEEP {
             problems.push("explain.keep is above 30d: shorten it".into());

@@ -25,12 +25,20 @@ impl Detail {
     /// A URI that a client sent, quoted, but for what may be a secret in it: user information, query and fragment.
     pub fn uri(uri: &str) -> String {
         let bare = uri.split(['?', '#']).next().unwrap_or_default();
-        let rest = if bare.len() < uri.len() { " and more" } else { "" };
+        let rest = if bare.len() < uri.len() {
+            " and more"
+        } else {
+            ""
+        };
         let bare = match bare.split_once("://") {
             Some((scheme, place)) => {
                 let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
                 let host = authority.rsplit('@').next().unwrap_or_default();
-                let user = if host.len() < authority.len() { "…@" } else { "" };
+                let user = if host.len() < authority.len() {
+                    "…@"
+                } else {
+                    ""
+                };
                 format!("{scheme}://{user}{host}{path}")
             }
             None => bare.to_owned(),

@@ -131,7 +131,13 @@ impl Refusals {
         let noise = match refusal.status {
             StatusCode::METHOD_NOT_ALLOWED => true,
             StatusCode::NOT_FOUND => refusal.cause.is_none(),
-            _ => !self.inactive && refusal.cause.as_ref().is_some_and(|Cause(cause)| cause.is::<Inactive>()),
+            _ => {
+                !self.inactive
+                    && refusal
+                        .cause
+                        .as_ref()
+                        .is_some_and(|Cause(cause)| cause.is::<Inactive>())
+            }
         };
         if noise {
             return;

@@ -14,6 +14,7 @@ use crate::authorization_details::{ByResource, InvalidDetails};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::clients::ClientMetadata;
+use crate::refusals::Detail;
 use crate::resource_servers::ResourceServer;
 use crate::subjects::SubjectType;
 
@@ -163,7 +164,9 @@ impl AccessTokens {
             }
             let agreed = self.agreed(named, allowed);
             return agreed
-                .ok_or(TokenError::UnknownResource)?
+                .ok_or_else(|| {
+                    TokenError::NoSuchResource(Detail::new(Detail::uri(named.as_str())))
+                })?
                 .with_what_is_asked(target);
         }
         if target.details.is_some()

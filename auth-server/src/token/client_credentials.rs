@@ -43,7 +43,7 @@ pub async fn grant(
         None => &none,
     };
     if !asked.is_subset(&metadata.scope) {
-        return Err(TokenError::InvalidScope);
+        return Err(TokenError::not_allowed(asked, &metadata.scope));
     }
     let audience = tokens.audience_of_client(asked, &details, target, metadata)?;
     tokens.metrics.token_issued(GrantName::ClientCredentials);

@@ -15,7 +15,7 @@ use super::error::TokenError;
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::accounts::Proven;
-use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
+use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal, Unproven};
 use crate::authorize::acr::{Levels, Proof};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::error::RedirectCause;
@@ -118,7 +118,7 @@ impl PasswordGrant {
         issuer: &Issuer,
     ) -> Result<Agreement, TokenError> {
         let targets = Targets::choose(client.client(), asked, &self.resource_servers, issuer);
-        let mut agreed = targets.map_err(|cause| refused(&cause))?.asked;
+        let mut agreed = targets.map_err(refused)?.asked;
         agreed.own = OwnScope::OfflineAccess.left_out_of(&agreed.own);
         if agreed.scope().is_empty() {
             return Err(TokenError::NoScope);
@@ -187,18 +187,21 @@ async fn redeem(
         Redeemed::Granted => Ok(family_salt),
         // Signed out everywhere, or shut out, in this very moment.
         Redeemed::Before | Redeemed::SessionOver | Redeemed::PersonGone => {
-            Err(SignInRefusal::Credentials.into())
+            Err(SignInRefusal::Credentials(Unproven::Changed).into())
         }
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
     }
 }
 
-fn refused(cause: &RedirectCause) -> TokenError {
-    if matches!(cause, RedirectCause::UnknownResource) {
-        TokenError::UnknownResource
-    } else if matches!(cause, RedirectCause::PublicSubjects) {
-        TokenError::PublicSubjects
-    } else {
-        TokenError::InvalidScope
+fn refused(cause: RedirectCause) -> TokenError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "nothing else comes of targets"
+    )]
+    match cause {
+        RedirectCause::UnknownResource(why) => TokenError::NoSuchResource(why),
+        RedirectCause::PublicSubjects(_) => TokenError::PublicSubjects,
+        RedirectCause::InvalidScope(why) => TokenError::ScopeNotAllowed(why),
+        _ => TokenError::InvalidScope,
     }
 }

@@ -12,7 +12,8 @@ use auth_server::store::registration_tokens::RegistrationTokenRow;
 use auth_server::store::revocations::RevocationRow;
 use auth_server::store::sessions::SessionRow;
 use auth_server::store::{
-    changes, clients, grants, refusals, registration_tokens, revocations, schema, sessions, sign_in_locks,
+    changes, clients, grants, refusals, registration_tokens, revocations, schema, sessions,
+    sign_in_locks,
 };
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryDsl as _, QueryableByName};
@@ -444,6 +445,7 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::RevokedGrants,
         Table::RegistrationTokens,
         Table::LogoutNotices,
+        Table::Refusals,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
     let sessions = ["expires_at", "seen_at", "ended_at"]

@@ -63,7 +63,8 @@ pub(super) async fn follow(answering: impl Future<Output = Response>) -> Respons
         .scope(RefCell::default(), async {
             let mut response = answering.await;
             let extensions = response.extensions_mut();
-            let refused = extensions.get::<Cause>().is_some() || extensions.get::<Refused>().is_some();
+            let refused =
+                extensions.get::<Cause>().is_some() || extensions.get::<Refused>().is_some();
             // What a task of its own noted is there already.
             if refused && extensions.get::<Noted>().is_none() {
                 extensions.insert(NOTED.with(RefCell::take));
