@@ -1,7 +1,6 @@
 //! Why requests were refused: kept for a while under the ids of the requests, for operators. Clients learn no more by it.
 
 mod detail;
-mod inactive;
 mod keeper;
 mod mends;
 
@@ -9,7 +8,6 @@ use serde::Serialize;
 use shared_server::db::{DbError, Store};
 
 pub use self::detail::Detail;
-pub use self::inactive::Inactive;
 pub use self::keeper::{Keeper, RefusalMetrics, Refusals};
 use crate::store::refusals::{self, RefusalRow};
 

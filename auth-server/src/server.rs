@@ -138,7 +138,6 @@ impl AuthServer {
             records.store.clone(),
             Arc::clone(&world.random),
             RefusalMetrics::register(&registry)?,
-            config.explain.inactive,
         );
         let observed = Observed {
             refusals: config.explain.is_on().then(|| refusals.taking()),

@@ -42,14 +42,15 @@ impl Explain {
             return "nothing is kept of refusals: explain.keep is 0s in the configuration"
                 .to_owned();
         }
-        let mut told = format!(
-            "no request {:?} is known to have been refused. It may be that\n               - it was answered, and not refused, or asked for what was never there (404, 405);\n               - it is older than explain.keep, or more than explain.most came after it;\n               - it came to a server with another database;\n               - so many like it came in that second that not all were kept (refusals_explained_total in the metrics)",
-            self.request_id
-        );
-        if !config.inactive {
-            told.push_str(";\n  - it was an introspection whose answer was \"inactive\", which is kept with explain.inactive alone");
-        }
-        told
+        let reasons = [
+            "it was answered, and not refused, or asked for what was never there (404, 405)",
+            "it is older than explain.keep, or more than explain.most came after it",
+            "it came to a server with another database",
+            "so many like it came in that second that not all are kept (refusals_explained_total in the metrics)",
+        ];
+        let id = &self.request_id;
+        let reasons = reasons.join(";\n  - ");
+        format!("no request {id:?} is known to have been refused. It may be that\n  - {reasons}")
     }
 }
 

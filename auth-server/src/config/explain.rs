@@ -22,8 +22,6 @@ pub struct ExplainConfig {
     pub keep: Duration,
     /// How many refusals; the oldest go.
     pub most: u32,
-    /// Whether tokens that introspection calls inactive are among them.
-    pub inactive: bool,
 }
 
 impl Default for ExplainConfig {
@@ -31,7 +29,6 @@ impl Default for ExplainConfig {
         Self {
             keep: Duration::from_hours(24),
             most: 100_000,
-            inactive: false,
         }
     }
 }
@@ -75,7 +72,7 @@ mod tests {
 
     #[test]
     fn bounds_have_bounds() {
-        let rows: [(Change, &[&str]); 8] = [
+        let rows: [(Change, &[&str]); 7] = [
             (|_| {}, &[]),
             (|c| c.keep = Duration::ZERO, &[]),
             (
@@ -89,7 +86,6 @@ mod tests {
             (|c| c.keep = 2 * MAX_KEEP, &["explain.keep"]),
             (|c| c.most = 0, &["explain.most"]),
             (|c| c.most = MOST + 1, &["explain.most"]),
-            (|c| c.inactive = true, &[]),
         ];
         for (change, keys) in rows {
             let mut config = ExplainConfig::default();

@@ -15,7 +15,7 @@ use shared_server::web::{Cause, Refusal, Refused, Shutdown};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time;
 
-use super::{Inactive, mends};
+use super::mends;
 use crate::store::refusals::{self, RefusalRow};
 
 /// Refusals that wait to be written.
@@ -87,18 +87,12 @@ pub struct Refusals {
     second: Arc<Mutex<Second>>,
     hurry: Arc<Notify>,
     metrics: RefusalMetrics,
-    inactive: bool,
 }
 
 impl Refusals {
-    /// What takes refusals, and what writes them into `store`. With `inactive`, tokens that introspection calls inactive are refusals too.
+    /// What takes refusals, and what writes them into `store`.
     #[must_use]
-    pub fn new(
-        store: Store,
-        random: Arc<dyn Random>,
-        metrics: RefusalMetrics,
-        inactive: bool,
-    ) -> (Self, Keeper) {
+    pub fn new(store: Store, random: Arc<dyn Random>, metrics: RefusalMetrics) -> (Self, Keeper) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let hurry = Arc::<Notify>::default();
         let taking = Self {
@@ -106,7 +100,6 @@ impl Refusals {
             second: Arc::default(),
             hurry: Arc::clone(&hurry),
             metrics: metrics.clone(),
-            inactive,
         };
         let keeper = Keeper {
             waiting,
@@ -131,13 +124,7 @@ impl Refusals {
         let noise = match refusal.status {
             StatusCode::METHOD_NOT_ALLOWED => true,
             StatusCode::NOT_FOUND => refusal.cause.is_none(),
-            _ => {
-                !self.inactive
-                    && refusal
-                        .cause
-                        .as_ref()
-                        .is_some_and(|Cause(cause)| cause.is::<Inactive>())
-            }
+            _ => false,
         };
         if noise {
             return;
