@@ -1,13 +1,11 @@
 //! Why a request was refused: kept under its id, told to operators, and to nobody else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_server::clients::{AuthMethod, GrantType};
+use auth_server::clients::AuthMethod;
 use auth_server::refusals::{Explained, explain};
 use reqwest::RequestBuilder;
-use shared_protocol::jose::Algorithm;
 use shared_protocol::random::{SystemRandom, alphanumeric};
 use shared_protocol::time::Clock as _;
 use shared_testing::clock::MovableClock;
@@ -16,7 +14,7 @@ use shared_testing::stores::Stores;
 
 use crate::browser::{Browser, EMAIL, PASSWORD, code};
 use crate::person::{REDIRECT, VERIFIER, app, code_form, refresh_form};
-use crate::server::{API, OTHER_API, TestClient, TestServer, config};
+use crate::server::{OTHER_API, TestClient, TestServer, config};
 use crate::users::{ran, ran_json, run};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -138,6 +136,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
     elsewhere[2].1 = "https://app.example/other?token=hidden";
     let mut unproven = code_form(&codes[2]);
     unproven[3].1 = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXl";
+    let of_another = ["issued to another client", app.id.as_str()];
     let rows: Vec<Row<'_>> = vec![
         (
             "an unknown client",
@@ -233,7 +232,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
                 &[lifted.as_slice(), &[("client_id", public.id.as_str())]].concat(),
             ),
             (400, "invalid_grant"),
-            &["issued to another client", app.id.as_str()],
+            &of_another,
             "",
         ),
         (
@@ -275,7 +274,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
                 .concat(),
             ),
             (400, "invalid_grant"),
-            &["issued to another client", app.id.as_str()],
+            &of_another,
             "",
         ),
         (

@@ -3,6 +3,7 @@
 mod auth_server;
 mod installation;
 mod keyed_client;
+mod registered_later;
 mod resource_api;
 mod stores;
 
