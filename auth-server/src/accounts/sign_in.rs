@@ -77,7 +77,7 @@ pub enum Unproven {
     #[error("the account has no password")]
     NoPassword,
     /// The password is wrong.
-    #[error("the password is wrong")]
+    #[error("this is not the password of the account")]
     Password,
     /// Right a moment ago, and the account has changed since.
     #[error("the account was disabled in this very moment, or its password changed")]

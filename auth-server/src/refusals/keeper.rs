@@ -73,11 +73,29 @@ enum Message {
     Flush(oneshot::Sender<()>),
 }
 
-/// What was counted in one second, by method, route and code.
+/// A method, a route and a code.
+type Kind = (&'static str, String, &'static str);
+
+/// What was counted in one second.
 #[derive(Default)]
 struct Second {
     of: i64,
-    kinds: HashMap<(&'static str, String, &'static str), u32>,
+    kinds: HashMap<Kind, u32>,
+}
+
+impl Second {
+    fn has_room(&mut self, kind: Kind, at: Instant) -> bool {
+        if self.of != at.as_secs() {
+            self.of = at.as_secs();
+            self.kinds.clear();
+        }
+        if self.kinds.len() >= KINDS && !self.kinds.contains_key(&kind) {
+            return false;
+        }
+        let count = self.kinds.entry(kind).or_default();
+        *count += 1;
+        *count <= SHARE
+    }
 }
 
 /// Takes refusals, and hands them to a [`Keeper`].
@@ -142,18 +160,9 @@ impl Refusals {
         }
     }
 
-    fn has_room(&self, kind: (&'static str, String, &'static str), at: Instant) -> bool {
+    fn has_room(&self, kind: Kind, at: Instant) -> bool {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
-        if second.of != at.as_secs() {
-            second.of = at.as_secs();
-            second.kinds.clear();
-        }
-        if second.kinds.len() >= KINDS && !second.kinds.contains_key(&kind) {
-            return false;
-        }
-        let count = second.kinds.entry(kind).or_default();
-        *count += 1;
-        *count <= SHARE
+        second.has_room(kind, at)
     }
 
     /// Waits until everything that was taken before is written, or given up.
@@ -272,4 +281,30 @@ fn outer_to_inner(mut causes: Vec<String>) -> Value {
         }
     }
     causes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threat_30_one_kind_has_its_share_of_a_second() {
+        let mut second = Second::default();
+        let kind = |route: &str| ("POST", route.to_owned(), "invalid_client");
+        let at = Instant::from_secs(1_700_000_000);
+        let taken = |second: &mut Second, route: &str, at| {
+            (0..100)
+                .filter(|_| second.has_room(kind(route), at))
+                .count()
+        };
+        assert_eq!(taken(&mut second, "/token", at), 20);
+        assert_eq!(taken(&mut second, "/token", at), 0);
+        assert_eq!(taken(&mut second, "/par", at), 20);
+        assert_eq!(
+            taken(&mut second, "/token", at + Duration::from_secs(1)),
+            20
+        );
+        let kinds = (0..2 * KINDS).filter(|n| second.has_room(kind(&n.to_string()), at));
+        assert_eq!(kinds.count(), KINDS);
+    }
 }

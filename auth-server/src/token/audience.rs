@@ -220,9 +220,8 @@ impl AccessTokens {
     }
 
     fn known(&self, named: &ResourceId) -> Result<Arc<ResourceServer>, TokenError> {
-        self.resource_servers
-            .find(named)
-            .ok_or(TokenError::UnknownResource)
+        let unknown = || TokenError::NoSuchResource(Detail::new(Detail::uri(named.as_str())));
+        self.resource_servers.find(named).ok_or_else(unknown)
     }
 }
 

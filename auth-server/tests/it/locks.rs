@@ -98,13 +98,14 @@ impl Way {
 }
 
 impl Stage {
-    async fn set(stores: &Stores) -> Self {
+    /// With a lock after so many failures.
+    async fn set(stores: &Stores, failures_before_lock: u32) -> Self {
         let mut config = config(stores);
         config.authorization.password_grant = true;
         config.authorization.response_types = ResponseType::ALL.into();
         // So that what was prepared has not run out when the account is locked.
         config.sign_in.failures_before_wait = 100;
-        config.sign_in.failures_before_lock = 2;
+        config.sign_in.failures_before_lock = failures_before_lock;
         let server = TestServer::start_with(config, Arc::default()).await;
         let api = server.client(AuthMethod::ClientSecretBasic, "").await;
         let server = server.with_resources(Some(&api)).await;
@@ -311,14 +312,14 @@ fn in_front(stage: &Stage) -> Preparation<'_> {
 }
 
 async fn threat_13_every_way_in_is_open_without_a_lock(stores: &Stores) {
-    let stage = Stage::set(stores).await;
+    let stage = Stage::set(stores, 100).await;
     for (way, attempt) in stage.prepare().await {
         assert!(attempt.await, "{}", way.name);
     }
 }
 
 async fn threat_13_who_is_locked_is_held_back_wherever_a_password_is_taken(stores: &Stores) {
-    let stage = Stage::set(stores).await;
+    let stage = Stage::set(stores, 2).await;
     let prepared = stage.prepare().await;
     for _ in 0..2 {
         let wrong = stage.by_password("wrong").await;
@@ -334,7 +335,7 @@ async fn threat_13_who_is_locked_is_held_back_wherever_a_password_is_taken(store
 async fn threat_13_who_is_disabled_gets_nothing_by_any_way_and_never_again_by_an_old_one(
     stores: &Stores,
 ) {
-    let stage = Stage::set(stores).await;
+    let stage = Stage::set(stores, 100).await;
     let (during, after) = (stage.prepare().await, stage.prepare().await);
     stage.disable().await;
     for (way, attempt) in during {
