@@ -57,6 +57,7 @@ pub fn scheduler(
         retention: config.retention.periods(
             config.registration.unused_lifetime,
             config.logout.give_up_after + back_channel::COUNTED,
+            &config.explain,
         ),
         session_idle: config.sessions.idle,
         metrics,

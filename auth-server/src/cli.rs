@@ -2,6 +2,7 @@
 
 mod authorization_details_types;
 mod clients;
+mod explain;
 mod keys;
 mod output;
 mod registration_tokens;
@@ -25,6 +26,7 @@ use shared_server::web::{Listener, Shutdown};
 
 use self::authorization_details_types::DetailsTypeCommand;
 use self::clients::ClientCommand;
+use self::explain::Explain;
 use self::keys::KeysCommand;
 use self::output::Output;
 use self::registration_tokens::RegistrationTokenCommand;
@@ -52,6 +54,7 @@ use crate::store::MIGRATIONS;
   auth-server revoke account jo@example.com
   auth-server token preview --client CLIENT_ID --user jo@example.com --scope \"openid read\"
   auth-server keys rotate
+  auth-server explain 6a57dbc40e574f5c8ee10c
 
 Every key of the configuration can be set in the environment too: AUTH_DATABASE__URL=postgres://… sets database.url,
 AUTH_DATABASE__URL_FILE=/run/secrets/db reads it from a file."
@@ -102,6 +105,8 @@ enum Command {
     /// See what tokens would say
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Say why a request was refused: what was asked, what its client was told, the cause, and the mend where one is known
+    Explain(Explain),
     /// Look at signing keys and change them
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -187,6 +192,10 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> anyhow::Result
         Command::Token(command) => {
             let records = Records::open(&config, &world).await?;
             command.run(&config, &records, &world, &output).await
+        }
+        Command::Explain(command) => {
+            let records = Records::open(&config, &world).await?;
+            command.run(&records, &config.explain, &output).await
         }
         Command::Keys(command) => {
             command

@@ -29,6 +29,7 @@ use sha2::{Digest as _, Sha256};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
+use shared_server::web::Caller;
 
 use self::certificate::{CertificateName, InvalidCertificateName};
 use self::exchange_policy::{ExchangePolicy, InvalidExchangePolicy};
@@ -214,6 +215,12 @@ impl InvalidClientMetadata {
             self,
             Self::Redirects | Self::PlainRedirect(_) | Self::RedirectUri { .. }
         )
+    }
+}
+
+impl Caller for Client {
+    fn client_id(&self) -> &str {
+        self.id.as_str()
     }
 }
 

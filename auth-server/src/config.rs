@@ -6,6 +6,7 @@ mod authorization;
 mod client_authentication;
 mod client_documents;
 mod device;
+mod explain;
 mod keys;
 mod logout;
 mod mtls;
@@ -35,6 +36,7 @@ pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::device::DeviceConfig;
+pub use self::explain::ExplainConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::logout::LogoutConfig;
 pub use self::mtls::MtlsConfig;
@@ -110,6 +112,8 @@ pub struct Config {
     pub refresh_tokens: RefreshTokensConfig,
     /// For how long rows are kept past their end.
     pub retention: RetentionConfig,
+    /// Why requests were refused, kept for operators.
+    pub explain: ExplainConfig,
     /// How passwords are hashed.
     pub passwords: PasswordsConfig,
     /// How many failures to sign in are suffered.
@@ -150,6 +154,7 @@ impl Default for Config {
             logout: LogoutConfig::default(),
             refresh_tokens: RefreshTokensConfig::default(),
             retention: RetentionConfig::default(),
+            explain: ExplainConfig::default(),
             passwords: PasswordsConfig::default(),
             sign_in: SignInConfig::default(),
             sign_up: SignUpConfig::default(),
@@ -196,6 +201,8 @@ impl Config {
         problems.extend(self.refresh_tokens.problems());
         let code_lifetime = self.authorization.code_lifetime;
         problems.extend(self.retention.problems(self.mode, code_lifetime));
+        let prunes = !self.retention.every.is_zero();
+        problems.extend(self.explain.problems(prunes, self.mode));
         problems.extend(self.passwords.problems(self.mode));
         problems.extend(self.sign_in.problems());
         problems.extend(self.sign_up.problems(self.mode));

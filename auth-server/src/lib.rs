@@ -38,6 +38,7 @@ pub mod published;
 pub mod rate_limits;
 pub mod records;
 pub mod refresh_tokens;
+pub mod refusals;
 pub mod registration;
 pub mod resource_servers;
 pub mod revocations;

@@ -8,6 +8,7 @@ use shared_server::db::{DbError, Store};
 use tokio::time;
 
 use crate::store::pruning::{self, BATCH, SessionEnd, Table};
+use crate::store::refusals;
 
 /// Batches of one table in one run. What is left is for the next one.
 const MOST: usize = 1000;
@@ -31,6 +32,10 @@ pub struct Retention {
     pub unused_clients: Duration,
     /// What clients could not be told, past the time in which that is tried.
     pub logout_notices: Duration,
+    /// Why requests were refused.
+    pub refusals: Duration,
+    /// And of how many; the oldest go before their time.
+    pub most_refusals: u32,
 }
 
 /// How many rows went, by table.
@@ -87,7 +92,10 @@ impl Pruning {
             changes,
             unused_clients,
             logout_notices,
+            refusals,
+            most_refusals,
         } = self.retention;
+        let refused_until = self.too_many_refusals(most_refusals).await?;
         // Sessions first: with them end the grants that do not outlive them.
         for (what, until) in [
             (Rows::Sessions(SessionEnd::Expired), now - sessions),
@@ -105,6 +113,10 @@ impl Pruning {
             (Rows::Of(Table::RegistrationTokens), now),
             (Rows::Of(Table::AccessTokens), now),
             (Rows::Of(Table::LogoutNotices), now - logout_notices),
+            (
+                Rows::Of(Table::Refusals),
+                refused_until.map_or(now - refusals, |until| until.max(now - refusals)),
+            ),
             (Rows::UnusedClients, now - unused_clients),
         ] {
             self.remove(what, until, now).await?;
@@ -113,6 +125,12 @@ impl Pruning {
             time::sleep(SHORTEST_REST).await;
         }
         Ok(())
+    }
+
+    /// When the newest refusal came that there is no room for.
+    async fn too_many_refusals(&self, most: u32) -> Result<Option<Instant>, DbError> {
+        let mut conn = self.store.read().await?;
+        refusals::newest_beyond(&mut conn, most.into()).await
     }
 
     /// Batch after batch, until one is not full.

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 use shared_server::rate_limits::{ByAddress, Limited, RateLimiter, by_address};
-use shared_server::web::{self, Cors, Health, Now, Observed, Shutdown, layers, layers_for};
+use shared_server::web::{
+    self, Cors, Health, Now, Observed, Problem, Shutdown, layers, layers_for,
+};
 
 use crate::accounts::sign_up::SignUp;
 use crate::authorize::page::PageError;
@@ -320,8 +322,16 @@ fn people(path: &str, may_sign_up: bool, shutdown: Shutdown) -> Router<AppState>
         routes
     };
     routes
-        .route(&below(AUTHORIZE), get(authorize::get).post(authorize::post))
-        .route(&below(authorize::RESUME), get(authorize::resume))
+        .route(
+            &below(AUTHORIZE),
+            get(authorize::get)
+                .post(authorize::post)
+                .head(|| no_head("GET,POST")),
+        )
+        .route(
+            &below(authorize::RESUME),
+            get(authorize::resume).head(|| no_head("GET")),
+        )
         .route(&below(sign_in::PATH), get(sign_in::get).post(sign_in::post))
         .route(
             &below(select_account::PATH),
@@ -341,10 +351,26 @@ fn people(path: &str, may_sign_up: bool, shutdown: Shutdown) -> Router<AppState>
             get(qr::endpoint),
         )
         .route(&below(logo::PATH), get(logo::endpoint))
-        .route(&below(LOGOUT), get(sign_out::ask).post(sign_out::post))
-        .route(&below(sign_out::RESUME), get(sign_out::resume))
+        .route(
+            &below(LOGOUT),
+            get(sign_out::ask)
+                .post(sign_out::post)
+                .head(|| no_head("GET,POST")),
+        )
+        .route(
+            &below(sign_out::RESUME),
+            get(sign_out::resume).head(|| no_head("GET")),
+        )
         .route(&below(LOGGED_OUT), get(sign_out::done))
         .layer(writing)
+}
+
+/// RFC 9110 §9.3.2 would have HEAD do what GET does here: begin something, answer a client once, sign somebody out. Who sends it wants
+/// to know what a link leads to, and nothing of that.
+async fn no_head(allow: &'static str) -> Problem {
+    let problem = web::method_not_allowed().await;
+    // RFC 9110 §15.5.6.
+    problem.header(header::ALLOW, HeaderValue::from_static(allow))
 }
 
 async fn count_refusals(State(metrics): State<Arc<Metrics>>, response: Response) -> Response {

@@ -47,6 +47,7 @@ use crate::published::{Document, Published};
 use crate::rate_limits::RateLimits;
 use crate::records::Records;
 use crate::refresh_tokens::RefreshTokens;
+use crate::refusals::{Keeper, RefusalMetrics, Refusals};
 use crate::registration::Registration;
 use crate::resource_servers::ResourceServer;
 use crate::revoke::Revocation;
@@ -85,6 +86,9 @@ pub struct AuthServer {
     pub codes: Codes,
     /// Tells clients of sign-outs.
     pub back_channel: BackChannel,
+    /// Keeps why requests are refused.
+    pub refusals: Refusals,
+    keeper: Keeper,
     app: Router,
     by_certificate: Option<ByCertificate>,
     authorities: Option<(Arc<Authorities>, Duration)>,
@@ -135,7 +139,13 @@ impl AuthServer {
         let scheduler = chores::scheduler(config, &records, &back_channel, world, &registry)?;
         let health = health(&records, &ephemeral, &scheduler, world, shutdown.clone());
         let edge = Edge::open(config.edge(), Arc::clone(&world.clock), &registry)?;
+        let (refusals, keeper) = Refusals::new(
+            records.store.clone(),
+            Arc::clone(&world.random),
+            RefusalMetrics::register(&registry)?,
+        );
         let observed = Observed {
+            refusals: config.explain.is_on().then(|| refusals.taking()),
             clock: Arc::clone(&world.clock),
             random: Arc::clone(&world.random),
             metrics: HttpMetrics::register(&registry)?,
@@ -169,6 +179,8 @@ impl AuthServer {
             records,
             codes,
             back_channel,
+            refusals,
+            keeper,
             app,
             by_certificate,
             authorities: authorities.map(|known| (known, config.tls.reload)),
@@ -212,6 +224,7 @@ impl AuthServer {
         // What follows the database, and what operators look at, outlives the last request.
         let background = Shutdown::new();
         let feed = tokio::spawn(self.feed.run(background.clone()));
+        let keeper = tokio::spawn(self.keeper.run(background.clone()));
         let scheduler = tokio::spawn(self.scheduler.run(self.shutdown.clone()));
         let authorities = self.authorities.map(|(authorities, every)| {
             let background = background.clone();
@@ -243,7 +256,7 @@ impl AuthServer {
             let _ = by_certificate.await;
         }
         background.trigger();
-        let _ = tokio::join!(feed, operations, scheduler);
+        let _ = tokio::join!(feed, operations, scheduler, keeper);
         if let Some(authorities) = authorities {
             let _ = authorities.await;
         }

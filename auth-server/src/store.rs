@@ -11,6 +11,7 @@ pub mod identity_links;
 pub mod keys;
 pub mod logout_notices;
 pub mod pruning;
+pub mod refusals;
 pub mod registration_tokens;
 pub mod registrations;
 pub mod resource_servers;

@@ -28,7 +28,7 @@ use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
 use shared_server::rate_limits::RateLimiter;
-use shared_server::web::ClientAddress;
+use shared_server::web::{ClientAddress, note_grant_type};
 
 use self::access_token::AccessTokens;
 use self::authorization_code::CodeRequest;
@@ -48,6 +48,7 @@ use crate::device::Devices;
 use crate::grants::Grants;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::refresh_tokens::RefreshTokens;
+use crate::refusals::Detail;
 use crate::resource_servers::ResourceServers;
 
 /// The grants that are served: what the endpoint matches on and the metadata announces.
@@ -146,8 +147,9 @@ impl FromParameters for TokenRequest {
         let grant = GrantName::ALL
             .into_iter()
             .find(|grant| grant.as_str() == name);
-        let grant = grant.ok_or(TokenError::UnsupportedGrantType)?;
-        tracing::Span::current().record("grant_type", grant.as_str());
+        let unknown = || TokenError::NoSuchGrantType(Detail::new(format!("{name:?}")));
+        let grant = grant.ok_or_else(unknown)?;
+        note_grant_type(grant.as_str());
         match grant {
             GrantName::AuthorizationCode => {
                 let text = |name| parameters.optional(name).map(str::to_owned);
@@ -232,7 +234,10 @@ impl Target {
         let allowed = match &self.scope {
             None => allowed,
             Some(asked) if asked.is_subset(&allowed.scope()) => allowed.narrowed(asked),
-            Some(_) => return Err(TokenError::InvalidScope),
+            Some(asked) => {
+                let allowed = allowed.scope();
+                return Err(TokenError::not_allowed(asked, &allowed));
+            }
         };
         match &self.details {
             None => Ok(allowed),
@@ -253,11 +258,11 @@ fn details(parameters: &Parameters) -> Result<Option<AuthorizationDetails>, Inva
 /// RFC 8707 §2.2: at the token endpoint there is one, for a token has one audience.
 fn resource(parameters: &Parameters) -> Result<Option<ResourceId>, TokenError> {
     let mut resources = parameters.all("resource");
-    let resource = resources
-        .next()
-        .map(str::parse)
-        .transpose()
-        .map_err(|_| TokenError::UnknownResource)?;
+    let parse = |raw: &str| {
+        let unknown = |_| TokenError::NoSuchResource(Detail::new(Detail::uri(raw)));
+        raw.parse().map_err(unknown)
+    };
+    let resource = resources.next().map(parse).transpose()?;
     if resources.next().is_some() {
         return Err(TokenError::SeveralResources);
     }

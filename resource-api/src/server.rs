@@ -125,6 +125,7 @@ impl Server {
                 metrics: HttpMetrics::register(&registry)?,
                 limits: config.limits,
                 edge,
+                refusals: None,
             },
             registry,
             listen: config.server.listen,

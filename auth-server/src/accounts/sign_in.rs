@@ -40,12 +40,15 @@ pub struct Attempt<'a> {
 pub enum SignInRefusal {
     /// No such account, a wrong password, or an account that may not sign in.
     #[error("the address or the password is wrong")]
-    Credentials,
+    Credentials(#[source] Unproven),
     /// Too many failures, for this address, this account, or both.
     #[error("too many failed attempts")]
     TooMany {
         /// How long to wait.
         wait: Duration,
+        /// What holds them back.
+        #[source]
+        held: Held,
     },
     /// More people sign in than there are cores to hash for.
     #[error("too many people sign in at once")]
@@ -61,6 +64,44 @@ pub enum SignInRefusal {
     Ephemeral(#[from] EphemeralError),
 }
 
+/// What was wrong, for the operator alone (threat 24).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unproven {
+    /// No account has this address.
+    #[error("no account has this address")]
+    NoAccount,
+    /// The account is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+    /// The account has no password.
+    #[error("the account has no password")]
+    NoPassword,
+    /// The password is wrong.
+    #[error("this is not the password of the account")]
+    Password,
+    /// Right a moment ago, and the account has changed since.
+    #[error("the account was disabled in this very moment, or its password changed")]
+    Changed,
+}
+
+/// What holds an attempt back, for the operator alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Held {
+    /// Too many failures locked the account.
+    #[error(
+        "the account is locked, or would be if there were one: too many failures (sign_in.failures_before_lock)"
+    )]
+    Locked,
+    /// Failures of the account, or of a known device.
+    #[error("the next attempt for this account has to wait (sign_in.failures_before_wait)")]
+    Account,
+    /// Failures of the network address.
+    #[error(
+        "the next attempt from this network has to wait (sign_in.address_failures_before_wait)"
+    )]
+    Network,
+}
+
 impl From<HashError> for SignInRefusal {
     fn from(error: HashError) -> Self {
         match error {
@@ -74,7 +115,7 @@ impl From<BeginError> for SignInRefusal {
     fn from(error: BeginError) -> Self {
         match error {
             // What was right a moment ago is not any more.
-            BeginError::AccountChanged => Self::Credentials,
+            BeginError::AccountChanged => Self::Credentials(Unproven::Changed),
             BeginError::Store(error) => Self::Store(error),
         }
     }
@@ -149,13 +190,21 @@ impl SignIn {
         drop(conn);
         if let Some(until) = locked_until {
             let wait = until.since(now);
-            return Err(SignInRefusal::TooMany { wait });
+            let held = Held::Locked;
+            return Err(SignInRefusal::TooMany { wait, held });
         }
         let counted = counters.admit(now).await?;
 
         let password = Password::typed(attempt.password);
+        let is_known = row.is_some();
         let usable = row.filter(|row| row.disabled_at.is_none());
         let hash = usable.as_ref().and_then(|row| row.password_hash.as_deref());
+        let why = match (is_known, &usable, hash) {
+            (false, ..) => Unproven::NoAccount,
+            (true, None, _) => Unproven::Disabled,
+            (true, Some(_), None) => Unproven::NoPassword,
+            (true, Some(_), Some(_)) => Unproven::Password,
+        };
         let proven = place.verify(&password, hash).await?;
         if let (true, Some(row), Some(id)) = (proven, usable, id) {
             counters.forgive(&counted, now).await?;
@@ -166,7 +215,7 @@ impl SignIn {
             });
         }
         self.lock_after(&counters, &counted, now).await?;
-        Err(SignInRefusal::Credentials)
+        Err(SignInRefusal::Credentials(why))
     }
 
     fn counters(
@@ -248,23 +297,27 @@ impl Counters<'_> {
     /// Counts the attempt, unless somebody has to wait.
     async fn admit(&self, now: Instant) -> Result<Admitted, SignInRefusal> {
         let mut wait = self.identity.waiting(now).await?;
+        let mut held = Held::Account;
         if let Some(network) = &self.network {
             // The longer of the two, so that whoever waits for it has waited for both.
-            wait = wait.max(network.waiting(now).await?);
+            let longer = network.waiting(now).await?;
+            if longer > wait {
+                (wait, held) = (longer, Held::Network);
+            }
         }
         if let Some(wait) = wait {
-            return Err(SignInRefusal::TooMany { wait });
+            return Err(SignInRefusal::TooMany { wait, held });
         }
-        let counted = async |throttle: &Throttle<'_>| match throttle.admit(now).await? {
+        let counted = async |throttle: &Throttle<'_>, held| match throttle.admit(now).await? {
             Admission::Admitted(counted) => Ok(counted),
-            Admission::Wait(wait) => Err(SignInRefusal::TooMany { wait }),
+            Admission::Wait(wait) => Err(SignInRefusal::TooMany { wait, held }),
         };
         // The network first: what it refuses must not count against the account.
         let network = match &self.network {
-            Some(network) => Some(counted(network).await?),
+            Some(network) => Some(counted(network, Held::Network).await?),
             None => None,
         };
-        let identity = counted(&self.identity).await?;
+        let identity = counted(&self.identity, Held::Account).await?;
         Ok(Admitted { identity, network })
     }
 

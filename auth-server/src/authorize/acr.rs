@@ -10,6 +10,7 @@ use super::error::RedirectCause;
 use crate::clients::Client;
 use crate::config::AcrLevel;
 use crate::parameters::{InvalidParameters, Parameters};
+use crate::refusals::Detail;
 use crate::sessions::Amr;
 
 /// The levels of this server, the weakest first.
@@ -139,7 +140,13 @@ impl RequestedAcr {
             levels.0.is_empty()
         };
         if insists && is_hopeless {
-            return Err(RedirectCause::UnmetAuthenticationRequirements);
+            let known = Detail::list(levels.values());
+            let why = format!(
+                "it insists on a level (acr) that this server does not know, which knows: {known}"
+            );
+            return Err(RedirectCause::UnmetAuthenticationRequirements(Detail::new(
+                why,
+            )));
         }
         Ok(Self {
             levels: levels.clone(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
+use shared_server::web::note_client;
 
 use super::acr::{Levels, RequestedAcr};
 use super::claims::RequestedClaims;
@@ -30,6 +31,7 @@ use crate::keys::Keys;
 use crate::locales::Locales;
 use crate::parameters::{InvalidParameters, Parameters};
 use crate::pkce::{self, CodeChallenge};
+use crate::refusals::Detail;
 use crate::resource_servers::ResourceServers;
 use crate::subjects::{Expected, Subjects};
 
@@ -133,10 +135,12 @@ impl Checks {
         let id: ClientId = parameters
             .required("client_id")?
             .parse()
-            .map_err(|_| PageCause::UnknownClient)?;
+            .map_err(|error| PageCause::UnknownClient(Detail::new(error)))?;
         let client = self.clients.find(&id, address, now).await?;
-        let client = client.ok_or(PageCause::UnknownClient)?;
-        tracing::Span::current().record("client_id", client.id.as_str());
+        let unknown =
+            || PageCause::UnknownClient(Detail::new(format!("there is no {:?}", id.as_str())));
+        let client = client.ok_or_else(unknown)?;
+        note_client(&client);
         Ok(client)
     }
 
@@ -150,7 +154,15 @@ impl Checks {
         if let Some(requested) = parameters.optional("redirect_uri") {
             return client
                 .matching(requested, self.localhost_port_varies)
-                .ok_or(PageCause::UnregisteredRedirectUri);
+                .ok_or_else(|| {
+                    let sent = Detail::uri(requested);
+                    let registered = client.metadata.redirect_uris.iter();
+                    let registered =
+                        Detail::list(registered.map(|uri| Detail::uri(&uri.to_string())));
+                    PageCause::UnregisteredRedirectUri(Detail::new(format!(
+                        "{sent} was sent, and registered: {registered}"
+                    )))
+                });
         }
         let mut scope = parameters.optional("scope").unwrap_or_default().split(' ');
         if scope.any(|token| token == OwnScope::OpenId.as_str()) {
@@ -189,7 +201,8 @@ impl Checks {
         };
         let mut all = ResponseMode::ALL.into_iter();
         let mode = all.find(|mode| mode.as_str() == name);
-        let mode = mode.ok_or(RedirectCause::UnsupportedResponseMode)?;
+        let unknown = || RedirectCause::UnsupportedResponseMode(Detail::new(format!("{name:?}")));
+        let mode = mode.ok_or_else(unknown)?;
         let mode = mode.of(response_type);
         // JARM §2.3.1 has the same of `query.jwt` as Multiple Response Types §5 of `query`.
         if mode.is_in_query() && response_type.is_some_and(ResponseType::is_in_front) {
@@ -238,7 +251,10 @@ impl Checks {
         if response_type.has_id_token() {
             // OpenID Connect Core §3.1.2.1, §3.2.2.1.
             if !is_openid {
-                return Err(RedirectCause::InvalidScope);
+                let why = Detail::new(
+                    "the response_type brings an ID token, and openid is not among the scopes",
+                );
+                return Err(RedirectCause::InvalidScope(why));
             }
             nonce.as_ref().ok_or(InvalidParameters::Missing("nonce"))?;
         }
@@ -316,11 +332,11 @@ impl Checks {
                 known
                     .find(|prompt| prompt.as_str() == value)
                     .filter(|prompt| self.sign_up || *prompt != Prompt::Create)
-                    .ok_or(RedirectCause::Prompt)
+                    .ok_or_else(|| RedirectCause::Prompt(Detail::new(format!("{value:?}"))))
             })
             .collect::<Result<_, _>>()?;
         if prompt.contains(&Prompt::None) && prompt.len() > 1 {
-            return Err(RedirectCause::Prompt);
+            return Err(RedirectCause::Prompt(Detail::new("none is beside others")));
         }
         Ok(prompt)
     }
@@ -346,7 +362,10 @@ impl Checks {
             };
         };
         if method != Some(pkce::METHOD) {
-            return Err(RedirectCause::CodeChallengeMethod);
+            let sent = method.map_or("it is missing, which means plain".to_owned(), |sent| {
+                format!("{sent:?}")
+            });
+            return Err(RedirectCause::CodeChallengeMethod(Detail::new(sent)));
         }
         let challenge = challenge.parse();
         challenge

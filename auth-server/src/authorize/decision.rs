@@ -8,6 +8,7 @@ use super::acr::Proof;
 use super::agreement::Agreement;
 use super::error::RedirectCause;
 use super::request::{AuthorizationRequest, OwnScope, Prompt};
+use crate::refusals::Detail;
 use crate::sessions::{Session, SessionId};
 
 /// The next step.
@@ -84,7 +85,8 @@ pub fn decide(
     let silent = request.is_silent();
     if !is_signed_in(request, circumstances) {
         return if silent {
-            Err(RedirectCause::LoginRequired)
+            let why = why_not_signed_in(request, circumstances);
+            Err(RedirectCause::LoginRequired(why))
         } else {
             came_in_vain(request, circumstances).map_or_else(|| Ok(sign_in(request)), Err)
         };
@@ -94,7 +96,10 @@ pub fn decide(
     }
     match consented(request, circumstances.remembered) {
         Some(consented) => Ok(Step::Issue(consented)),
-        None if silent => Err(RedirectCause::ConsentRequired),
+        None if silent => {
+            let why = why_not_consented(request, circumstances.remembered);
+            Err(RedirectCause::ConsentRequired(why))
+        }
         None => Ok(Step::Consent),
     }
 }
@@ -118,9 +123,13 @@ fn came_in_vain(
     if !circumstances.came_since(session) {
         None
     } else if is_expected(request, session) {
-        Some(RedirectCause::UnmetAuthenticationRequirements)
+        let why = Detail::new(
+            "the person signed in for this request, and no level that it insists on was reached",
+        );
+        Some(RedirectCause::UnmetAuthenticationRequirements(why))
     } else {
-        Some(RedirectCause::LoginRequired)
+        let why = why_not_signed_in(request, circumstances);
+        Some(RedirectCause::LoginRequired(why))
     }
 }
 
@@ -156,6 +165,47 @@ pub fn is_signed_in(request: &AuthorizationRequest, circumstances: &Circumstance
         .is_none_or(|max_age| circumstances.now.since(session.auth_time) < max_age);
     let prompt = &request.prompt;
     recent && !prompt.contains(&Prompt::Login) && !prompt.contains(&Prompt::Create)
+}
+
+/// For the operator, what [`is_signed_in`] lacks.
+fn why_not_signed_in(request: &AuthorizationRequest, circumstances: &Circumstances<'_>) -> Detail {
+    let Some(session) = circumstances.session else {
+        return Detail::new("nobody is signed in at this browser");
+    };
+    if !is_expected(request, session) {
+        return Detail::new("somebody else is signed in than id_token_hint or the sub claim names");
+    }
+    if !request.acr.is_met(circumstances.proof(session)) {
+        return Detail::new("the session reaches no level (acr) that the request insists on");
+    }
+    let age = circumstances.now.since(session.auth_time).as_secs();
+    match request.max_age {
+        Some(most) if age >= most.as_secs() => Detail::new(format!(
+            "the person signed in {age} s ago, and max_age is {} s",
+            most.as_secs()
+        )),
+        Some(_) | None => Detail::new("the request wants a sign-in of its own, by prompt"),
+    }
+}
+
+/// For the operator, what [`consented`] lacks.
+fn why_not_consented(request: &AuthorizationRequest, remembered: Option<&Agreement>) -> Detail {
+    if request.is_never_silent() {
+        return Detail::new(
+            "people are always asked for a public client whose redirect anybody on their device could claim (RFC 8252)",
+        );
+    }
+    match remembered {
+        None => Detail::new("the person never agreed to anything for this client, or withdrew it"),
+        Some(agreed) => {
+            let (agreed, asked) = (agreed.scope(), request.asked.scope());
+            let more = asked.iter().filter(|scope| !agreed.contains(scope));
+            let more = Detail::list(more);
+            Detail::new(format!(
+                "the person agreed to less than what is asked for: of the scopes, not to {more}"
+            ))
+        }
+    }
 }
 
 fn consented(request: &AuthorizationRequest, remembered: Option<&Agreement>) -> Option<Consented> {

@@ -15,6 +15,7 @@ use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::id_token_hint::InvalidHint;
 use crate::parameters::InvalidParameters;
+use crate::refusals::Detail;
 use crate::token::error::{ErrorCode, TokenError};
 
 /// Why there was no code.
@@ -39,13 +40,13 @@ pub enum PageCause {
     Form(#[from] FormError),
     /// No client of this id.
     #[error("the client is unknown")]
-    UnknownClient,
+    UnknownClient(#[source] Detail),
     /// No `redirect_uri`, though the client registered several, or though OpenID Connect requires one.
     #[error("the redirect_uri is missing")]
     NoRedirectUri,
     /// None that the client registered.
     #[error("the redirect_uri is not one that the client registered")]
-    UnregisteredRedirectUri,
+    UnregisteredRedirectUri(#[source] Detail),
     /// What stands in an object, or elsewhere, could not be read, and nothing beside it says where to tell that.
     #[error("{0}")]
     Unread(#[source] Box<RedirectCause>),
@@ -71,7 +72,7 @@ pub enum RedirectCause {
     TooLong,
     /// No such way to answer.
     #[error("the response_mode is not supported")]
-    UnsupportedResponseMode,
+    UnsupportedResponseMode(#[source] Detail),
     /// A token in a query would stand in logs and histories.
     #[error("the response_type carries a token, which a query may not: leave response_mode out")]
     TokensInQuery,
@@ -100,43 +101,43 @@ pub enum RedirectCause {
     Registration,
     /// No such type, or none that is served.
     #[error("the response_type is not supported")]
-    UnsupportedResponseType,
+    UnsupportedResponseType(#[source] Detail),
     /// The client did not register the response type.
     #[error("the client is not registered for the response_type")]
-    UnauthorizedClient,
+    UnauthorizedClient(#[source] Detail),
     /// RFC 7636 §4.4.1.
     #[error("a code_challenge is required")]
     NoCodeChallenge,
     /// RFC 7636 §4.3: without a method it is `plain`, which is not served.
     #[error("the code_challenge_method must be S256")]
-    CodeChallengeMethod,
+    CodeChallengeMethod(#[source] Detail),
     /// A method for nothing.
     #[error("there is a code_challenge_method but no code_challenge")]
     MethodWithoutChallenge,
     /// `none` beside another, or one that is not served.
     #[error("the prompt is not supported, or holds none beside others")]
-    Prompt,
+    Prompt(#[source] Detail),
     /// OpenID Connect Core §3.1.2.1.
     #[error("the id_token_hint is not an ID token of this server for the client")]
     IdTokenHint(#[from] InvalidHint),
     /// Malformed, not the client's, or nothing left of it.
     #[error("the scope is malformed, not allowed to the client, or none of the resource")]
-    InvalidScope,
+    InvalidScope(#[source] Detail),
     /// RFC 8707 §2.
     #[error("a resource is malformed or unknown")]
-    UnknownResource,
+    UnknownResource(#[source] Detail),
     /// RFC 9396 §5.
     #[error(transparent)]
     AuthorizationDetails(#[from] InvalidDetails),
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to sign in")]
-    LoginRequired,
+    LoginRequired(#[source] Detail),
     /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0 §3.
     #[error("this server cannot be as sure of the person as the request requires")]
-    UnmetAuthenticationRequirements,
+    UnmetAuthenticationRequirements(#[source] Detail),
     /// OpenID Connect Core §3.1.2.6.
     #[error("the person would have to consent")]
-    ConsentRequired,
+    ConsentRequired(#[source] Detail),
     /// The person said no.
     #[error("the person denied the request")]
     Denied,
@@ -220,17 +221,17 @@ impl RedirectCause {
         match self {
             Self::Parameters(_)
             | Self::TooLong
-            | Self::UnsupportedResponseMode
+            | Self::UnsupportedResponseMode(_)
             | Self::UnsignedResponseMode(_)
             | Self::TokensInQuery
             | Self::TwoRequests
             | Self::NotPushed
             | Self::NotSigned
             | Self::NoCodeChallenge
-            | Self::CodeChallengeMethod
+            | Self::CodeChallengeMethod(_)
             | Self::MethodWithoutChallenge
             | Self::IdTokenHint(_)
-            | Self::Prompt => AuthorizeErrorCode::InvalidRequest,
+            | Self::Prompt(_) => AuthorizeErrorCode::InvalidRequest,
             // What the client registered, or asked for, brings none, and it can mend that.
             Self::Tokens(error) if error.wire().1 == ErrorCode::InvalidTarget => {
                 AuthorizeErrorCode::InvalidTarget
@@ -253,14 +254,14 @@ impl RedirectCause {
             Self::RequestObject(_) => AuthorizeErrorCode::InvalidRequestObject,
             Self::RequestUri(_) => AuthorizeErrorCode::InvalidRequestUri,
             Self::Registration => AuthorizeErrorCode::RegistrationNotSupported,
-            Self::UnsupportedResponseType => AuthorizeErrorCode::UnsupportedResponseType,
-            Self::UnauthorizedClient => AuthorizeErrorCode::UnauthorizedClient,
-            Self::InvalidScope => AuthorizeErrorCode::InvalidScope,
-            Self::UnknownResource => AuthorizeErrorCode::InvalidTarget,
+            Self::UnsupportedResponseType(_) => AuthorizeErrorCode::UnsupportedResponseType,
+            Self::UnauthorizedClient(_) => AuthorizeErrorCode::UnauthorizedClient,
+            Self::InvalidScope(_) => AuthorizeErrorCode::InvalidScope,
+            Self::UnknownResource(_) => AuthorizeErrorCode::InvalidTarget,
             Self::AuthorizationDetails(_) => AuthorizeErrorCode::InvalidAuthorizationDetails,
-            Self::LoginRequired => AuthorizeErrorCode::LoginRequired,
-            Self::ConsentRequired => AuthorizeErrorCode::ConsentRequired,
-            Self::UnmetAuthenticationRequirements => {
+            Self::LoginRequired(_) => AuthorizeErrorCode::LoginRequired,
+            Self::ConsentRequired(_) => AuthorizeErrorCode::ConsentRequired,
+            Self::UnmetAuthenticationRequirements(_) => {
                 AuthorizeErrorCode::UnmetAuthenticationRequirements
             }
             Self::Denied => AuthorizeErrorCode::AccessDenied,

@@ -14,6 +14,7 @@ use super::request::AuthorizationRequest;
 use super::response::{FrontToken, Granted};
 use crate::grants::{GrantId, Grants, Redeemed, Terms};
 use crate::id_token::IdTokenOrder;
+use crate::refusals::Detail;
 use crate::token::Target;
 use crate::token::access_token::AccessTokens;
 use crate::token::audience::Audience;

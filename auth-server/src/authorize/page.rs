@@ -129,9 +129,9 @@ pub(super) fn refusal(cause: PageCause) -> Response {
     let response = match &cause {
         PageCause::Form(error) => error_page(error.status(), title, "The request is not a form."),
         PageCause::Parameters(error) => bad(&format!("The app's request is malformed: {error}.")),
-        PageCause::UnknownClient => bad("The app is not known here."),
+        PageCause::UnknownClient(_) => bad("The app is not known here."),
         PageCause::NoRedirectUri => bad("The app did not say where to send you back to."),
-        PageCause::UnregisteredRedirectUri => {
+        PageCause::UnregisteredRedirectUri(_) => {
             bad("The app asked to send you to a place that it did not register.")
         }
         PageCause::Unread(cause) if cause.code() == AuthorizeErrorCode::TemporarilyUnavailable => {

@@ -8,6 +8,7 @@ use super::error::RedirectCause;
 use super::request::ResponseMode;
 use crate::clients::Client;
 use crate::parameters::Parameters;
+use crate::refusals::Detail;
 
 /// A response type.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -138,11 +139,20 @@ pub(super) fn check(
 ) -> Result<ResponseType, RedirectCause> {
     parameters.required("response_type")?;
     let known = known.filter(|known| served.contains(known));
-    let known = known.ok_or(RedirectCause::UnsupportedResponseType)?;
-    if client.metadata.effective_response_types().contains(&known) {
+    let known = known.ok_or_else(|| {
+        let sent = parameters.optional("response_type").unwrap_or_default();
+        let served = Detail::list(served);
+        RedirectCause::UnsupportedResponseType(Detail::new(format!(
+            "{sent:?} was sent, and this server serves: {served}"
+        )))
+    })?;
+    let registered = client.metadata.effective_response_types();
+    if registered.contains(&known) {
         Ok(known)
     } else {
-        Err(RedirectCause::UnauthorizedClient)
+        let registered = Detail::list(registered);
+        let why = format!("{known} was sent, and registered: {registered}");
+        Err(RedirectCause::UnauthorizedClient(Detail::new(why)))
     }
 }
 

@@ -90,10 +90,10 @@ pub async fn post(
         Err(refusal) => {
             // 400: 401 would have to name a scheme of HTTP (RFC 9110 §15.5.2), and this is none.
             let mut response = match &refusal {
-                SignInRefusal::Credentials => {
+                SignInRefusal::Credentials(_) => {
                     again(SignInNotice::Credentials, StatusCode::BAD_REQUEST)
                 }
-                SignInRefusal::TooMany { wait } => {
+                SignInRefusal::TooMany { wait, .. } => {
                     let notice = SignInNotice::TooMany { wait: *wait };
                     retry_after(again(notice, StatusCode::TOO_MANY_REQUESTS), *wait)
                 }

@@ -15,6 +15,7 @@ use super::request::OwnScope;
 use crate::claims::ClaimSet;
 use crate::clients::{Client, GrantType};
 use crate::parameters::Parameters;
+use crate::refusals::Detail;
 use crate::resource_servers::{ResourceServer, ResourceServers};
 
 /// The most resources that one request may name.
@@ -43,7 +44,8 @@ impl Targets {
         };
         // A scope that belongs to nothing that was named is left out; the token response tells (RFC 6749 §3.3).
         if asked.is_empty() {
-            return Err(RedirectCause::InvalidScope);
+            let why = "no scope is left: none was asked for, none is registered for a resource, or none belongs to what was named";
+            return Err(RedirectCause::InvalidScope(Detail::new(why)));
         }
         Ok(Self {
             scope: asked.scope(),
@@ -79,7 +81,11 @@ impl Targets {
     pub(super) fn without(self, scope: OwnScope) -> Result<Self, RedirectCause> {
         let left = scope.left_out_of(&self.scope);
         if left.is_empty() {
-            return Err(RedirectCause::InvalidScope);
+            let why = format!(
+                "nothing but {} was asked for, which this response_type does not bring",
+                scope.as_str()
+            );
+            return Err(RedirectCause::InvalidScope(Detail::new(why)));
         }
         let own = scope.left_out_of(&self.asked.own);
         Ok(Self {
@@ -110,12 +116,12 @@ fn named(
     let own = ResourceId::from(issuer);
     let mut named: Vec<Arc<ResourceServer>> = Vec::new();
     for raw in raw {
-        let id: ResourceId = raw.parse().map_err(|_| RedirectCause::UnknownResource)?;
+        let id: ResourceId = raw.parse().map_err(|_| unknown(raw))?;
         if id == own {
             continue;
         }
         let server = resource_servers.find(&id);
-        let server = server.ok_or(RedirectCause::UnknownResource)?;
+        let server = server.ok_or_else(|| unknown(raw))?;
         if named
             .iter()
             .any(|known| known.identifier == server.identifier)
@@ -123,11 +129,16 @@ fn named(
             continue;
         }
         if named.len() == MAX_RESOURCES {
-            return Err(RedirectCause::UnknownResource);
+            let why = format!("more than {MAX_RESOURCES} were named");
+            return Err(RedirectCause::UnknownResource(Detail::new(why)));
         }
         named.push(server);
     }
     Ok(Some(named))
+}
+
+fn unknown(raw: &str) -> RedirectCause {
+    RedirectCause::UnknownResource(Detail::new(Detail::uri(raw)))
 }
 
 /// The scopes that the client asks for and may have. Without a `scope` they are those it registered for resources: who wants to
@@ -147,7 +158,9 @@ fn wanted(
             .filter(|token| OwnScope::of(token).is_none());
         return Ok(of_resources.cloned().collect());
     };
-    let asked: ScopeSet = raw.parse().map_err(|_| RedirectCause::InvalidScope)?;
+    let asked: ScopeSet = raw.parse().map_err(|_| {
+        RedirectCause::InvalidScope(Detail::new(format!("{raw:?} is not a list of scopes")))
+    })?;
     // OpenID Connect Core §11: offline_access that cannot be given is ignored.
     let offline = client
         .metadata
@@ -164,6 +177,9 @@ fn wanted(
     if wanted.is_subset(registered) {
         Ok(wanted)
     } else {
-        Err(RedirectCause::InvalidScope)
+        let more = wanted.iter().filter(|scope| !registered.contains(scope));
+        let (more, registered) = (Detail::list(more), Detail::list(registered.iter()));
+        let why = format!("the client did not register {more}; it registered: {registered}");
+        Err(RedirectCause::InvalidScope(Detail::new(why)))
     }
 }

@@ -10,6 +10,7 @@ use super::jwks_uri::{ClientKeys, ClientKeysError};
 use super::{AuthMethod, Client};
 use crate::assertions::{Dates, Identifier, MAX_LIFETIME, Unusable};
 use crate::documents::DocumentError;
+use crate::refusals::Detail;
 
 /// `client_assertion_type` for a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -25,13 +26,13 @@ pub enum AssertionError {
     Jwt(#[from] JwtError),
     /// `iss` and `sub` are not both the client.
     #[error("iss and sub of the assertion are not both the client_id")]
-    NotItself,
+    NotItself(#[source] Detail),
     /// Another recipient, or an array of them (threat 17).
     #[error("aud of the assertion is not the issuer or a token endpoint of ours, as one string")]
-    Audience,
+    Audience(#[source] Detail),
     /// `alg` is not the registered one.
     #[error("alg of the assertion is not the registered one")]
-    Algorithm,
+    Algorithm(#[source] Detail),
     /// Its dates, or its `jti`.
     #[error(transparent)]
     Unusable(#[from] Unusable),
@@ -75,7 +76,8 @@ impl<'a> ClientAssertion<'a> {
     pub fn parse(assertion: &'a str) -> Result<Self, AssertionError> {
         let jwt = EitherJwt::parse(assertion, JwtKind::ClientAssertion)?;
         let subject = jwt.unverified_text("sub").and_then(|sub| sub.parse().ok());
-        let client_id = subject.ok_or(AssertionError::NotItself)?;
+        let unread = || AssertionError::NotItself(Detail::new("sub is missing, or no client_id"));
+        let client_id = subject.ok_or_else(unread)?;
         Ok(Self { jwt, client_id })
     }
 
@@ -106,7 +108,9 @@ impl<'a> ClientAssertion<'a> {
             if registered.is_none_or(|one| one == alg) {
                 Ok(())
             } else {
-                Err(AssertionError::Algorithm)
+                let registered = registered.map(|alg| alg.to_string()).unwrap_or_default();
+                let why = format!("it is {alg}, and token_endpoint_auth_signing_alg {registered}");
+                Err(AssertionError::Algorithm(Detail::new(why)))
             }
         };
         Ok(match self.jwt {
@@ -134,14 +138,17 @@ impl<'a> ClientAssertion<'a> {
     ) -> Result<(), AssertionError> {
         let claims: AssertionClaims = self.proven(client, keys, now).await?.parse()?;
         if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
-            return Err(AssertionError::NotItself);
+            let why = format!("iss is {:?}, and sub {:?}", claims.iss, claims.sub);
+            return Err(AssertionError::NotItself(Detail::new(why)));
         }
         if !claims
             .aud
             .as_str()
             .is_some_and(|aud| audiences.iter().any(|own| own == aud))
         {
-            return Err(AssertionError::Audience);
+            let own = Detail::list(audiences);
+            let why = format!("it is {}, and should be one of: {own}", claims.aud);
+            return Err(AssertionError::Audience(Detail::new(why)));
         }
         let dates = Dates::read(&claims.exp, claims.iat.as_ref(), claims.nbf.as_ref())?;
         dates.check(MAX_LIFETIME, now)?;

@@ -15,7 +15,7 @@ use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
 use shared_server::rate_limits::{RateLimiter, Standings};
-use shared_server::web::{ClientAddress, ClientCertificate};
+use shared_server::web::{ClientAddress, ClientCertificate, note_claim, note_client};
 use subtle::Choice;
 
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
@@ -45,9 +45,26 @@ pub enum ClientAuthError {
     /// The identifier is not one.
     #[error("the client_id is malformed")]
     MalformedClientId,
-    /// An unknown client, a wrong secret, or another method than the registered one.
-    #[error("unknown client, wrong secret, or not the registered method")]
+    /// The client was deleted while it was answered.
+    #[error("the client is gone")]
     Refused,
+    /// There is no such client.
+    #[error("unknown client")]
+    Unknown,
+    /// The client proves who it is in another way.
+    #[error("the client authenticates by {registered}, and came by {used}")]
+    OtherMethod {
+        /// What the request brought.
+        used: &'static str,
+        /// What the client registered.
+        registered: &'static str,
+    },
+    /// None of the client's secrets that are good now.
+    #[error("wrong secret, or one that was replaced")]
+    Secret,
+    /// `client_id` names another client than the proof.
+    #[error("client_id is not the client of the secret or assertion")]
+    OtherClientId,
     /// `client_assertion_type` is not the one for JWTs.
     #[error("the client_assertion_type is not supported")]
     AssertionType,
@@ -69,13 +86,17 @@ impl ClientAuthError {
             Self::Missing => "client authentication is required".into(),
             // Whether the client exists, and what it registered, shows only to the holder of its key.
             Self::Assertion(
-                AssertionError::Algorithm
+                AssertionError::Algorithm(_)
                 | AssertionError::Keys(_)
                 | AssertionError::Jwt(JwtError::UnknownKey | JwtError::Signature),
             )
             | Self::MalformedBasic
             | Self::MalformedClientId
             | Self::Refused
+            | Self::Unknown
+            | Self::OtherMethod { .. }
+            | Self::Secret
+            | Self::OtherClientId
             | Self::AssertionType
             | Self::Certificate(_)
             | Self::Document(_) => "client authentication failed".into(),
@@ -273,7 +294,7 @@ impl Authenticator {
             standings: caller.standings,
         };
         self.admit(&client, now).await?;
-        tracing::Span::current().record("client_id", client.id().as_str());
+        note_client(&client.client);
         Ok(client)
     }
 
@@ -296,6 +317,7 @@ impl Authenticator {
         self.failures.check(address, Some(&id), now)?;
         let outcome = self.judge(presented, attempt).await;
         if let Err(error) = &outcome {
+            note_claim(&Arc::new(id.clone()));
             self.count_failure(error, Some(&id), attempt).await;
         }
         outcome
@@ -388,6 +410,13 @@ impl Authenticator {
             self.prove_by_certificate(client, attempt).await?;
             return Err(TokenError::SeveralMethods);
         }
+        let refused = match &client {
+            None => ClientAuthError::Unknown,
+            Some(client) => ClientAuthError::OtherMethod {
+                used: method.as_str(),
+                registered: client.metadata.token_endpoint_auth_method.as_str(),
+            },
+        };
         let registered =
             client.filter(|client| client.metadata.token_endpoint_auth_method == method);
         match presented {
@@ -406,11 +435,19 @@ impl Authenticator {
                     matched |= digest.matches(live);
                 }
                 if !bool::from(matched) {
-                    return Err(ClientAuthError::Refused.into());
+                    let is_wrong = registered.is_some();
+                    return Err(if is_wrong {
+                        ClientAuthError::Secret
+                    } else {
+                        refused
+                    }
+                    .into());
                 }
             }
             Presented::Assertion(assertion) => {
-                let client = registered.as_ref().ok_or(ClientAuthError::Refused)?;
+                let Some(client) = &registered else {
+                    return Err(refused.into());
+                };
                 match assertion
                     .verify(
                         client,
@@ -431,7 +468,7 @@ impl Authenticator {
                 }
             }
         }
-        Ok(registered.ok_or(ClientAuthError::Refused)?)
+        Ok(registered.ok_or(refused)?)
     }
 }
 
@@ -482,7 +519,7 @@ fn presented<'a>(
         }
     };
     match client_id {
-        Some(id) if id != *presented.client_id() => Err(ClientAuthError::Refused.into()),
+        Some(id) if id != *presented.client_id() => Err(ClientAuthError::OtherClientId.into()),
         Some(_) | None => Ok(presented),
     }
 }

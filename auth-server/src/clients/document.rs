@@ -123,6 +123,8 @@ impl ClientDocuments {
         url: &ClientUrl,
         now: Instant,
     ) -> Result<Arc<Client>, DocumentError> {
+        // What is read now is read with the scopes of now: word of those, when it comes, must not have it forgotten.
+        self.follow_scopes();
         self.documents.current(url, now).await
     }
 }

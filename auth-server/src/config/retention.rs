@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
+use super::{ExplainConfig, Mode};
 use crate::pruning::Retention;
 use crate::resource_servers::MAX_LIFETIME;
 use crate::revocations::OVERLAP;
@@ -55,10 +55,18 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    /// The same, as pruning takes it, with how long clients stay that were never used, and what clients could not be told.
+    /// The same, as pruning takes it, with how long clients stay that were never used, what clients could not be told, and why and of
+    /// how many requests were refused.
     #[must_use]
-    pub fn periods(&self, unused_clients: Duration, logout_notices: Duration) -> Retention {
+    pub fn periods(
+        &self,
+        unused_clients: Duration,
+        logout_notices: Duration,
+        explain: &ExplainConfig,
+    ) -> Retention {
         Retention {
+            refusals: explain.keep,
+            most_refusals: explain.most,
             unused_clients,
             logout_notices,
             sessions: self.sessions,

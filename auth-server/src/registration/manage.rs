@@ -1,6 +1,8 @@
 //! A client manages itself by its registration access token (RFC 7592). A PUT brings the token that is to take the old one's place: the
 //! old one works until the new one is first used, so that a lost answer shuts nobody out.
 
+use std::sync::Arc;
+
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, StatusCode};
@@ -9,6 +11,7 @@ use shared_protocol::bearer::{BearerError, bearer_token};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::time::Instant;
 use shared_server::db::Conn;
+use shared_server::web::note_client;
 
 use super::error::RegistrationError;
 use super::statement::Statement;
@@ -193,7 +196,7 @@ pub(super) fn presented(
     };
     let id = id.ok().and_then(|Path(id)| id.parse().ok());
     let id: ClientId = id.ok_or(RegistrationError::TokenRefused)?;
-    tracing::Span::current().record("client_id", id.as_str());
+    note_client(&Arc::new(id.clone()));
     Ok((id, token))
 }
 

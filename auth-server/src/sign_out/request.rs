@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shared_protocol::client_id::ClientId;
+use shared_server::web::note_client;
 use url::form_urlencoded::Serializer;
 
 use super::{SignOut, SignOutError};
@@ -95,7 +96,7 @@ impl SignOut {
         let Some(client) = self.clients.find(&hint.client_id).await? else {
             return Ok(request);
         };
-        tracing::Span::current().record("client_id", client.id.as_str());
+        note_client(&client);
         if let Some(requested) = parameters.optional("post_logout_redirect_uri") {
             let varies = self.localhost_port_varies;
             let Some(uri) = client.matching_after_logout(requested, varies) else {

@@ -35,6 +35,8 @@ pub enum Table {
     LogoutNotices,
     /// Opaque access tokens, by their end.
     AccessTokens,
+    /// Why requests were refused, by when they came.
+    Refusals,
 }
 
 impl Table {
@@ -50,6 +52,7 @@ impl Table {
             Self::RegistrationTokens => "registration_tokens",
             Self::LogoutNotices => "logout_notices",
             Self::AccessTokens => "access_tokens",
+            Self::Refusals => "refusals",
         }
     }
 
@@ -60,6 +63,7 @@ impl Table {
             Self::SignInLocks => "identifier_digest",
             Self::LogoutNotices => "ended, client_id",
             Self::AccessTokens => "digest",
+            Self::Refusals => "request_id, id",
             Self::Grants | Self::RevokedGrants | Self::RegistrationTokens => "id",
         }
     }
@@ -74,6 +78,7 @@ impl Table {
             Self::SignInLocks => "locked_until",
             Self::RevokedGrants => "revoked_at",
             Self::LogoutNotices => "created_at",
+            Self::Refusals => "refused_at",
         }
     }
 

@@ -246,6 +246,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    refusals (request_id, id) {
+        request_id -> Text,
+        id -> Text,
+        refused_at -> BigInt,
+        method -> Text,
+        route -> Text,
+        status -> BigInt,
+        error -> Nullable<Text>,
+        causes -> Json,
+        mend -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        grant_type -> Nullable<Text>,
+        trace_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     server_secrets (name) {
         name -> Text,
         sealed -> Binary,

@@ -14,6 +14,7 @@ use crate::authorization_details::{ByResource, InvalidDetails};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
 use crate::clients::ClientMetadata;
+use crate::refusals::Detail;
 use crate::resource_servers::{ResourceServer, TokenFormat};
 use crate::subjects::SubjectType;
 
@@ -165,7 +166,9 @@ impl AccessTokens {
             }
             let agreed = self.agreed(named, allowed);
             return agreed
-                .ok_or(TokenError::UnknownResource)?
+                .ok_or_else(|| {
+                    TokenError::NoSuchResource(Detail::new(Detail::uri(named.as_str())))
+                })?
                 .with_what_is_asked(target);
         }
         if target.details.is_some()
@@ -219,9 +222,8 @@ impl AccessTokens {
     }
 
     fn known(&self, named: &ResourceId) -> Result<Arc<ResourceServer>, TokenError> {
-        self.resource_servers
-            .find(named)
-            .ok_or(TokenError::UnknownResource)
+        let unknown = || TokenError::NoSuchResource(Detail::new(Detail::uri(named.as_str())));
+        self.resource_servers.find(named).ok_or_else(unknown)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::codes::{self, Authorization, Kept, Taken};
+use crate::refusals::Detail;
 
 /// A request of this grant.
 pub struct CodeRequest {
@@ -110,12 +111,21 @@ fn check(
     authorization: &Authorization,
 ) -> Result<(), TokenError> {
     if authorization.terms.client_id != *client.id() {
-        return Err(TokenError::CodeOfAnother);
+        let why = format!("to {}", authorization.terms.client_id);
+        return Err(TokenError::CodeOfAnother(Detail::new(why)));
     }
     match &request.redirect_uri {
         // Compared as text (RFC 6749 §3.1.2.3); one that was left out of the request is the registered one.
-        Some(uri) if *uri != authorization.redirect_uri => return Err(TokenError::RedirectUri),
-        None if authorization.redirect_uri_named => return Err(TokenError::RedirectUri),
+        Some(uri) if *uri != authorization.redirect_uri => {
+            let (sent, asked) = (Detail::uri(uri), Detail::uri(&authorization.redirect_uri));
+            let why = format!("{sent} was sent, and the authorization request had {asked}");
+            return Err(TokenError::RedirectUri(Detail::new(why)));
+        }
+        None if authorization.redirect_uri_named => {
+            let asked = Detail::uri(&authorization.redirect_uri);
+            let why = format!("it is missing, and the authorization request had {asked}");
+            return Err(TokenError::RedirectUri(Detail::new(why)));
+        }
         Some(_) | None => {}
     }
     // A client that has moved elsewhere since, perhaps under another's name, gets nothing for what was allowed to it there.
@@ -124,7 +134,8 @@ fn check(
         .matching(&authorization.redirect_uri, true)
         .is_none()
     {
-        return Err(TokenError::RedirectUri);
+        let why = "it is the same, but the client has registered others since";
+        return Err(TokenError::RedirectUri(Detail::new(why)));
     }
     // RFC 9700 §2.1.1: a verifier without a challenge is an attack too.
     match (&authorization.code_challenge, &request.code_verifier) {

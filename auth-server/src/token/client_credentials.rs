@@ -95,7 +95,7 @@ pub fn audience(
         None => &none,
     };
     if !asked.is_subset(&metadata.scope) {
-        return Err(TokenError::InvalidScope);
+        return Err(TokenError::not_allowed(asked, &metadata.scope));
     }
     tokens.audience_of_client(asked, &details, target, metadata)
 }

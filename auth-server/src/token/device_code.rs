@@ -11,6 +11,7 @@ use crate::clients::authenticate::AuthenticatedClient;
 use crate::codes::Kept;
 use crate::device::{DeviceId, DeviceRequest, Polled};
 use crate::grants::Terms;
+use crate::refusals::Detail;
 
 /// A request of this grant.
 pub struct DeviceCodeRequest {
@@ -43,7 +44,8 @@ pub async fn grant(
         return Err(over(was_used, TokenError::CodeUnknown));
     };
     if asked.client_id != *client.id() {
-        return Err(TokenError::CodeOfAnother);
+        let why = format!("to {}", asked.client_id);
+        return Err(TokenError::CodeOfAnother(Detail::new(why)));
     }
     if now >= asked.expires_at {
         let was_used = grantor.revoke_brought_by(&id.digest(), now).await?;

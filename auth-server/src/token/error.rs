@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_protocol::jose::{EncryptError, SignError};
+use shared_protocol::scope::ScopeSet;
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Limited;
@@ -24,6 +25,7 @@ use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
+use crate::refusals::Detail;
 use crate::token::jwt_bearer::AssertionRefusal;
 use crate::token::token_exchange::error::ExchangeError;
 
@@ -46,6 +48,9 @@ pub enum TokenError {
     /// `grant_type` is none that is served.
     #[error("the grant type is not supported")]
     UnsupportedGrantType,
+    /// The same of a name that no grant has.
+    #[error("the grant type is not supported")]
+    NoSuchGrantType(#[source] Detail),
     /// The client did not register this grant.
     #[error("the client is not registered for {0:?}")]
     UnauthorizedClient(GrantType),
@@ -55,12 +60,18 @@ pub enum TokenError {
     /// A scope that is malformed, unknown, or not the client's.
     #[error("the scope is malformed, unknown, or not allowed to the client")]
     InvalidScope,
+    /// The same of scopes that are well-formed.
+    #[error("the scope is malformed, unknown, or not allowed to the client")]
+    ScopeNotAllowed(#[source] Detail),
     /// No scope of the resource is granted.
     #[error("no scope of the resource may be granted to the client")]
     NoScope,
     /// RFC 8707 §2: a resource that is malformed or unknown.
     #[error("the resource is malformed or unknown")]
     UnknownResource,
+    /// The same, with the one that was named.
+    #[error("the resource is malformed or unknown")]
+    NoSuchResource(#[source] Detail),
     /// The claims that the resource server asks for take more than a token may.
     #[error(
         "the claims that the resource asks for are too long for a token; name another resource"
@@ -101,7 +112,7 @@ pub enum TokenError {
     CodeReplayed,
     /// RFC 6749 §4.1.3: issued to another client.
     #[error("the code was issued to another client")]
-    CodeOfAnother,
+    CodeOfAnother(#[source] Detail),
     /// RFC 8628 §3.5: nobody has decided yet.
     #[error("nobody has let the device in yet; go on polling")]
     DevicePending,
@@ -134,7 +145,7 @@ pub enum TokenError {
     CodeRevoked,
     /// RFC 6749 §4.1.3: not the one of the authorization request, or missing although that named one.
     #[error("redirect_uri is not the one of the authorization request")]
-    RedirectUri,
+    RedirectUri(#[source] Detail),
     /// RFC 7636 §4.6.
     #[error("code_verifier does not match the code_challenge")]
     Verifier,
@@ -149,7 +160,7 @@ pub enum TokenError {
     RefreshUnknown,
     /// RFC 6749 §10.4: issued to another client.
     #[error("the refresh token was issued to another client")]
-    RefreshOfAnother,
+    RefreshOfAnother(#[source] Detail),
     /// Not used for too long, or too old.
     #[error("the refresh token has expired")]
     RefreshExpired,
@@ -304,18 +315,20 @@ impl TokenError {
             }
             Self::Form(FormError::Body(status)) => (*status, ErrorCode::InvalidRequest),
             Self::ClientAuth(_) => (StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient),
-            Self::UnsupportedGrantType => {
+            Self::UnsupportedGrantType | Self::NoSuchGrantType(_) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType)
             }
             Self::UnauthorizedClient(_) | Self::ConfidentialOnly => {
                 (StatusCode::BAD_REQUEST, ErrorCode::UnauthorizedClient)
             }
-            Self::InvalidScope | Self::NoScope | Self::AmbiguousScope => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope)
-            }
-            Self::UnknownResource | Self::ClaimsTooLong | Self::SeveralResources => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget)
-            }
+            Self::InvalidScope
+            | Self::ScopeNotAllowed(_)
+            | Self::NoScope
+            | Self::AmbiguousScope => (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope),
+            Self::UnknownResource
+            | Self::NoSuchResource(_)
+            | Self::ClaimsTooLong
+            | Self::SeveralResources => (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget),
             Self::AuthorizationDetails(_) => (
                 StatusCode::BAD_REQUEST,
                 ErrorCode::InvalidAuthorizationDetails,
@@ -323,21 +336,21 @@ impl TokenError {
             Self::NotIssuedToClient
             | Self::CodeUnknown
             | Self::CodeReplayed
-            | Self::CodeOfAnother
+            | Self::CodeOfAnother(_)
             | Self::SessionOver
             | Self::PersonGone
             | Self::CodeRevoked
-            | Self::RedirectUri
+            | Self::RedirectUri(_)
             | Self::Verifier
             | Self::NoVerifier
             | Self::NoChallenge
             | Self::RefreshUnknown
-            | Self::RefreshOfAnother
+            | Self::RefreshOfAnother(_)
             | Self::RefreshExpired
             | Self::RefreshReplayed
             | Self::RefreshOtherRequest
             | Self::GrantOver
-            | Self::SignIn(SignInRefusal::Credentials) => {
+            | Self::SignIn(SignInRefusal::Credentials(_)) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant)
             }
             Self::DevicePending => (StatusCode::BAD_REQUEST, ErrorCode::AuthorizationPending),
@@ -378,6 +391,14 @@ impl TokenError {
         }
     }
 
+    /// Of the scopes that are asked for, some may not be had.
+    pub(super) fn not_allowed(asked: &ScopeSet, allowed: &ScopeSet) -> Self {
+        let more = asked.iter().filter(|scope| !allowed.contains(scope));
+        let (more, allowed) = (Detail::list(more), Detail::list(allowed.iter()));
+        let why = format!("asked for {more}, which is not among what may be had: {allowed}");
+        Self::ScopeNotAllowed(Detail::new(why))
+    }
+
     /// What a developer is told: the rule that was broken, and never which part of a credential was wrong.
     fn description(&self) -> String {
         if self.wire().0 == StatusCode::SERVICE_UNAVAILABLE {
@@ -394,7 +415,7 @@ impl TokenError {
             self,
             Self::CodeUnknown
                 | Self::CodeReplayed
-                | Self::CodeOfAnother
+                | Self::CodeOfAnother(_)
                 | Self::SessionOver
                 | Self::PersonGone
                 | Self::CodeRevoked
@@ -404,7 +425,7 @@ impl TokenError {
         if matches!(
             self,
             Self::RefreshUnknown
-                | Self::RefreshOfAnother
+                | Self::RefreshOfAnother(_)
                 | Self::RefreshExpired
                 | Self::RefreshReplayed
                 | Self::GrantOver
@@ -441,7 +462,7 @@ impl From<AuthorizeError> for TokenError {
             }
             AuthorizeError::Page(PageCause::Directory(error)) => error.into(),
             // It is who it is no longer.
-            AuthorizeError::Page(PageCause::UnknownClient) => ClientAuthError::Refused.into(),
+            AuthorizeError::Page(PageCause::UnknownClient(_)) => ClientAuthError::Refused.into(),
             error @ (AuthorizeError::Page(_) | AuthorizeError::Redirect(..)) => {
                 Self::Request(Box::new(error))
             }
@@ -464,9 +485,8 @@ pub(crate) fn of_targets(cause: RedirectCause) -> TokenError {
     match cause {
         RedirectCause::Parameters(error) => error.into(),
         RedirectCause::AuthorizationDetails(error) => error.into(),
-        cause if cause.code() == AuthorizeErrorCode::InvalidTarget => {
-            TokenError::UnknownResource
-        }
+        RedirectCause::UnknownResource(why) => TokenError::NoSuchResource(why),
+        RedirectCause::InvalidScope(why) => TokenError::ScopeNotAllowed(why),
         _ => TokenError::InvalidScope,
     }
 }
@@ -495,7 +515,8 @@ impl IntoResponse for TokenError {
         if let Self::RateLimited(limited) = &self {
             limited.write(headers);
         }
-        if let Self::SignIn(SignInRefusal::TooMany { wait }) | Self::TooManyDevices { wait } = &self
+        if let Self::SignIn(SignInRefusal::TooMany { wait, .. }) | Self::TooManyDevices { wait } =
+            &self
         {
             response = retry_after(response, *wait);
         }

@@ -14,7 +14,7 @@ use super::error::{TokenError, of_targets};
 use super::person::Granted;
 use super::{GrantName, Grantor, Target, TokenResponse};
 use crate::accounts::Proven;
-use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal};
+use crate::accounts::sign_in::{Attempt, SignIn, SignInRefusal, Unproven};
 use crate::authorize::acr::{Levels, Proof};
 use crate::authorize::agreement::Agreement;
 use crate::authorize::request::OwnScope;
@@ -202,7 +202,7 @@ async fn redeem(
         Redeemed::Granted => Ok(family_salt),
         // Signed out everywhere, or shut out, in this very moment.
         Redeemed::Before | Redeemed::SessionOver | Redeemed::PersonGone | Redeemed::CutOff => {
-            Err(SignInRefusal::Credentials.into())
+            Err(SignInRefusal::Credentials(Unproven::Changed).into())
         }
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
     }

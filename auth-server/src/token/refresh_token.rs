@@ -16,6 +16,7 @@ use crate::clients::GrantType;
 use crate::clients::authenticate::AuthenticatedClient;
 use crate::grants::{Family, Grant, GrantId, GrantsError, Refresh, Settled, Terms};
 use crate::refresh_tokens::PresentedToken;
+use crate::refusals::Detail;
 use crate::resource_servers::TokenFormat;
 
 /// A request of this grant.
@@ -100,7 +101,8 @@ impl Use<'_> {
         if terms.client_id == *self.client.id() {
             Ok(())
         } else {
-            Err(TokenError::RefreshOfAnother)
+            let why = format!("to {}", terms.client_id);
+            Err(TokenError::RefreshOfAnother(Detail::new(why)))
         }
     }
 

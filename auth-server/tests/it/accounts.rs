@@ -154,8 +154,8 @@ impl Door {
         };
         match self.sign_in.attempt(&attempt, self.clock.now()).await {
             Ok(proven) => Outcome::In(proven.account_id),
-            Err(SignInRefusal::Credentials) => Outcome::Refused,
-            Err(SignInRefusal::TooMany { wait }) => Outcome::Wait(wait),
+            Err(SignInRefusal::Credentials(_)) => Outcome::Refused,
+            Err(SignInRefusal::TooMany { wait, .. }) => Outcome::Wait(wait),
             Err(other) => panic!("{other}"),
         }
     }

@@ -30,6 +30,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     oidc_11_offline_access_takes_shown_consent,
     threat_21_host_and_forwarded_headers_change_nothing,
     an_issuer_with_a_path,
+    rfc9110_9_3_2_head_begins_nothing_and_answers_nobody,
 );
 
 /// Changes to a good request.
@@ -610,4 +611,47 @@ async fn an_issuer_with_a_path(stores: &Stores) {
     );
     assert!(parameter(&answer, "code").is_some());
     server.stop().await;
+}
+
+async fn rfc9110_9_3_2_head_begins_nothing_and_answers_nobody(stores: &Stores) {
+    let server = started(stores).await;
+    let app = server.app().await;
+    let browser = Browser::new(&server);
+    browser
+        .sign_in_and_consent(server.authorize_url(&app, &[]))
+        .await;
+    let pushed = crate::pushed::pushed(&server, &app, &[]).await;
+    let pushed = crate::pushed::url_of(&server, &app, &pushed);
+    let asked = server.authorize_url(&app, &[("prompt", "consent")]);
+    let consent = browser.open(&asked).await;
+    let interaction = consent.input("interaction");
+    let resumed = format!(
+        "{}/oauth/authorize/resume?interaction={interaction}",
+        server.issuer
+    );
+    for (url, allowed) in [
+        (server.authorize_url(&app, &[]), "GET,POST"),
+        (asked, "GET,POST"),
+        (pushed.clone(), "GET,POST"),
+        (resumed, "GET"),
+        (format!("{}/oauth/logout", server.issuer), "GET,POST"),
+        (
+            format!("{}/oauth/logout/resume?request=x", server.issuer),
+            "GET",
+        ),
+    ] {
+        let answer = browser.send(server.http.head(&url)).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{url}");
+        assert_eq!(answer.header("allow"), allowed, "{url}");
+        assert_eq!(
+            (answer.header("location"), answer.header("set-cookie")),
+            ("", ""),
+            "{url}"
+        );
+        assert_eq!(answer.body, "", "{url}");
+    }
+    // What was asked for is still there to be had, once.
+    assert!(!code(&browser.open(pushed).await.location()).is_empty());
+    let allowed = browser.decide(&consent, "approve").await;
+    assert!(!code(&allowed.location()).is_empty());
 }

@@ -31,6 +31,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_30_strangers_have_us_fetch_so_much_and_no_more,
     threat_34_one_that_is_deleted_loses_its_grants,
     two_nodes_serve_one,
+    what_was_read_with_the_scopes_of_now_is_not_read_again_for_them,
     where_they_are_off_they_are_nobody,
 );
 
@@ -698,6 +699,25 @@ async fn threat_34_one_that_is_deleted_loses_its_grants(stores: &Stores) {
     // It may ask again, as anybody may; nothing of before is left.
     let page = browser.open(scene.ask()).await;
     assert!(page.has("consent"), "{}", page.body);
+}
+
+async fn what_was_read_with_the_scopes_of_now_is_not_read_again_for_them(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let browser = Browser::new(&scene.server);
+    scene.first(&browser).await;
+    assert_eq!(scene.site.asked(APP), 1);
+    // As when the feed tells of the resource servers that were there by then.
+    let documents = scene.server.records.sites.documents.as_ref().unwrap();
+    documents.follow_scopes();
+    scene.first(&browser).await;
+    assert_eq!(scene.site.asked(APP), 1);
+    scene
+        .server
+        .put_resource("https://third.example", &["third"], None, Algorithm::Es256)
+        .await;
+    documents.follow_scopes();
+    scene.first(&browser).await;
+    assert_eq!(scene.site.asked(APP), 2, "there are others now");
 }
 
 async fn two_nodes_serve_one(stores: &Stores) {

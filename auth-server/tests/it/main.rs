@@ -40,6 +40,8 @@ mod envelopes;
 #[cfg(test)]
 mod example_config;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod global_revocation;
@@ -59,6 +61,8 @@ mod key_rotation;
 mod keys;
 #[cfg(test)]
 mod languages;
+#[cfg(test)]
+mod locks;
 #[cfg(test)]
 mod logo;
 #[cfg(test)]

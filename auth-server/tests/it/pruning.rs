@@ -7,11 +7,13 @@ use auth_server::grants::GrantId;
 use auth_server::pruning::{Pruning, PruningMetrics, Retention};
 use auth_server::store::grants::GrantRow;
 use auth_server::store::pruning::Table;
+use auth_server::store::refusals::RefusalRow;
 use auth_server::store::registration_tokens::RegistrationTokenRow;
 use auth_server::store::revocations::RevocationRow;
 use auth_server::store::sessions::SessionRow;
 use auth_server::store::{
-    changes, clients, grants, registration_tokens, revocations, schema, sessions, sign_in_locks,
+    changes, clients, grants, refusals, registration_tokens, revocations, schema, sessions,
+    sign_in_locks,
 };
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryDsl as _, QueryableByName};
@@ -30,6 +32,7 @@ use crate::server::{TestServer, config};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     each_row_goes_at_its_time_and_not_before,
+    of_too_many_refusals_the_oldest_go,
     a_session_that_is_pruned_takes_along_what_does_not_outlive_it,
     rfc6749_4_1_2_a_code_stays_used_when_its_grant_is_forgotten,
     a_token_whose_revocation_is_forgotten_has_expired,
@@ -51,6 +54,8 @@ const RETENTION: Retention = Retention {
     changes: Duration::from_hours(2),
     unused_clients: HOUR,
     logout_notices: Duration::from_hours(3),
+    refusals: Duration::from_hours(24),
+    most_refusals: 3,
 };
 
 pub(crate) fn pruning(store: &Store) -> Pruning {
@@ -131,6 +136,23 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
     }
 }
 
+fn refusal(id: &str, refused_at: Instant) -> RefusalRow {
+    RefusalRow {
+        request_id: "chosen-by-a-client".into(),
+        id: id.into(),
+        refused_at,
+        method: "POST".into(),
+        route: "/oauth/token".into(),
+        status: 400,
+        error: None,
+        causes: json!([]),
+        mend: None,
+        client_id: None,
+        grant_type: None,
+        trace_id: None,
+    }
+}
+
 /// One row of each kind that ended at [`END`], and one of each that goes on.
 async fn fill(scene: &Scene, store: &Store) {
     let late = LATE;
@@ -189,6 +211,11 @@ async fn fill(scene: &Scene, store: &Store) {
         ));
         on!(conn, |c| notice.execute(c)).unwrap();
     }
+    for (id, refused_at) in [("over", END), ("live", late)] {
+        refusals::insert(conn, &refusal(id, refused_at))
+            .await
+            .unwrap();
+    }
     let client = TestServer::client_id(&scene.app);
     for digest in [b"ended", b"still"] {
         clients::add_secret(conn, &client, digest, None, END)
@@ -221,6 +248,7 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
             "client_secrets",
             "registration_tokens",
             "logout_notices",
+            "refusals",
         ] {
             counts.push(count(&store, table).await);
         }
@@ -228,13 +256,14 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
     };
     let millisecond = Duration::from_millis(1);
     // Of sessions three have ended, of grants two, of the others one; locks, secrets and tokens are not kept past their end.
-    let mut left = [4, 3, 2, 2, 2, kept + 1, 2, 2];
+    let mut left = [4, 3, 2, 2, 2, kept + 1, 2, 2, 2];
     assert_eq!(counts().await, left);
     for (after, index, rows) in [
         (Duration::ZERO, 4, 1),
         (RETENTION.revocations, 2, 1),
         (RETENTION.changes, 3, 1),
         (RETENTION.logout_notices, 7, 1),
+        (RETENTION.refusals, 8, 1),
         (RETENTION.grants, 1, 2),
         (RETENTION.sessions, 0, 3),
     ] {
@@ -250,6 +279,23 @@ async fn each_row_goes_at_its_time_and_not_before(stores: &Stores) {
     }
     pruning.run(END + DAY * 999).await.unwrap();
     assert_eq!(counts().await, left, "what goes on stays");
+}
+
+async fn of_too_many_refusals_the_oldest_go(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let store = scene.server.records.store.clone();
+    let most = RETENTION.most_refusals;
+    for index in 0..most + 2 {
+        let at = END + Duration::from_secs(index.into());
+        let mut conn = store.write().await.unwrap();
+        let row = refusal(&index.to_string(), at);
+        refusals::insert(&mut conn, &row).await.unwrap();
+    }
+    pruning(&store).run(END).await.unwrap();
+    let mut conn = store.read().await.unwrap();
+    let left = refusals::find(&mut conn, "chosen-by-a-client", 100).await;
+    let left: Vec<_> = left.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(left, ["4", "3", "2"], "the newest stay, and are told first");
 }
 
 async fn a_session_that_is_pruned_takes_along_what_does_not_outlive_it(stores: &Stores) {
@@ -405,6 +451,7 @@ async fn every_condition_has_its_index(stores: &Stores) {
         Table::RegistrationTokens,
         Table::LogoutNotices,
         Table::AccessTokens,
+        Table::Refusals,
     ];
     let statements = tables.map(|table| table.statement(store.backend()));
     let sessions = ["expires_at", "seen_at", "ended_at"]

@@ -9,6 +9,7 @@ use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::codes::Codes;
 use auth_server::config::Config;
 use auth_server::records::Records;
+use auth_server::refusals::Refusals;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::{AuthServer, World};
 use reqwest::StatusCode;
@@ -39,6 +40,7 @@ pub(crate) struct TestServer {
     pub(crate) records: Box<Records>,
     pub(crate) codes: Codes,
     pub(crate) back_channel: Box<BackChannel>,
+    pub(crate) refusals: Refusals,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -147,6 +149,7 @@ impl TestServer {
         let server = opened.await.unwrap();
         let (records, codes) = (Box::new(server.records.clone()), server.codes.clone());
         let back_channel = Box::new(server.back_channel.clone());
+        let refusals = server.refusals.clone();
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));
@@ -158,6 +161,7 @@ impl TestServer {
             records,
             codes,
             back_channel,
+            refusals,
             world,
             http: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())

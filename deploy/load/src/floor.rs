@@ -73,6 +73,7 @@ pub(crate) async fn serve(port: u16, log: LogSettings) -> anyhow::Result<()> {
         metrics: HttpMetrics::register(&Registry::new()).context("metrics")?,
         limits: Limits::default(),
         edge: web::Edge::default(),
+        refusals: None,
     };
     let app = Router::new()
         .route(ANSWER, get(async || "ok").post(async |_: Bytes| "ok"))

@@ -3,6 +3,7 @@
 mod auth_server;
 mod installation;
 mod keyed_client;
+mod registered_later;
 mod resource_api;
 mod stores;
 
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use auth_server::{AuthServer, Setup};
+pub(crate) use auth_server::{AuthServer, Credentials, Setup};
 pub(crate) use installation::Installation;
 pub(crate) use resource_api::{ME, ResourceApi};
 pub(crate) use stores::Stores;

@@ -39,6 +39,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("retention.grants", "10s"),
     ("retention.revocations", "1s"),
     ("retention.changes", "1m"),
+    ("explain.keep", "1m"),
 ];
 /// How long access tokens live.
 const LIFETIME: &str = "10s";

@@ -6,11 +6,15 @@ use anyhow::ensure;
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::Method;
+use url::form_urlencoded::Serializer;
 
 use crate::client::member;
 use crate::drive::{Refresh, Script, Template, anything, drive};
 use crate::floor;
 use crate::servers::{AuthServer, ME};
+
+/// RFC 8693 §3.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -27,6 +31,10 @@ pub(crate) enum Workload {
     IntrospectionRepeated,
     /// Introspection of tokens never seen before
     IntrospectionFresh,
+    /// Introspection of opaque tokens never seen before
+    IntrospectionOpaque,
+    /// A token of a person's app exchanged for one of a service's own (RFC 8693), signed with ES256
+    TokenExchange,
     /// The JWK Set
     Jwks,
     /// The authorization server's metadata
@@ -48,6 +56,8 @@ impl fmt::Display for Workload {
             Self::Userinfo => "userinfo",
             Self::IntrospectionRepeated => "introspection-repeated",
             Self::IntrospectionFresh => "introspection-fresh",
+            Self::IntrospectionOpaque => "introspection-opaque",
+            Self::TokenExchange => "token-exchange",
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
             Self::PrivateKeyJwt => "private-key-jwt",
@@ -69,7 +79,10 @@ impl Workload {
             Self::IntrospectionFresh => 0.09,
             Self::Jwks | Self::Metadata => 0.012,
             Self::PrivateKeyJwt => 0.11,
-            Self::ApiRead | Self::ApiReadFresh => return None,
+            Self::IntrospectionOpaque
+            | Self::TokenExchange
+            | Self::ApiRead
+            | Self::ApiReadFresh => return None,
         })
     }
 
@@ -82,12 +95,15 @@ impl Workload {
     const fn floor(self) -> (&'static str, usize) {
         match self {
             Self::CodeFlow => (floor::SIGN, 2),
-            Self::ClientCredentials | Self::Refresh | Self::PrivateKeyJwt => (floor::SIGN, 1),
+            Self::ClientCredentials | Self::Refresh | Self::TokenExchange | Self::PrivateKeyJwt => {
+                (floor::SIGN, 1)
+            }
             Self::Userinfo
             | Self::ApiRead
             | Self::ApiReadFresh
             | Self::IntrospectionRepeated
             | Self::IntrospectionFresh
+            | Self::IntrospectionOpaque
             | Self::Jwks
             | Self::Metadata => (floor::ANSWER, 1),
         }
@@ -133,13 +149,21 @@ impl Workload {
                 };
                 let request = Script::Repeat(token_request(server), 1);
                 let got = drive(port, connections, tokens, request, introspection).await?;
-                Template {
-                    method: Method::POST,
-                    path: "/oauth/introspect".into(),
-                    authorizations: vec![server.introspector.basic()],
-                    bodies: got.read,
-                }
+                introspect(server, got.read)
             }
+            Self::IntrospectionOpaque => {
+                let request = Template {
+                    authorizations: vec![server.opaque_client().await?.basic()],
+                    ..Template::token("grant_type=client_credentials".into())
+                };
+                let request = Script::Repeat(request, 1);
+                let got = drive(port, connections, requests, request, introspection).await?;
+                introspect(server, got.read)
+            }
+            Self::TokenExchange => Template {
+                authorizations: vec![server.exchanger().await?.basic()],
+                ..Template::token(exchange(&person_tokens(server, 1, 1).await?, &server.api()))
+            },
         };
         Ok(Script::Repeat(template, 1))
     }
@@ -170,7 +194,10 @@ impl Workload {
     /// What every response must be.
     pub(crate) const fn check(self) -> fn(&Bytes) -> anyhow::Result<()> {
         match self {
-            Self::IntrospectionRepeated | Self::IntrospectionFresh => active,
+            Self::IntrospectionRepeated | Self::IntrospectionFresh | Self::IntrospectionOpaque => {
+                active
+            }
+            Self::TokenExchange => exchanged,
             Self::CodeFlow | Self::Refresh => identifies,
             Self::ClientCredentials
             | Self::PrivateKeyJwt
@@ -216,6 +243,38 @@ fn introspection(body: &Bytes) -> anyhow::Result<Bytes> {
     Ok(format!("token={}", member(body, "access_token")?).into())
 }
 
+/// Each of these forms, by the client that introspects.
+fn introspect(server: &AuthServer, forms: Vec<Bytes>) -> Template {
+    Template {
+        method: Method::POST,
+        path: "/oauth/introspect".into(),
+        authorizations: vec![server.introspector.basic()],
+        bodies: forms,
+    }
+}
+
+/// The form that exchanges the first of these tokens for one for `audience` (RFC 8693 §2.1).
+fn exchange(tokens: &[String], audience: &str) -> String {
+    let mut form = Serializer::new(String::new());
+    form.append_pair(
+        "grant_type",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    );
+    form.append_pair("subject_token_type", ACCESS_TOKEN);
+    form.append_pair("resource", audience);
+    for token in tokens.iter().take(1) {
+        form.append_pair("subject_token", token);
+    }
+    form.finish()
+}
+
+/// RFC 8693 §2.2.1: what came is an access token.
+fn exchanged(body: &Bytes) -> anyhow::Result<()> {
+    let issued = member(body, "issued_token_type")?;
+    ensure!(issued == ACCESS_TOKEN, "{issued} was issued");
+    member(body, "access_token").map(drop)
+}
+
 /// RFC 7662 §2.2: refusing is cheaper than what is to be measured, so that a token that is not active is an error.
 fn active(body: &Bytes) -> anyhow::Result<()> {
     let text = b"\"active\":true";
@@ -252,5 +311,8 @@ mod tests {
         assert!(active(&Bytes::from_static(br#"{"active":false}"#)).is_err());
         assert!(identifies(&Bytes::from_static(br#"{"id_token":"a.b.c"}"#)).is_ok());
         assert!(identifies(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
+        let form = exchange(&["a.b.c".into()], "http://127.0.0.1:1");
+        assert!(form.ends_with("&resource=http%3A%2F%2F127.0.0.1%3A1&subject_token=a.b.c"));
+        assert!(exchanged(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
     }
 }

@@ -120,6 +120,7 @@ fn app(demo: &Demo, settings: &Settings, world: &World) -> anyhow::Result<Router
         metrics: HttpMetrics::register(&Registry::new())?,
         limits: Limits::default(),
         edge: web::Edge::default(),
+        refusals: None,
     };
     let settings = AppSettings {
         port: settings.app_port,

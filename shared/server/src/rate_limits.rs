@@ -46,23 +46,33 @@ const SUBJECTS: usize = 50_000;
 const ALONE: Duration = Duration::from_secs(1);
 
 /// What is counted, and by whom.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+///
+/// As an error it says which limit was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Limit {
     /// Requests of a network address.
+    #[error("the limit on requests of one network address was reached")]
     Address,
     /// Requests of an authenticated client.
+    #[error("the limit on requests of one client was reached")]
     Client,
     /// Requests on behalf of a person.
+    #[error("the limit on requests on behalf of one person was reached")]
     Account,
     /// Documents of clients fetched for a network address.
+    #[error("the limit on documents of clients fetched for one network address was reached")]
     Documents,
     /// Failures to authenticate as one client, of a network address.
+    #[error("one network address failed too often to authenticate as this client")]
     ClientFailures,
     /// Failures to authenticate as any client, of a network address.
+    #[error("one network address failed too often to authenticate as any client")]
     AddressFailures,
     /// Registrations of clients, and changes to them, of a network address.
+    #[error("the limit on registrations of one network address was reached")]
     Registration,
     /// Attempts of a network address to make accounts.
+    #[error("the limit on accounts made from one network address was reached")]
     SignUp,
 }
 

@@ -7,6 +7,7 @@ mod edge;
 mod health;
 mod layers;
 mod listener;
+mod noted;
 mod paced;
 mod patience;
 mod places;
@@ -27,9 +28,10 @@ pub use self::cors::{Cors, InvalidOrigin, WebOrigin};
 pub use self::edge::{Edge, EdgeError, EdgeSettings};
 pub use self::health::Health;
 pub use self::layers::{
-    Cause, Now, Observed, Refused, layers, layers_for, method_not_allowed, not_found,
+    Cause, Now, Observed, Refusal, Refused, layers, layers_for, method_not_allowed, not_found,
 };
 pub use self::listener::{BindError, Listener, serve};
+pub use self::noted::{Caller, Noted, note_claim, note_client, note_grant_type};
 pub use self::problem::Problem;
 pub use self::request_id::RequestId;
 pub use self::shutdown::{Shutdown, uninterrupted};

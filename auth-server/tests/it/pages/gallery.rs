@@ -132,6 +132,7 @@ pub(crate) fn router() -> Router {
             .expect("a registry that is empty"),
         limits: Limits::default(),
         edge: web::Edge::default(),
+        refusals: None,
     };
     web::layers(router.layer(from_fn_with_state(frame, framed)), &observed)
 }

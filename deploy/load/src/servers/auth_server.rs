@@ -10,6 +10,7 @@ use bytes::Bytes;
 use conformance_tests::browser::{Browser, Person};
 use serde::Deserialize;
 use shared_protocol::random::{SystemRandom, alphanumeric};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep_until};
 
 use super::keyed_client::KeyedClient;
@@ -42,10 +43,14 @@ pub(crate) struct AuthServer {
     /// Since when assertions are believed.
     assertions_from: Instant,
     /// The public client that a person has agreed to.
-    app: App,
+    pub(super) app: App,
     /// The cookies of that person's browser, as a header.
     cookie: String,
     person: Person,
+    /// The client that exchanges tokens, once it was asked for.
+    pub(super) exchanger: OnceCell<Credentials>,
+    /// The client that gets opaque tokens, once it was asked for.
+    pub(super) opaque_client: OnceCell<Credentials>,
 }
 
 /// How an authorization server is to be set up.
@@ -77,14 +82,14 @@ impl<'a> Setup<'a> {
 
 /// A client known by its id alone.
 #[derive(Deserialize)]
-struct App {
-    client_id: String,
+pub(super) struct App {
+    pub(super) client_id: String,
 }
 
 /// What a confidential client authenticates with.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
-    client_id: String,
+    pub(super) client_id: String,
     client_secret: String,
 }
 
@@ -159,6 +164,8 @@ impl AuthServer {
             app,
             cookie: String::new(),
             person: person.person,
+            exchanger: OnceCell::new(),
+            opaque_client: OnceCell::new(),
         };
         server.cookie = server.sign_in().await.context("signing in")?;
         Ok(server)

@@ -1,6 +1,7 @@
 //! What a client is told of its limits (draft-ietf-httpapi-ratelimit-headers, RFC 9110 §10.2.3).
 
-use std::fmt::Write as _;
+use std::error::Error;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,9 +45,20 @@ impl Standing {
 }
 
 /// One request too many.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("too many requests; try again later")]
+#[derive(Clone, Debug)]
 pub struct Limited(pub(super) Standing);
+
+impl fmt::Display for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many requests; try again later")
+    }
+}
+
+impl Error for Limited {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0.limit)
+    }
+}
 
 impl Limited {
     /// The limit that was reached.

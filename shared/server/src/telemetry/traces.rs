@@ -12,7 +12,7 @@ use std::mem;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TraceId, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
@@ -292,14 +292,17 @@ async fn send(
     }
 }
 
-/// Makes the span of a request part of the trace that the request names (W3C Trace Context §3.2), or of a new one.
-pub(crate) fn join(span: &Span, headers: &HeaderMap, name: impl FnOnce() -> String) {
+/// Makes the span of a request part of the trace that the request names (W3C Trace Context §3.2), or of a new one: which that is.
+pub(crate) fn join(
+    span: &Span,
+    headers: &HeaderMap,
+    name: impl FnOnce() -> String,
+) -> Option<TraceId> {
     let parent = TraceParent::of(headers);
     if !on() {
-        if let Some(parent) = parent {
-            span.record("trace_id", tracing::field::display(parent.trace_id()));
-        }
-        return;
+        let parent = parent?;
+        span.record("trace_id", tracing::field::display(parent.trace_id()));
+        return Some(parent.trace_id());
     }
     if let Some(parent) = parent {
         // Fails for a span that has begun, which this one has not.
@@ -315,6 +318,7 @@ pub(crate) fn join(span: &Span, headers: &HeaderMap, name: impl FnOnce() -> Stri
     if ours.is_recording() {
         ours.update_name(name());
     }
+    place.is_valid().then(|| place.trace_id())
 }
 
 /// Tells how a request ended, in the words of the semantic conventions.

@@ -14,12 +14,14 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::Limited;
 use hyper::body::Body as _;
+use opentelemetry::trace::TraceId;
 use shared_protocol::random::Random;
 use shared_protocol::time::{Clock, Instant};
 use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
+use super::noted::{self, Noted};
 use super::paced::{Late, Paced, Room};
 use super::request_id::X_REQUEST_ID;
 use super::{Cors, Edge, Limits, Problem, RequestId, cors};
@@ -41,9 +43,33 @@ pub struct Observed {
     pub limits: Limits,
     /// Where requests come from, and how many at a time.
     pub edge: Edge,
+    /// Is told of each request that was refused, if anybody wants to hear: must not wait.
+    pub refusals: Option<Arc<dyn Fn(Refusal) + Send + Sync>>,
 }
 
-/// Why a request failed, for the log alone: an extension of the response.
+/// A request that was refused: its answer bore a [`Cause`] or [`Refused`].
+pub struct Refusal {
+    /// What it was called.
+    pub request_id: RequestId,
+    /// When it came.
+    pub at: Instant,
+    /// Its method.
+    pub method: &'static str,
+    /// The template of its path, if there is anything.
+    pub route: Option<MatchedPath>,
+    /// The status that it was answered with.
+    pub status: StatusCode,
+    /// The error code that its client read.
+    pub refused: Option<Refused>,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// Whose it was.
+    pub noted: Noted,
+    /// The trace that it was part of.
+    pub trace_id: Option<String>,
+}
+
+/// Why a request failed, for the log and for operators alone: an extension of the response.
 #[derive(Clone, Debug)]
 pub struct Cause(pub Arc<dyn Error + Send + Sync>);
 
@@ -68,8 +94,8 @@ impl<S: Sync> FromRequestParts<S> for Now {
 /// Surrounds all routes of `app` with request id, span, log, metrics, security headers, problem bodies, limits and a net for
 /// panics.
 ///
-/// A handler adds to its request's line in the log by `tracing::Span::current().record("client_id", …)` or `"grant_type"`,
-/// and by a [`Cause`] and [`Refused`]; it overrides a security header by setting it.
+/// A handler adds to its request's line in the log by [`note_client`](super::note_client) or
+/// [`note_grant_type`](super::note_grant_type), and by a [`Cause`] and [`Refused`]; it overrides a security header by setting it.
 pub fn layers(app: Router, observed: &Observed) -> Router {
     layers_for(app, observed, Cors::Nobody)
 }
@@ -112,7 +138,8 @@ async fn surround(
     };
     let mut ending = Ending::of(&request, &id, &observed.metrics);
     request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(Now(observed.clock.now()));
+    let now = observed.clock.now();
+    request.extensions_mut().insert(Now(now));
     let address = observed.edge.client(&request);
     request.extensions_mut().insert(address);
     // hyper hides whether a chunked request had a Content-Length too, after which the connection must be closed
@@ -129,7 +156,7 @@ async fn surround(
             address: address.0,
             most: (observed.limits.requests / SHARE).max(1),
         };
-        bounded(request, next, &observed.limits, room)
+        noted::follow(bounded(request, next, &observed.limits, room))
             .instrument(ending.span.clone())
             .await
     };
@@ -142,6 +169,22 @@ async fn surround(
     ending.status = Some(response.status());
     ending.cause = response.extensions_mut().remove();
     ending.refused = response.extensions_mut().remove();
+    let noted = response.extensions_mut().remove();
+    if let Some(tell) = &observed.refusals
+        && (ending.cause.is_some() || ending.refused.is_some())
+    {
+        tell(Refusal {
+            request_id: id,
+            at: now,
+            method: ending.method,
+            route: ending.route.clone(),
+            status: response.status(),
+            refused: ending.refused,
+            cause: ending.cause.clone(),
+            noted: noted.unwrap_or_default(),
+            trace_id: ending.trace_id.map(|id| id.to_string()),
+        });
+    }
     response
 }
 
@@ -297,6 +340,7 @@ struct Ending {
     metrics: HttpMetrics,
     route: Option<MatchedPath>,
     method: &'static str,
+    trace_id: Option<TraceId>,
     started: tokio::time::Instant,
     status: Option<StatusCode>,
     cause: Option<Cause>,
@@ -315,7 +359,7 @@ impl Ending {
         );
         let route: Option<MatchedPath> = request.extensions().get().cloned();
         let method = known(request.method());
-        telemetry::join(&span, request.headers(), || match &route {
+        let trace_id = telemetry::join(&span, request.headers(), || match &route {
             Some(route) => format!("{method} {}", route.as_str()),
             None => method.to_owned(),
         });
@@ -325,6 +369,7 @@ impl Ending {
             metrics: metrics.clone(),
             route,
             method,
+            trace_id,
             started: tokio::time::Instant::now(),
             status: None,
             cause: None,
@@ -348,7 +393,7 @@ impl Drop for Ending {
         self.metrics
             .ended(route, self.method, status, elapsed.as_secs_f64());
         let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
-        let cause = self.cause.as_ref().map(chain);
+        let cause = self.cause.as_ref().map(Cause::on_one_line);
         let error = self.refused.map(|Refused(code)| code);
         macro_rules! tell {
             ($level:expr) => {
@@ -387,16 +432,23 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// An error and all that caused it, on one line whatever their texts are.
-fn chain(Cause(cause): &Cause) -> String {
-    let outermost: &(dyn Error + 'static) = &**cause;
-    let texts: Vec<String> = std::iter::successors(Some(outermost), |&error| error.source())
-        .map(ToString::to_string)
-        .collect();
-    let told = texts.join(": ");
-    if told.contains(char::is_control) {
-        told.escape_debug().to_string()
-    } else {
-        told
+impl Cause {
+    /// The error and all that caused it, the outermost first.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let outermost: &(dyn Error + 'static) = &*self.0;
+        std::iter::successors(Some(outermost), |&error| error.source())
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// The same on one line, whatever the texts are.
+    fn on_one_line(&self) -> String {
+        let told = self.texts().join(": ");
+        if told.contains(char::is_control) {
+            told.escape_debug().to_string()
+        } else {
+            told
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::Problem;
+use super::{Problem, noted};
 
 /// The wish to stop, shared by everything that serves: once triggered, for ever triggered.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,9 @@ pub async fn uninterrupted(
     request: Request,
     next: Next,
 ) -> Response {
-    let task = shutdown.writes.spawn(next.run(request).in_current_span());
+    let task = shutdown
+        .writes
+        .spawn(noted::follow(next.run(request)).in_current_span());
     match task.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(response) => response,
         // The layer around everything answers panics, wherever they come from.

@@ -60,6 +60,7 @@ impl Server {
             metrics: HttpMetrics::register(&registry).unwrap(),
             limits: limits.clone(),
             edge: edge.clone(),
+            refusals: None,
         };
         let app = layers(app, &observed);
         Self {

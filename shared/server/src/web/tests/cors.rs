@@ -20,6 +20,7 @@ fn surrounded(pages: Cors, limits: &Limits) -> Router {
         random: Arc::new(SystemRandom),
         metrics: HttpMetrics::register(&Registry::new()).unwrap(),
         limits: limits.clone(),
+        refusals: None,
     };
     layers_for(app, &observed, pages)
 }

@@ -57,6 +57,7 @@ async fn logged(format: LogFormat, request: axum::http::Request<axum::body::Body
             metrics: HttpMetrics::register(&Registry::new()).unwrap(),
             limits: Limits::default(),
             edge: Edge::default(),
+            refusals: None,
         };
         let app = Router::new()
             .route("/token/{id}", post(token))

@@ -244,6 +244,7 @@ async fn routers_with_limits_of_their_own_merge() {
             ..Limits::default()
         },
         edge: Edge::default(),
+        refusals: None,
     };
     let roomy = Observed {
         limits: Limits {
