@@ -1,6 +1,9 @@
 //! The server under test: its metadata, its keys, and the ways to ask it for tokens.
 
 mod arrival;
+mod assertion;
+mod device;
+mod exchange;
 mod flow;
 mod given;
 mod grant;
@@ -27,6 +30,8 @@ use crate::listener::Listener;
 use crate::metadata::{Metadata, is_loopback, well_known};
 use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
+pub(crate) use device::Pairing;
+pub(crate) use exchange::{Exchanged, TokenType};
 pub(crate) use flow::{Authorization, s256};
 pub(crate) use grant::Grant;
 use registration::Clients;
@@ -75,6 +80,7 @@ pub struct Subject {
     /// The person could not sign in. Nobody tries again: it would only get them locked out.
     turned_away: Arc<AtomicBool>,
     grant: OnceCell<Result<Grant, Stop>>,
+    exchanged: OnceCell<Result<Exchanged, Stop>>,
     assertions: Arc<AtomicU64>,
     clients: Arc<Clients>,
     listener: Option<Arc<Listener>>,
@@ -154,6 +160,7 @@ impl Subject {
             browser: Mutex::new(Browser::over(http.clone())),
             turned_away: Arc::default(),
             grant: OnceCell::new(),
+            exchanged: OnceCell::new(),
             clients: Arc::new(Clients::new(&clock)),
             listener,
             target: Arc::new(target),
@@ -231,6 +238,7 @@ impl Subject {
             browser: Mutex::new(self.new_browser()),
             turned_away: self.turned_away.clone(),
             grant: OnceCell::new(),
+            exchanged: OnceCell::new(),
             assertions: self.assertions.clone(),
             clients: self.clients.clone(),
             listener: self.listener.clone(),
