@@ -1,9 +1,9 @@
 //! The server under test: its metadata, its keys, and the ways to ask it for tokens.
 
 mod arrival;
-mod assertion;
-mod device;
-mod exchange;
+pub(crate) mod assertion;
+pub(crate) mod device;
+pub(crate) mod exchange;
 mod flow;
 mod given;
 mod grant;
@@ -31,7 +31,8 @@ use crate::metadata::{Metadata, is_loopback, well_known};
 use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
 pub(crate) use device::Pairing;
-pub(crate) use exchange::{Exchanged, TokenType};
+use exchange::Exchanged;
+pub(crate) use exchange::TokenType;
 pub(crate) use flow::{Authorization, s256};
 pub(crate) use grant::Grant;
 use registration::Clients;

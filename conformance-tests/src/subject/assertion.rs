@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Subject, Token};
-use crate::answer::Answer;
-use crate::check::{Stop, Verdict};
+use crate::check::Stop;
 use crate::jws;
 use crate::request::Request;
 use crate::target::TrustedIssuer;
@@ -14,6 +13,9 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 
 /// The `typ` of an Identity Assertion JWT Authorization Grant (§3.1 there).
 pub(crate) const ID_JAG: &str = "oauth-id-jag+jwt";
+
+/// Why a check of assertions ends when the client may present none.
+pub(crate) const NOT_ALLOWED: &str = "the given client may present no assertions as grants";
 
 /// How long the tests' assertions are valid, in seconds.
 pub(crate) const LIFETIME: i64 = 300;
@@ -74,7 +76,7 @@ impl Subject {
         claims: &Map<String, Value>,
     ) -> Result<Token, Stop> {
         let answer = self.bearer(issuer, &signed(issuer, typ, claims)?)?.send().await?;
-        may_assert(&answer)?;
+        answer.is_for_the_client(NOT_ALLOWED)?;
         answer.status(&[200])?;
         let value = answer.text("access_token")?;
         self.redactor.learn(&value);
@@ -91,14 +93,4 @@ pub(crate) fn signed(
     let typ = typ.map(|typ| ("typ".to_owned(), Value::from(typ)));
     jws::sign_with_header(&issuer.key, typ.into_iter().collect(), claims)
         .ok_or_else(|| Stop::unchecked("the issuer's key cannot sign"))
-}
-
-/// Unless the client may present no assertions at all.
-pub(crate) fn may_assert(answer: &Answer) -> Verdict {
-    match answer.text("error").as_deref() {
-        Ok("unauthorized_client") => Err(Stop::unchecked(
-            "the given client may present no assertions as grants",
-        )),
-        _ => Ok(()),
-    }
 }

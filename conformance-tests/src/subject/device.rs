@@ -32,13 +32,23 @@ pub(crate) struct Pairing {
 impl Subject {
     /// The client of the device: the given one, else one that registers itself.
     pub(crate) async fn device(&self) -> Result<String, Stop> {
-        if let Some(client_id) = &self.target.device {
-            return Ok(client_id.clone());
+        match &self.target.device {
+            Some(client_id) => Ok(client_id.clone()),
+            None => self.registered_device("Conformance tests").await,
         }
+    }
+
+    /// Another one, which registers itself.
+    pub(crate) async fn other_device(&self) -> Result<String, Stop> {
+        self.registered_device("Conformance tests, another device")
+            .await
+    }
+
+    async fn registered_device(&self, name: &str) -> Result<String, Stop> {
         let mut grants = vec![DEVICE_CODE, "refresh_token"];
         grants.retain(|grant| self.metadata.grants().contains(grant));
         let device = json!({
-            "client_name": "Conformance tests",
+            "client_name": name,
             "token_endpoint_auth_method": "none",
             "application_type": "native",
             "grant_types": grants,

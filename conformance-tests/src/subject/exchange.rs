@@ -2,11 +2,14 @@
 
 use super::Subject;
 use crate::answer::Answer;
-use crate::check::{Stop, Verdict};
+use crate::check::Stop;
 use crate::request::Request;
 
 /// The grant of a token exchange (RFC 8693 §2.1).
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// Why a check of exchanges ends when the client may make none.
+pub(crate) const NOT_ALLOWED: &str = "the given client may not exchange tokens";
 
 /// Identifiers of token types (RFC 8693 §3).
 #[derive(Clone, Copy, Debug)]
@@ -59,18 +62,24 @@ impl Subject {
         })
     }
 
-    /// A new access token that the client may exchange, if the shared one could be exchanged.
-    pub(crate) async fn exchangeable(&self) -> Result<String, Stop> {
+    /// A new access token like the one that was exchanged, revoked by the client that it was issued to.
+    pub(crate) async fn revoked_subject(&self) -> Result<String, Stop> {
         let exchanged = self.exchanged().await?;
-        if self.own_is_exchanged(exchanged).await {
-            return Ok(self.fresh_token().await?.value);
-        }
-        self.token_of_person().await
-    }
-
-    async fn own_is_exchanged(&self, exchanged: &Exchanged) -> bool {
         let own = self.token().await;
-        own.is_ok_and(|own| own.value == exchanged.subject_token)
+        let own = own.is_ok_and(|own| own.value == exchanged.subject_token);
+        let token = if own {
+            self.fresh_token().await?.value
+        } else {
+            self.token_of_person().await?
+        };
+        let request = self.post("revocation_endpoint")?.form(&[("token", &token)]);
+        let request = if own {
+            request.authenticated()?
+        } else {
+            request.form(&[("client_id", &self.app()?.client_id)])
+        };
+        request.send().await?.status(&[200])?;
+        Ok(token)
     }
 
     /// An access token of the person, for the resource at which the client meets it.
@@ -111,20 +120,12 @@ impl Subject {
                     answer,
                 });
             }
-            may_exchange(&answer)?;
+            answer.is_for_the_client(NOT_ALLOWED)?;
             refusals.push(answer.text("error").unwrap_or_default());
         }
         Err(Stop::unchecked(format!(
             "the given client can exchange neither the person's token nor its own: {}",
             refusals.join(", ")
         )))
-    }
-}
-
-/// Unless the client may not exchange at all.
-pub(crate) fn may_exchange(answer: &Answer) -> Verdict {
-    match answer.text("error").as_deref() {
-        Ok("unauthorized_client") => Err(Stop::unchecked("the given client may not exchange tokens")),
-        _ => Ok(()),
     }
 }
