@@ -72,7 +72,11 @@ impl Browser {
                     });
                 }
                 (Some(form), _) => {
-                    let words = if decision == Decision::Deny { DENY } else { APPROVE };
+                    let words = if decision == Decision::Deny {
+                        DENY
+                    } else {
+                        APPROVE
+                    };
                     let Some(button) = form.button(words) else {
                         return Err(BrowserError::DeadEnd(Box::new(page)));
                     };

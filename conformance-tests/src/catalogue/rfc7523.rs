@@ -132,7 +132,10 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc7523-3.1-invalid-grant",
         "3.1",
         "A grant that is not a JWT, or of an issuer that nobody knows, is answered invalid_grant.",
-        &[check!(grant::invented_assertion), check!(grant::unknown_issuer)],
+        &[
+            check!(grant::invented_assertion),
+            check!(grant::unknown_issuer),
+        ],
     )
     .when(BEARER),
     must(

@@ -22,7 +22,10 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc8693-2.1-subject-token",
         "2.1",
         "The parameters subject_token and subject_token_type are required.",
-        &[check!(subject_token_is_missing), check!(its_type_is_missing)],
+        &[
+            check!(subject_token_is_missing),
+            check!(its_type_is_missing),
+        ],
     )
     .when(EXCHANGE),
     must(

@@ -141,7 +141,9 @@ const REQUIREMENTS: &[Requirement] = &[
 /// An introspection that asks for a JWT, not yet authenticated.
 fn question<'s>(subject: &'s Subject, token: &str) -> Result<Request<'s>, Stop> {
     let request = subject.post("introspection_endpoint")?;
-    Ok(request.header("accept", MEDIA_TYPE).form(&[("token", token)]))
+    Ok(request
+        .header("accept", MEDIA_TYPE)
+        .form(&[("token", token)]))
 }
 
 fn read(answer: &Answer) -> Result<Jws, Stop> {
@@ -213,7 +215,12 @@ async fn audience_is_the_caller(subject: &Subject) -> Verdict {
     let (answer, jwt) = asked(subject, NO_TOKEN).await?;
     let client_id = subject.credentials()?.client_id.as_str();
     let is_caller = |name: &str| {
-        name == client_id || subject.target().resources.iter().any(|resource| resource == name)
+        name == client_id
+            || subject
+                .target()
+                .resources
+                .iter()
+                .any(|resource| resource == name)
     };
     let right = match jwt.claims.get("aud") {
         Some(Value::String(name)) => is_caller(name),
@@ -253,13 +260,18 @@ async fn nobody_is_refused(subject: &Subject) -> Verdict {
 
 async fn no_claims_of_an_access_token(subject: &Subject) -> Verdict {
     let (answer, jwt) = asked(subject, NO_TOKEN).await?;
-    let none = ["sub", "exp"].iter().all(|name| !jwt.claims.contains_key(*name));
+    let none = ["sub", "exp"]
+        .iter()
+        .all(|name| !jwt.claims.contains_key(*name));
     answer.require(none, "there is a sub or an exp beside token_introspection")
 }
 
 /// What is said to a registered client about no token at all.
 async fn told(subject: &Subject, client: &Registered) -> Result<Answer, Stop> {
-    client.authenticated(question(subject, NO_TOKEN)?)?.send().await
+    client
+        .authenticated(question(subject, NO_TOKEN)?)?
+        .send()
+        .await
 }
 
 async fn signs(subject: &Subject, metadata: Value, algorithm: &str) -> Verdict {

@@ -56,7 +56,11 @@ impl Subject {
     }
 
     /// A token request with the assertion.
-    pub(crate) fn bearer(&self, issuer: &TrustedIssuer, assertion: &str) -> Result<Request<'_>, Stop> {
+    pub(crate) fn bearer(
+        &self,
+        issuer: &TrustedIssuer,
+        assertion: &str,
+    ) -> Result<Request<'_>, Stop> {
         let mut request = self
             .post("token_endpoint")?
             .form(&[("grant_type", JWT_BEARER), ("assertion", assertion)]);
@@ -75,7 +79,10 @@ impl Subject {
         typ: Option<&str>,
         claims: &Map<String, Value>,
     ) -> Result<Token, Stop> {
-        let answer = self.bearer(issuer, &signed(issuer, typ, claims)?)?.send().await?;
+        let answer = self
+            .bearer(issuer, &signed(issuer, typ, claims)?)?
+            .send()
+            .await?;
         answer.is_for_the_client(NOT_ALLOWED)?;
         answer.status(&[200])?;
         let value = answer.text("access_token")?;
