@@ -139,10 +139,11 @@ pub(in crate::catalogue) async fn invented_assertion(subject: &Subject) -> Verdi
 pub(super) async fn unknown_issuer(subject: &Subject) -> Verdict {
     let mut claims = subject.assertion_claims("https://no-such-issuer.example");
     claims.insert("sub".into(), "somebody".into());
-    let own = &subject.credentials()?.authentication;
-    let key = match own {
+    let key = match &subject.credentials()?.authentication {
         Authentication::PrivateKeyJwt(key) => key,
-        _ => subject.client_key()?,
+        Authentication::ClientSecretBasic(_) | Authentication::ClientSecretPost(_) => {
+            subject.client_key()?
+        }
     };
     let assertion = jws::sign(key, &claims);
     let assertion = assertion.ok_or_else(|| Stop::unchecked("no assertion could be made"))?;
