@@ -100,6 +100,14 @@ impl Answer {
         self.require(!token, "a token was issued")
     }
 
+    /// Unless the client may not use the grant at all: `lacks` says so.
+    pub(crate) fn is_for_the_client(&self, lacks: &str) -> Verdict {
+        match self.text("error").as_deref() {
+            Ok("unauthorized_client") => Err(Stop::unchecked(lacks)),
+            _ => Ok(()),
+        }
+    }
+
     /// Every challenge of the response (RFC 9110 §11.6.1).
     pub(crate) fn challenges(&self) -> Result<Vec<Challenge>, Stop> {
         let value = self.header("www-authenticate").unwrap_or_default();

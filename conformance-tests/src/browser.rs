@@ -3,6 +3,7 @@
 //! It drives any server whose pages work without JavaScript, our own and others', and sees each page as it was sent.
 
 mod cookies;
+mod device;
 mod form;
 mod html;
 mod journey;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 use url::{Url, form_urlencoded};
 
 use cookies::Jar;
+pub use device::{Decision, Paired};
 pub use form::{Button, Form, Input};
 pub use html::link;
 pub use journey::{Carrier, Redirected, SignedOut};

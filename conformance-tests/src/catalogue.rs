@@ -3,6 +3,8 @@
 mod back_channel_logout;
 mod discovery;
 mod form_post;
+mod global_token_revocation;
+mod id_jag;
 mod jarm;
 mod jose;
 mod oidc_core;
@@ -10,6 +12,7 @@ mod oidc_registration;
 mod rfc6749;
 mod rfc6750;
 mod rfc7009;
+mod rfc7521;
 mod rfc7523;
 mod rfc7591;
 mod rfc7592;
@@ -17,6 +20,8 @@ mod rfc7636;
 mod rfc7662;
 mod rfc8252;
 mod rfc8414;
+mod rfc8628;
+mod rfc8693;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;
@@ -26,6 +31,7 @@ mod rfc9207;
 mod rfc9396;
 mod rfc9470;
 mod rfc9700;
+mod rfc9701;
 mod rfc9728;
 mod rp_logout;
 
@@ -46,6 +52,7 @@ pub const STANDARDS: &[&Standard] = &[
     &jose::RFC7517,
     &jose::RFC7518,
     &jose::RFC7519,
+    &rfc7521::STANDARD,
     &rfc7523::STANDARD,
     &rfc7591::STANDARD,
     &rfc7592::STANDARD,
@@ -54,6 +61,8 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc7662::STANDARD,
     &rfc8252::STANDARD,
     &rfc8414::STANDARD,
+    &rfc8628::STANDARD,
+    &rfc8693::STANDARD,
     &rfc8707::STANDARD,
     &rfc8725::STANDARD,
     &rfc9068::STANDARD,
@@ -63,6 +72,7 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc9396::STANDARD,
     &rfc9470::STANDARD,
     &rfc9700::STANDARD,
+    &rfc9701::STANDARD,
     &rfc9728::STANDARD,
     &oidc_core::STANDARD,
     &discovery::STANDARD,
@@ -71,6 +81,8 @@ pub const STANDARDS: &[&Standard] = &[
     &jarm::STANDARD,
     &rp_logout::STANDARD,
     &back_channel_logout::STANDARD,
+    &id_jag::STANDARD,
+    &global_token_revocation::STANDARD,
 ];
 
 /// A standard and what it asks of a server.

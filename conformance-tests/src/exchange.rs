@@ -15,15 +15,18 @@ const SHOWN: usize = 4096;
 /// Parameters and members whose values are credentials, wherever they stand.
 const SECRET_NAMES: &[&str] = &[
     "access_token",
+    "actor_token",
     "assertion",
     "client_assertion",
     "client_secret",
     "code",
     "code_verifier",
+    "device_code",
     "id_token",
     "password",
     "refresh_token",
     "registration_access_token",
+    "subject_token",
     "token",
 ];
 

@@ -44,4 +44,7 @@ pub use plan::Plan;
 pub use report::{CheckResult, Report, RequirementResult, Score, StandardResult, Summary};
 pub use run::{run, run_plans};
 pub use subject::{Limits, Subject, Unreachable};
-pub use target::{App, AssertionKey, Authentication, Credentials, InvalidDemo, InvalidKey, Target};
+pub use target::{
+    App, AssertionKey, Authentication, Credentials, Exchangeable, InvalidDemo, InvalidIssuer,
+    InvalidKey, Target, TrustedIssuer,
+};

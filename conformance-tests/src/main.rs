@@ -11,8 +11,8 @@ use clap::{Parser, ValueEnum};
 use conformance_tests::browser::Person;
 use conformance_tests::{
     App, AssertionKey, Authentication, Clock, Credentials, Evidence, Limits, Listen, Outcome, Plan,
-    Report, Requirement, RequirementResult, Standard, Subject, Target, catalogue, plan, run,
-    run_plans,
+    Report, Requirement, RequirementResult, Standard, Subject, Target, TrustedIssuer, catalogue,
+    plan, run, run_plans,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -139,6 +139,31 @@ struct Arguments {
     /// File with one JSON object that the app may ask for in `authorization_details` (RFC 9396).
     #[arg(long, value_name = "PATH")]
     authorization_details_file: Option<PathBuf>,
+
+    /// Public client with the device authorization grant (RFC 8628).
+    #[arg(long, value_name = "CLIENT_ID")]
+    device_client_id: Option<String>,
+
+    /// The resource that the person's token is for before the confidential client exchanges it (RFC 8693).
+    #[arg(long, value_name = "URL")]
+    exchange_from: Option<String>,
+
+    /// The scope that the person's token has before it is exchanged.
+    #[arg(long, value_name = "SCOPE")]
+    exchange_scope: Option<String>,
+
+    /// The resource that it is exchanged for.
+    #[arg(long, value_name = "URL")]
+    exchange_for: Option<String>,
+
+    /// File about an issuer whose assertions the server takes as grants from the confidential client (RFC 7523 §2.1): a JSON object
+    /// with `issuer`, `subject` and `key` (a private key in PEM), and where wanted `alg` (ES256), `kid`, `scope` and `resource`.
+    #[arg(long, value_name = "PATH")]
+    trusted_issuer_file: Option<PathBuf>,
+
+    /// The same about an issuer whose Identity Assertion JWT Authorization Grants it takes.
+    #[arg(long, value_name = "PATH")]
+    identity_issuer_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -293,6 +318,17 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
             url: arguments.listen_url,
         });
     }
+    if let Some(path) = &arguments.trusted_issuer_file {
+        target.trusted_issuer = Some(issuer(path)?);
+    }
+    if let Some(path) = &arguments.identity_issuer_file {
+        target.identity_issuer = Some(issuer(path)?);
+    }
+    let exchange = &mut target.exchange;
+    exchange.resource = arguments.exchange_from.or(exchange.resource.take());
+    exchange.scope = arguments.exchange_scope.or(exchange.scope.take());
+    exchange.target = arguments.exchange_for.or(exchange.target.take());
+    target.device = arguments.device_client_id.or(target.device);
     target.person = person.or(target.person);
     if let Some(issuer) = arguments.issuer {
         target.issuer = issuer;
@@ -334,6 +370,10 @@ fn credentials(arguments: &Arguments) -> anyhow::Result<Option<Credentials>> {
         client_id,
         authentication,
     }))
+}
+
+fn issuer(path: &Path) -> anyhow::Result<TrustedIssuer> {
+    TrustedIssuer::from_json(&read(path)?).with_context(|| path.display().to_string())
 }
 
 fn person(arguments: &Arguments) -> anyhow::Result<Option<Person>> {

@@ -1,6 +1,9 @@
 //! The server under test: its metadata, its keys, and the ways to ask it for tokens.
 
 mod arrival;
+pub(crate) mod assertion;
+pub(crate) mod device;
+pub(crate) mod exchange;
 mod flow;
 mod given;
 mod grant;
@@ -27,6 +30,9 @@ use crate::listener::Listener;
 use crate::metadata::{Metadata, is_loopback, well_known};
 use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
+pub(crate) use device::Pairing;
+use exchange::Exchanged;
+pub(crate) use exchange::TokenType;
 pub(crate) use flow::{Authorization, s256};
 pub(crate) use grant::Grant;
 use registration::Clients;
@@ -75,6 +81,7 @@ pub struct Subject {
     /// The person could not sign in. Nobody tries again: it would only get them locked out.
     turned_away: Arc<AtomicBool>,
     grant: OnceCell<Result<Grant, Stop>>,
+    exchanged: OnceCell<Result<Exchanged, Stop>>,
     assertions: Arc<AtomicU64>,
     clients: Arc<Clients>,
     listener: Option<Arc<Listener>>,
@@ -154,6 +161,7 @@ impl Subject {
             browser: Mutex::new(Browser::over(http.clone())),
             turned_away: Arc::default(),
             grant: OnceCell::new(),
+            exchanged: OnceCell::new(),
             clients: Arc::new(Clients::new(&clock)),
             listener,
             target: Arc::new(target),
@@ -231,6 +239,7 @@ impl Subject {
             browser: Mutex::new(self.new_browser()),
             turned_away: self.turned_away.clone(),
             grant: OnceCell::new(),
+            exchanged: OnceCell::new(),
             assertions: self.assertions.clone(),
             clients: self.clients.clone(),
             listener: self.listener.clone(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, EncodingKey};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -33,6 +33,15 @@ pub struct Target {
     pub registration_token: Option<SecretString>,
     /// What the app may ask for in `authorization_details` (RFC 9396 §2): one object of a type that the issuer knows.
     pub authorization_details: Option<Value>,
+    /// The `client_id` of a public client with the grant of RFC 8628. Where there is none and the issuer lets strangers register,
+    /// one is registered.
+    pub device: Option<String>,
+    /// What the confidential client may exchange (RFC 8693), where it may and the defaults do not say it.
+    pub exchange: Exchangeable,
+    /// Somebody whose assertions the confidential client may present as grants (RFC 7523 §2.1).
+    pub trusted_issuer: Option<TrustedIssuer>,
+    /// The same whose assertions are Identity Assertion JWT Authorization Grants.
+    pub identity_issuer: Option<TrustedIssuer>,
     /// Where the tests listen for what the issuer fetches from its clients and sends to them. Without it, that stays unchecked.
     pub listen: Option<Listen>,
 }
@@ -44,6 +53,32 @@ pub struct App {
     pub client_id: String,
     /// A redirection URI that it has registered. Nothing needs to listen there.
     pub redirect_uri: String,
+}
+
+/// What the confidential client exchanges.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct Exchangeable {
+    /// The resource that the person's token is for before; the one of the default token otherwise.
+    pub resource: Option<String>,
+    /// The scope that the person's token has before.
+    pub scope: Option<String>,
+    /// The resource that it is exchanged for; where there is none, the server chooses.
+    pub target: Option<String>,
+}
+
+/// An issuer that the server under test trusts, and somebody for whom it speaks.
+#[derive(Debug)]
+pub struct TrustedIssuer {
+    /// The `iss` of its assertions.
+    pub issuer: String,
+    /// The `sub` of its assertions.
+    pub subject: String,
+    /// What it signs with.
+    pub key: AssertionKey,
+    /// The scope to ask for with its assertions; where there is none, the server chooses.
+    pub scope: Option<String>,
+    /// The resource to ask for with its assertions; where there is none, the server chooses.
+    pub resource: Option<String>,
 }
 
 /// A confidential client.
@@ -104,6 +139,10 @@ impl Target {
             app: None,
             registration_token: None,
             authorization_details: None,
+            device: None,
+            exchange: Exchangeable::default(),
+            trusted_issuer: None,
+            identity_issuer: None,
             listen: None,
         }
     }
@@ -147,6 +186,55 @@ impl fmt::Display for InvalidKey {
 
 impl std::error::Error for InvalidKey {}
 
+/// The file of a trusted issuer that cannot be used; the text says why.
+#[derive(Debug)]
+pub struct InvalidIssuer(String);
+
+impl fmt::Display for InvalidIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not the file of a trusted issuer: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidIssuer {}
+
+#[derive(Deserialize)]
+struct IssuerFile {
+    issuer: String,
+    subject: String,
+    key: SecretString,
+    #[serde(default = "es256")]
+    alg: String,
+    kid: Option<String>,
+    scope: Option<String>,
+    resource: Option<String>,
+}
+
+fn es256() -> String {
+    "ES256".to_owned()
+}
+
+impl TrustedIssuer {
+    /// Reads an object with `issuer`, `subject` and `key` (a private key in PEM), and where wanted `alg` (`ES256` otherwise),
+    /// `kid`, `scope` and `resource`.
+    ///
+    /// # Errors
+    /// When it is not JSON of that form, or the key cannot be used.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidIssuer> {
+        let file: IssuerFile =
+            serde_json::from_slice(json).map_err(|cause| InvalidIssuer(cause.to_string()))?;
+        let pem = file.key.expose_secret().as_bytes();
+        let key = AssertionKey::from_pem(&file.alg, file.kid, pem);
+        Ok(Self {
+            issuer: file.issuer,
+            subject: file.subject,
+            key: key.map_err(|cause| InvalidIssuer(cause.to_string()))?,
+            scope: file.scope,
+            resource: file.resource,
+        })
+    }
+}
+
 /// A demo file that cannot be read; the text says where.
 #[derive(Debug)]
 pub struct InvalidDemo(String);
@@ -169,6 +257,14 @@ struct Demo {
     app: Option<DemoApp>,
     person: Option<DemoPerson>,
     authorization_details: Option<Value>,
+    device: Option<DemoDevice>,
+    #[serde(default)]
+    exchange: Exchangeable,
+}
+
+#[derive(Deserialize)]
+struct DemoDevice {
+    client_id: String,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +322,10 @@ impl Target {
             }),
             registration_token: None,
             authorization_details: demo.authorization_details,
+            device: demo.device.map(|device| device.client_id),
+            exchange: demo.exchange,
+            trusted_issuer: None,
+            identity_issuer: None,
             listen: Some(Listen::here()),
         })
     }
@@ -241,7 +341,8 @@ mod tests {
             br#"{"issuer":"http://localhost:8000","api":"http://localhost:8080",
                  "resources":["http://localhost:8080","http://localhost:8080/second"],
                  "service":{"client_id":"svc","client_secret":"hush-hush"},"app":{"client_id":"app"},
-                 "person":{"email":"a@b.example","password":"hush"},"later":1}"#,
+                 "person":{"email":"a@b.example","password":"hush"},"later":1,
+                 "device":{"client_id":"box"},"exchange":{"scope":"read"}}"#,
         )
         .unwrap();
         assert_eq!(target.issuer, "http://localhost:8000");
@@ -255,6 +356,8 @@ mod tests {
         let app = target.app.as_ref().unwrap();
         assert_eq!(app.client_id, "app");
         assert_eq!(app.redirect_uri, "http://127.0.0.1/callback");
+        assert_eq!(target.device.as_deref(), Some("box"));
+        assert_eq!(target.exchange.scope.as_deref(), Some("read"));
         // What runs in development mode runs on this machine.
         assert_eq!(target.listen, Some(Listen::here()));
         let shown = format!("{target:?}");
@@ -274,6 +377,18 @@ mod tests {
             r#"{"issuer":"x","api":"not a url"}"#,
         ] {
             assert!(Target::from_demo(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_an_issuer_without_a_key_is_refused() {
+        for json in [
+            "",
+            "{}",
+            r#"{"issuer":"https://idp.example","subject":"a"}"#,
+            r#"{"issuer":"https://idp.example","subject":"a","key":"no key"}"#,
+        ] {
+            assert!(TrustedIssuer::from_json(json.as_bytes()).is_err(), "{json}");
         }
     }
 

@@ -87,6 +87,8 @@ async fn subject(
         let now = shared_protocol::time::Clock::now(&*clock).as_millis();
         std::time::Duration::from_millis(now.try_into().unwrap())
     });
+    let moved = server.clock.clone();
+    let clock = clock.advanced_by(move |time| moved.advance(time));
     Subject::connect(target, clock, Limits::default())
         .await
         .unwrap()

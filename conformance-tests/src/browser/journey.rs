@@ -7,13 +7,13 @@ use url::Url;
 use super::{Browser, BrowserError, Form, Page, Person};
 
 /// How many redirects and forms a way may have.
-const STEPS: usize = 20;
+pub(super) const STEPS: usize = 20;
 
-const APPROVE: &[&str] = &["approve", "allow", "accept", "authorize", "grant", "yes"];
+pub(super) const APPROVE: &[&str] = &["approve", "allow", "accept", "authorize", "grant", "yes"];
 const LEAVE: &[&str] = &[
     "out", "logout", "signout", "confirm", "yes", "continue", "end",
 ];
-const DENY: &[&str] = &["deny", "cancel", "refuse", "decline", "reject", "no"];
+pub(super) const DENY: &[&str] = &["deny", "cancel", "refuse", "decline", "reject", "no"];
 
 /// Where the server sent the browser in the end, with what it has to say to the app.
 #[derive(Clone, Debug)]
@@ -278,13 +278,13 @@ impl Browser {
 }
 
 /// What belongs to the server, and what to the app.
-struct Way {
+pub(super) struct Way {
     server: Url,
     app: Option<Url>,
 }
 
 impl Way {
-    fn new(request: &Url) -> Self {
+    pub(super) fn new(request: &Url) -> Self {
         let mut named = request
             .query_pairs()
             .filter(|(name, _)| name == "redirect_uri");
@@ -296,7 +296,7 @@ impl Way {
     }
 
     /// Whether `url` is the app's: another origin than the server's, or the redirection URI that was asked for.
-    fn leaves(&self, url: &Url) -> bool {
+    pub(super) fn leaves(&self, url: &Url) -> bool {
         let place = |url: &Url| {
             let host = (url.scheme().to_owned(), url.host_str().map(str::to_owned));
             (host, url.port_or_known_default(), url.path().to_owned())

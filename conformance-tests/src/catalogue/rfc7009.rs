@@ -49,6 +49,13 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(access_token_is_taken)],
     )
     .when(TOKENS),
+    should(
+        "rfc7009-2-post",
+        "2",
+        "A token is revoked by POST; GET revokes nothing.",
+        &[check!(get_revokes_nothing)],
+    )
+    .when(WATCHED),
     must(
         "rfc7009-2-tls",
         "2",
@@ -131,6 +138,13 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(unknown_hint)],
     )
     .when(TOKENS),
+    must(
+        "rfc7009-2.2.1-errors",
+        "2.2.1",
+        "Errors have the form of the token endpoint's (RFC 6749 §5.2); a kind of token that cannot be revoked is unsupported_token_type.",
+        &[check!(wrong_credentials), check!(id_token_is_answered)],
+    )
+    .when(ENDPOINT),
 ];
 
 /// A revocation by the given client.
@@ -219,6 +233,31 @@ async fn foreign_client_revokes_nothing(subject: &Subject) -> Verdict {
     let answer = request.send().await?;
     let alive = is_active(subject, &token).await?;
     answer.require(alive, "another client revoked the token")
+}
+
+async fn get_revokes_nothing(subject: &Subject) -> Verdict {
+    let token = living_token(subject).await?;
+    let url = subject.endpoint("revocation_endpoint")?;
+    let request = subject.get(&url).query("token", &token.value);
+    // Who authenticates in the body cannot do so here; a body of a GET is read by nobody.
+    let (client_id, secret) = subject.basic_secret()?;
+    let answer = request.basic(client_id, secret).send().await?;
+    let alive = is_active(subject, &token).await?;
+    answer.require(alive, "GET revoked the token")
+}
+
+/// An ID token is none of the kinds that can be revoked: it is invalid, or of an unsupported type.
+async fn id_token_is_answered(subject: &Subject) -> Verdict {
+    let grant = subject.grant_of_person().await?;
+    let request = subject.post("revocation_endpoint")?.form(&[
+        ("token", grant.raw_id_token()?),
+        ("client_id", &grant.client_id),
+    ]);
+    let answer = request.send().await?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    answer.refused(&[400], &["unsupported_token_type"])
 }
 
 async fn revoked_is_dead(subject: &Subject) -> Verdict {

@@ -1,4 +1,8 @@
-//! RFC 7523: JWT assertions for client authentication.
+//! RFC 7523: JWT assertions for client authentication and as grants.
+
+mod grant;
+
+pub(super) use grant::{BEARER, changed_assertion, invented_assertion, refused_assertion};
 
 use serde_json::{Map, Value};
 
@@ -19,6 +23,20 @@ pub(super) const STANDARD: Standard = Standard {
 };
 
 const REQUIREMENTS: &[Requirement] = &[
+    must(
+        "rfc7523-2.1-grant",
+        "2.1",
+        "A client can ask for tokens with a JWT of an issuer that the server trusts.",
+        &[check!(grant::valid_assertion_is_taken)],
+    )
+    .when(BEARER),
+    must(
+        "rfc7523-2.1-assertion",
+        "2.1",
+        "The parameter assertion is required beside the grant type.",
+        &[check!(grant::assertion_is_missing)],
+    )
+    .when(BEARER),
     must(
         "rfc7523-2.2-assertion",
         "2.2",
@@ -82,6 +100,44 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(no_jwt)],
     )
     .when(ASSERTIONS),
+    must(
+        "rfc7523-3-grant-claims",
+        "3",
+        "A grant without iss, sub, aud or exp is refused.",
+        &[check!(grant::claims_are_missing)],
+    )
+    .when(BEARER),
+    must(
+        "rfc7523-3-grant-audience",
+        "3",
+        "A grant that does not name the authorization server as its audience is refused.",
+        &[check!(grant::wrong_audience)],
+    )
+    .when(BEARER),
+    must(
+        "rfc7523-3-grant-time",
+        "3",
+        "A grant is refused after its exp and before its nbf.",
+        &[check!(grant::wrong_time)],
+    )
+    .when(BEARER),
+    must(
+        "rfc7523-3-grant-signature",
+        "3",
+        "A grant that is not signed, or not by a key of its issuer, is refused.",
+        &[check!(grant::wrong_signature)],
+    )
+    .when(BEARER),
+    must(
+        "rfc7523-3.1-invalid-grant",
+        "3.1",
+        "A grant that is not a JWT, or of an issuer that nobody knows, is answered invalid_grant.",
+        &[
+            check!(grant::invented_assertion),
+            check!(grant::unknown_issuer),
+        ],
+    )
+    .when(BEARER),
     must(
         "rfc7523-3.2-invalid-client",
         "3.2",

@@ -1,6 +1,6 @@
 //! RFC 7662: introspection.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Feature, Requirement, Standard, must, should};
 use crate::answer::Answer;
@@ -99,6 +99,20 @@ const REQUIREMENTS: &[Requirement] = &[
         &[check!(wrong_credentials)],
     )
     .when(ENDPOINT),
+    must(
+        "rfc7662-4-authentication",
+        "4",
+        "Who asks is authenticated: the name of a client is not enough.",
+        &[check!(public_client_is_refused)],
+    )
+    .when(ENDPOINT),
+    should(
+        "rfc7662-4-authorized",
+        "4",
+        "A client that a token is neither from nor for learns nothing of it.",
+        &[check!(strangers_learn_nothing)],
+    )
+    .when(TOKENS),
     must(
         "rfc7662-4-expiry",
         "4",
@@ -291,6 +305,27 @@ async fn revoked_is_inactive(subject: &Subject) -> Verdict {
     request.authenticated()?.send().await?.status(&[200])?;
     let answer = subject.introspect(&token.value).await?;
     answer.require(!is_active(&answer)?, "a revoked token is active")
+}
+
+async fn public_client_is_refused(subject: &Subject) -> Verdict {
+    let token = subject.token().await.map(|token| token.value.clone());
+    let request = subject.post("introspection_endpoint")?.form(&[
+        ("token", token.as_deref().unwrap_or("no-such-token")),
+        ("client_id", subject.public_client()?),
+    ]);
+    request.send().await?.status(&[400, 401, 403])
+}
+
+async fn strangers_learn_nothing(subject: &Subject) -> Verdict {
+    let stranger = subject.web_app(json!({})).await?;
+    let token = subject.token().await?.value.as_str();
+    let request = subject.post("introspection_endpoint")?;
+    let request = request.form(&[("token", token)]);
+    let answer = stranger.authenticated(request)?.send().await?;
+    if [401, 403].contains(&answer.status) {
+        return Ok(());
+    }
+    answer.require(!is_active(&answer)?, "a stranger is told of the token")
 }
 
 async fn forgeries_are_inactive(subject: &Subject) -> Verdict {

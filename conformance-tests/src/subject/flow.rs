@@ -96,7 +96,7 @@ impl Subject {
     }
 
     /// The browser in which the person is signed in, or signs in on the first way.
-    async fn signed_in_browser(&self) -> Result<MutexGuard<'_, Browser>, Stop> {
+    pub(super) async fn signed_in_browser(&self) -> Result<MutexGuard<'_, Browser>, Stop> {
         let browser = self.browser.lock().await;
         if self.turned_away.load(Ordering::Relaxed) {
             return Err(self.turned_away());

@@ -3,7 +3,10 @@
 mod api;
 mod authorize;
 mod clients;
+mod device;
+mod exchange;
 mod grants;
+mod introspection;
 mod jwt;
 mod logout;
 mod outside;
@@ -20,7 +23,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use conformance_tests::browser::Person;
-use conformance_tests::{App, AssertionKey, Authentication, Credentials, Listen, Target};
+use conformance_tests::{
+    App, AssertionKey, Authentication, Credentials, Exchangeable, Listen, Target, TrustedIssuer,
+};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -57,6 +62,9 @@ pub(crate) enum Rule {
     AbsentMethodIsS256,
     AccessOutlivesRefresh,
     AcrIsLost,
+    ActorIsAnother,
+    ActorIsIgnored,
+    ActorSaysTooMuch,
     AlwaysSignsIn,
     AnyAssertionAudience,
     AnyAssertionExpiry,
@@ -68,6 +76,9 @@ pub(crate) enum Rule {
     AnyClientInObject,
     AnyDetails,
     AnyHint,
+    AnyIdentityIsExchanged,
+    AnyJagClient,
+    AnyJagType,
     AnyKindAtUserinfo,
     AnyLogoutRedirect,
     AnyMethod,
@@ -80,7 +91,12 @@ pub(crate) enum Rule {
     AnyResource,
     AnyResponseType,
     AnySignature,
+    AnyTokenType,
     AnyVerifier,
+    AnyoneAsserts,
+    AnyoneExchanges,
+    AnyoneIntrospects,
+    AnyoneRevokesGlobally,
     ApiAnyAudience,
     ApiAnyType,
     ApiCaseMatters,
@@ -89,25 +105,42 @@ pub(crate) enum Rule {
     ApiTakesNone,
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
+    ApprovalDoesNothing,
     AuthenticationIsOptional,
     BothAtOnce,
     BothKeysAreTaken,
     ClaimsAreIgnored,
     ClientMayAskOtherwise,
     CodeForAnyClient,
+    CodeIsNotShown,
+    CodeIsTypedExactly,
     CodeWorksTwice,
     ConsentIsRemembered,
     DefaultMaxAgeIsIgnored,
     DeletedLivesOn,
     DetailsAreLost,
     DetailsGrow,
+    DeviceCodeForAnyClient,
+    DeviceCodeWorksTwice,
     EmptyIsPresent,
     EverythingIsTold,
     FixedPort,
     GetIsFine,
+    GetRevokes,
+    HasteIsFine,
     HintIsLaw,
     HintIsRefused,
     IgnoreCrit,
+    IntrospectionForgets,
+    IntrospectionHasNoIssuer,
+    IntrospectionIsEs256,
+    IntrospectionIsForNobody,
+    IntrospectionIsPlain,
+    IntrospectionIsRs256,
+    IntrospectionIsUntyped,
+    IntrospectionLooksLikeAccess,
+    IntrospectionTellsInactive,
+    JagClaimsAreOptional,
     JarmErrorsArePlain,
     JarmInFragment,
     JarmInQuery,
@@ -134,11 +167,13 @@ pub(crate) enum Rule {
     NoRsa,
     NoSecretInBody,
     NoTokenInBody,
+    NobodyIsPatient,
     NoneIsRefused,
     ObjectForAnyone,
     ObjectsAreRefused,
     OneAlgorithm,
     OneSubject,
+    OpeningApproves,
     OutsideCounts,
     PaddedToken,
     PkceIsOptional,
@@ -148,6 +183,7 @@ pub(crate) enum Rule {
     PreferencesAreErrors,
     PromptIsIgnored,
     PublicClientCredentials,
+    PublicIntrospects,
     PushForAnyClient,
     PushIsForgotten,
     PushIsNotValidated,
@@ -171,6 +207,8 @@ pub(crate) enum Rule {
     ReplayIsForgotten,
     RevocationDoesNothing,
     RevocationIsForAll,
+    RevokedIsExchanged,
+    SameDeviceCode,
     SamePush,
     SameTokenAgain,
     ScopeGrows,
@@ -262,6 +300,7 @@ pub(crate) struct Asked {
     pub(crate) authorization: Option<String>,
     pub(crate) cookie: String,
     pub(crate) media_type: String,
+    pub(crate) accept: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
     pub(crate) body: String,
@@ -286,6 +325,7 @@ pub(crate) struct Server {
     pub(crate) people: Mutex<grants::People>,
     pub(crate) clients: Mutex<HashMap<String, Members>>,
     pub(crate) pushed: Mutex<HashMap<String, requests::Pushed>>,
+    pub(crate) devices: Mutex<Vec<device::Waiting>>,
     /// What was fetched from clients, by URL.
     pub(crate) fetched: Mutex<HashMap<String, String>>,
     /// What is to be posted to clients.
@@ -315,6 +355,7 @@ impl Server {
             people: Mutex::default(),
             clients: Mutex::default(),
             pushed: Mutex::default(),
+            devices: Mutex::default(),
             fetched: Mutex::default(),
             outbox: Mutex::default(),
             who,
@@ -359,6 +400,13 @@ impl Server {
             }),
             registration_token: None,
             authorization_details: Some(json!({"type": "payment", "amount": 1})),
+            device: Some(device::DEVICE.into()),
+            exchange: Exchangeable {
+                target: Some(format!("{issuer}/second")),
+                ..Exchangeable::default()
+            },
+            trusted_issuer: Some(trusted(exchange::TRUSTED)),
+            identity_issuer: Some(trusted(exchange::IDENTITY)),
             listen: Some(Listen::here()),
             issuer,
         };
@@ -409,6 +457,10 @@ impl Server {
             ("POST", "/token") => self.token(asked),
             ("POST", "/revoke") => self.revoke(asked),
             ("POST", "/introspect") => self.introspect(asked),
+            ("GET", "/revoke") if self.breaks(Rule::GetRevokes) => self.revoke_by_get(asked),
+            ("POST", "/device_authorization") => self.authorize_device(asked),
+            ("GET" | "POST", "/device") => self.device_page(asked),
+            ("POST", "/global") => self.revoke_globally(asked),
             ("GET", "/api/me") => self.me(asked),
             ("POST", "/register") => self.register(asked),
             ("POST", "/par") => self.push(asked),
@@ -433,7 +485,15 @@ impl Server {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "jwks_uri": format!("{issuer}/jwks"),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "grant_types_supported": GRANTS,
+            "device_authorization_endpoint": format!("{issuer}/device_authorization"),
+            "introspection_signing_alg_values_supported": ["RS256", "ES256"],
+            "introspection_encryption_alg_values_supported": ["ECDH-ES"],
+            "introspection_encryption_enc_values_supported": ["A256GCM"],
+            "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+            "identity_chaining_requested_token_types_supported": ["urn:ietf:params:oauth:token-type:id-jag"],
+            "global_token_revocation_endpoint": format!("{issuer}/global"),
+            "global_token_revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
             "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"],
             "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access", "read"],
             "subject_types_supported": if self.who == Who::Key { vec!["public"] } else { vec!["public", "pairwise"] },
@@ -508,6 +568,22 @@ impl Server {
 
 pub(crate) use clients::SECRET;
 
+const GRANTS: [&str; 6] = [
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+];
+
+/// Somebody for whom that issuer speaks.
+fn trusted((issuer, seed): (&str, u8)) -> TrustedIssuer {
+    let pem = jwt::pem(seed);
+    let file = json!({"issuer": issuer, "subject": "person", "key": pem, "kid": "i1"});
+    TrustedIssuer::from_json(file.to_string().as_bytes()).unwrap()
+}
+
 /// A key under the name of the server's own.
 pub(crate) fn other_key() -> Value {
     jwt::key_of(9)
@@ -533,6 +609,7 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         authorization: text("authorization"),
         cookie: text("cookie").unwrap_or_default(),
         media_type: text("content-type").unwrap_or_default(),
+        accept: text("accept").unwrap_or_default(),
         query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
         form: pairs(&body),
         body: String::from_utf8_lossy(&body).into_owned(),

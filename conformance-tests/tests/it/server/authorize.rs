@@ -280,7 +280,7 @@ impl Server {
     }
 
     /// When the person of this browser signed in.
-    fn session(&self, asked: &Asked) -> Option<u64> {
+    pub(crate) fn session(&self, asked: &Asked) -> Option<u64> {
         let session = session_of(asked)?;
         self.people.lock().unwrap().sessions.get(&session).copied()
     }
@@ -321,8 +321,13 @@ impl Server {
             .unwrap()
             .sessions
             .insert(session.clone(), now());
-        let request: String = form_urlencoded::byte_serialize(request.as_bytes()).collect();
-        to(&format!("{}/resume?request={request}", self.issuer))
+        let next = if request.starts_with("device") {
+            request.to_owned()
+        } else {
+            let request: String = form_urlencoded::byte_serialize(request.as_bytes()).collect();
+            format!("resume?request={request}")
+        };
+        to(&format!("{}/{next}", self.issuer))
             .with("set-cookie", format!("session={session}; Path=/; HttpOnly"))
     }
 

@@ -77,7 +77,9 @@ impl Server {
             };
         }
         match (asked.field("client_id"), asked.field("client_secret")) {
-            (Some("app"), None) => Ok(Client::Public("app".into())),
+            (Some(public @ ("app" | super::device::DEVICE)), None) => {
+                Ok(Client::Public(public.into()))
+            }
             (Some("svc") | None, None) if self.breaks(Rule::AuthenticationIsOptional) => {
                 Ok(Client::Confidential("svc".into()))
             }

@@ -234,6 +234,21 @@ impl Server {
         Ok(self.tokens(number, &grant, (&scope, &target), &person))
     }
 
+    /// What a device whose person said yes is given.
+    pub(crate) fn granted(&self, issued: Issued) -> Wire {
+        let (number, person) = (issued.grant, self.person(&issued.client));
+        let grant = Grant {
+            issued,
+            generation: 0,
+            dead: false,
+            access: true,
+        };
+        let mut people = self.people.lock().unwrap();
+        people.grants.insert(number, grant.clone());
+        let scope = (grant.issued.scope.as_str(), self.issuer.as_str());
+        self.tokens(number, &grant, scope, &person)
+    }
+
     fn tokens(
         &self,
         number: u64,

@@ -22,7 +22,12 @@ fn jwk(seed: u8) -> Jwk {
 }
 
 pub(crate) fn client_pem() -> String {
-    secret(7).to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
+    pem(7)
+}
+
+pub(crate) fn pem(seed: u8) -> String {
+    let secret = secret(seed);
+    secret.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
 }
 
 pub(crate) fn public_key() -> Value {
@@ -105,7 +110,7 @@ impl Parsed {
             && self.verifies(Algorithm::RS256, &DecodingKey::from_jwk(&key).unwrap())
     }
 
-    fn verifies_with(&self, seed: u8) -> bool {
+    pub(crate) fn verifies_with(&self, seed: u8) -> bool {
         self.header.get("alg") == Some(&json!("ES256"))
             && self.verifies(
                 Algorithm::ES256,

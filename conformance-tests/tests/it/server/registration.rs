@@ -8,7 +8,10 @@ use url::Url;
 use super::clients::refusal;
 use super::{Asked, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 29] = [
+    "introspection_signed_response_alg",
+    "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
     "request_uris",
     "token_endpoint_auth_signing_alg",
     "redirect_uris",

@@ -9,7 +9,15 @@ use super::clients::{Client, now, refusal};
 use super::jwt::{self, Parsed};
 use super::{Asked, Fault, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 20] = [
+    "device_code",
+    "assertion",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+    "audience",
     "authorization_details",
     "grant_type",
     "scope",
@@ -40,10 +48,9 @@ impl Server {
             return Err(invalid_request());
         }
         let mut seen = HashSet::new();
-        let repeated = asked
-            .form
-            .iter()
-            .any(|(name, _)| name != "resource" && !seen.insert(name));
+        let repeated = asked.form.iter().any(|(name, _)| {
+            !["resource", "audience"].contains(&name.as_str()) && !seen.insert(name)
+        });
         if repeated && !self.breaks(Rule::LastDuplicateWins) {
             return Err(invalid_request());
         }
@@ -61,6 +68,15 @@ impl Server {
             Some("client_credentials") => {}
             Some("authorization_code") => return self.redeem(asked, &client),
             Some("refresh_token") => return self.refresh(asked, &client),
+            Some("urn:ietf:params:oauth:grant-type:device_code") => {
+                return self.poll(asked, &client);
+            }
+            Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+                return self.exchange(asked, &client);
+            }
+            Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+                return self.assert(asked, &client);
+            }
             Some(_) => return Err(refusal(400, "unsupported_grant_type")),
         }
         let client = match &client {
@@ -173,12 +189,23 @@ impl Server {
         Wire::new(200)
     }
 
-    pub(crate) fn introspect(&self, asked: &Asked) -> Wire {
-        match self.authenticate(asked) {
-            Ok(Client::Confidential(_)) => {}
-            Ok(Client::Public(_)) => return refusal(401, "invalid_client"),
-            Err(wire) => return wire,
+    /// Revocation as nobody should offer it.
+    pub(crate) fn revoke_by_get(&self, asked: &Asked) -> Wire {
+        let mut sent = asked.query.iter();
+        if let Some((_, token)) = sent.find(|(name, _)| name == "token") {
+            self.revoked.lock().unwrap().insert(token.clone());
         }
+        Wire::new(200)
+    }
+
+    pub(crate) fn introspect(&self, asked: &Asked) -> Wire {
+        let client = match self.authenticate(asked) {
+            Ok(Client::Public(_)) if !self.breaks(Rule::PublicIntrospects) => {
+                return refusal(401, "invalid_client");
+            }
+            Ok(client) => client.id().to_owned(),
+            Err(wire) => return wire,
+        };
         let Some(token) = asked.field("token") else {
             return refusal(400, "invalid_request");
         };
@@ -186,15 +213,20 @@ impl Server {
             && asked
                 .field("token_type_hint")
                 .is_some_and(|hint| hint != "access_token");
-        let parsed = Parsed::of(token).filter(|parsed| self.is_genuine(parsed) && !hidden);
+        // A client that registered itself is a stranger to every token that is not its own.
+        let stranger = self.registered(&client).is_some() && !self.breaks(Rule::AnyoneIntrospects);
+        let parsed = Parsed::of(token).filter(|parsed| {
+            let own = parsed.claims.get("client_id") == Some(&json!(client));
+            self.is_genuine(parsed) && !hidden && (own || !stranger)
+        });
         match parsed.filter(|_| !self.revoked.lock().unwrap().contains(token)) {
             Some(parsed) => {
-                let mut answer = parsed.claims;
-                answer.insert("active".into(), true.into());
-                Wire::json(200, &answer.into())
+                let mut told = parsed.claims;
+                told.insert("active".into(), true.into());
+                self.introspected(asked, &client, told.into())
             }
             None if self.breaks(Rule::UnknownTokenFails) => refusal(400, "invalid_request"),
-            None => Wire::json(200, &json!({"active": false})),
+            None => self.introspected(asked, &client, json!({"active": false})),
         }
     }
 }
