@@ -63,11 +63,7 @@ pub enum Taken<A = Authorization> {
 impl<A> Kept<A> {
     /// Of one that is made now and is good until then.
     #[must_use]
-    pub fn new(
-        authorization: A,
-        (now, deadline): (Instant, Instant),
-        random: &dyn Random,
-    ) -> Self {
+    pub fn new(authorization: A, (now, deadline): (Instant, Instant), random: &dyn Random) -> Self {
         Self {
             grant_id: GrantId::generate(random),
             family_salt: random::bytes(random),

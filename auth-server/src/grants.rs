@@ -25,8 +25,8 @@ use crate::revocations::{RevocationKind, Revocations};
 use crate::sessions::{Amr, SessionId};
 use crate::store::grants::{self, GrantRow, GrantedPerson, Rotation};
 use crate::store::revocations::{self, RevocationRow};
-use crate::token::chain::Chain;
 use crate::store::{identity_links, trusted_issuers};
+use crate::token::chain::Chain;
 pub use settled::{Settled, SettledGrants};
 pub use told::Told;
 

@@ -18,7 +18,6 @@ use crate::refusals::Detail;
 use crate::token::Target;
 use crate::token::access_token::AccessTokens;
 use crate::token::audience::Audience;
-use crate::token::chain::Chain;
 use crate::token::error::TokenError;
 
 /// Makes tokens without a code.
@@ -73,9 +72,15 @@ impl FrontChannel {
         match begun {
             Redeemed::Granted | Redeemed::Before => {}
             Redeemed::SessionOver | Redeemed::PersonGone | Redeemed::CutOff => {
-                return Err(RedirectCause::LoginRequired);
+                let why = Detail::new(
+                    "the session ended in this very moment, or the person was shut out",
+                );
+                return Err(RedirectCause::LoginRequired(why));
             }
-            Redeemed::ClientGone => return Err(RedirectCause::UnauthorizedClient),
+            Redeemed::ClientGone => {
+                let why = Detail::new("the client was deleted in this very moment");
+                return Err(RedirectCause::UnauthorizedClient(why));
+            }
         }
         if token.is_some() {
             self.tokens.metrics.token_issued_in_front();

@@ -331,11 +331,11 @@ fn terms(dialogue: &Dialogue, asking: &Asking, person: &Person, visit: &Visit) -
     Terms {
         client_id: asking.client.id.clone(),
         account_id: person.account.id.clone(),
-        session_id: session.id.clone(),
+        session_id: Some(session.id.clone()),
         offline: OwnScope::OfflineAccess.is_in(&asking.asked.own),
         agreed: asking.asked.clone(),
         claims: GrantedClaims::default(),
-        auth_time: session.auth_time,
+        auth_time: Some(session.auth_time),
         amr: session.amr.clone(),
         acr: levels.highest(proof).map(str::to_owned),
     }

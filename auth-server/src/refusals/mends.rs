@@ -7,6 +7,7 @@ use shared_server::rate_limits::{Limit, Limited};
 use shared_server::web::Cause;
 
 use crate::accounts::sign_in::{Held, SignInRefusal, Unproven};
+use crate::assertions::Unusable;
 use crate::authorize::error::{AuthorizeError, PageCause, RedirectCause};
 use crate::authorize::page::PageError;
 use crate::clients::assertion::AssertionError;
@@ -120,12 +121,19 @@ fn of_assertion(error: &AssertionError) -> Option<&'static str> {
         AssertionError::Jwt(JwtError::UnknownKey | JwtError::Signature) => {
             Some("register the key that the app signs with, or publish it at its jwks_uri")
         }
-        AssertionError::Expired | AssertionError::TooFarAhead => {
+        AssertionError::Unusable(error) => of_unusable(error),
+        _ => None,
+    }
+}
+
+fn of_unusable(error: &Unusable) -> Option<&'static str> {
+    match error {
+        Unusable::Expired | Unusable::TooFarAhead => {
             Some("compare the clocks of the app and of this server")
         }
-        AssertionError::Replayed => Some("have the app make an assertion for each request"),
-        AssertionError::Ephemeral(_) => Some(LOOK),
-        _ => None,
+        Unusable::Replayed => Some("have the app make an assertion for each request"),
+        Unusable::Ephemeral(_) => Some(LOOK),
+        Unusable::Jwt(_) | Unusable::TooOld | Unusable::Identifier | Unusable::BeforeMemory => None,
     }
 }
 

@@ -186,7 +186,9 @@ async fn begin(
     match begun.await? {
         Redeemed::Granted => Ok(()),
         // Trusted no longer, unlinked, or shut out, in this very moment.
-        Redeemed::SessionOver | Redeemed::Before => Err(AssertionRefusal::Untrusted.into()),
+        Redeemed::SessionOver | Redeemed::Before | Redeemed::CutOff => {
+            Err(AssertionRefusal::Untrusted.into())
+        }
         Redeemed::PersonGone => Err(AssertionRefusal::PersonGone.into()),
         Redeemed::ClientGone => Err(ClientAuthError::Refused.into()),
     }

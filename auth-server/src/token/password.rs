@@ -90,7 +90,7 @@ pub async fn grant(
     let terms = served.begin(client, &proven, agreed, now).await?;
     let id = GrantId::generate(&*grantor.tokens.random);
     let lifetime = audience.server.lifetime;
-    let prepared = grantor.prepare(client, (&id, &terms), &terms.agreed, audience, now);
+    let prepared = grantor.prepare(client, (&id, &terms), &terms.agreed, (audience, None), now);
     let prepared = prepared.await?;
     let family_salt = redeem(client, (&id, &terms), lifetime, grantor, now).await?;
     let granted = Granted {

@@ -11,6 +11,7 @@ use shared_protocol::time::Instant;
 
 use super::access_token::{AccessTokens, Order};
 use super::audience::Audience;
+use super::chain::Chain;
 use super::error::TokenError;
 use super::{GrantName, Target, client_credentials, password, person};
 use crate::accounts::{Account, AccountId};
@@ -128,6 +129,7 @@ impl Previewer<'_> {
             subject: client.id.to_string(),
             audience,
             on_behalf: None,
+            chain: Chain::default(),
             mapped,
         };
         Ok(Preview {
@@ -222,11 +224,11 @@ impl Previewer<'_> {
         Ok(Terms {
             client_id: client.id.clone(),
             account_id,
-            session_id: SessionId::generate(&*self.tokens.random),
+            session_id: Some(SessionId::generate(&*self.tokens.random)),
             offline: OwnScope::OfflineAccess.is_in(&agreed.own),
             claims: GrantedClaims::default(),
             agreed,
-            auth_time: now,
+            auth_time: Some(now),
             amr,
             acr,
         })
@@ -284,6 +286,8 @@ impl Previewer<'_> {
         let order = IdTokenOrder {
             client,
             terms,
+            grant_id: None,
+            ends_at: None,
             nonce: None,
             // It comes with one, and so tells nothing that could be had by that.
             access_token: Some(""),

@@ -7,7 +7,6 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::audience::Audience;
-use super::chain::Chain;
 use super::error::TokenError;
 use super::person::{Granted, Prepared};
 use super::{GrantName, Grantor, Target, TokenResponse};
@@ -187,7 +186,8 @@ impl Grantor {
             refresh,
         } = order;
         let (id, grants, terms) = (&presented.grant_id, &self.grants, &settled.terms);
-        let prepared = self.prepare(use_of.client, (id, terms), &allowed, audience, now);
+        let (of, audience) = ((id, terms), (audience, None));
+        let prepared = self.prepare(use_of.client, of, &allowed, audience, now);
         let prepared = prepared.await?;
         if !grants
             .rotate(id, presented.generation, &refresh, now)

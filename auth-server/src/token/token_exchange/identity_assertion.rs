@@ -41,7 +41,8 @@ struct AssertionClaims<'a> {
     resource: Option<Resource<'a>>,
     #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     scope: &'a ScopeSet,
-    auth_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
     amr: &'a [Amr],
@@ -114,7 +115,7 @@ impl Exchange<'_> {
                 several => Some(Resource::Several(several)),
             },
             scope,
-            auth_time: grant.terms.auth_time.as_secs(),
+            auth_time: grant.terms.auth_time.map(Instant::as_secs),
             acr: grant.terms.acr.as_deref(),
             amr: &grant.terms.amr,
             email: self.email(grant).await?,
