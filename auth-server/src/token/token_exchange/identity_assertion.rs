@@ -12,6 +12,7 @@ use shared_protocol::jose::{JwtKind, sign_jwt};
 use shared_protocol::random;
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
+use shared_protocol::time::Instant;
 
 use super::error::ExchangeError;
 use super::subject::{Principal, Subject};
