@@ -417,17 +417,16 @@ impl From<BeginError> for TokenError {
 
 /// What is wrong with what a request is for, where the client asks here for what it would ask for at the authorization endpoint.
 pub(crate) fn of_targets(cause: RedirectCause) -> TokenError {
-    match cause {
-        RedirectCause::Parameters(error) => error.into(),
-        RedirectCause::AuthorizationDetails(error) => error.into(),
-        cause if cause.code() == AuthorizeErrorCode::InvalidTarget => {
-            if matches!(cause, RedirectCause::PublicSubjects) {
-                TokenError::PublicSubjects
-            } else {
-                TokenError::UnknownResource
-            }
-        }
-        _ => TokenError::InvalidScope,
+    if let RedirectCause::Parameters(error) = cause {
+        error.into()
+    } else if let RedirectCause::AuthorizationDetails(error) = cause {
+        error.into()
+    } else if matches!(cause, RedirectCause::UnknownResource) {
+        TokenError::UnknownResource
+    } else if matches!(cause, RedirectCause::PublicSubjects) {
+        TokenError::PublicSubjects
+    } else {
+        TokenError::InvalidScope
     }
 }
 
