@@ -345,22 +345,18 @@ impl Devices {
     ) -> Result<(), EnterError> {
         let key = id.decision();
         let deadline = request.expires_at;
-        let put = match terms {
-            Some(terms) => {
-                let kept = Kept::new(terms, (now, deadline), random);
-                let value = kept.to_value();
-                self.ephemeral
-                    .put_new(&key, kept.entry(&value), now)
-                    .await?
-            }
-            None => {
-                let denial = Entry {
-                    value: DENIED,
-                    mark: DENIED,
-                    deadline,
-                };
-                self.ephemeral.put_new(&key, denial, now).await?
-            }
+        let put = if let Some(terms) = terms {
+            let kept = Kept::new(terms, (now, deadline), random);
+            let value = kept.to_value();
+            let approval = kept.entry(&value);
+            self.ephemeral.put_new(&key, approval, now).await?
+        } else {
+            let denial = Entry {
+                value: DENIED,
+                mark: DENIED,
+                deadline,
+            };
+            self.ephemeral.put_new(&key, denial, now).await?
         };
         if put == PutNew::Exists {
             return Err(EnterError::Unusable);
@@ -379,11 +375,14 @@ impl Devices {
     /// # Errors
     /// [`EphemeralError`].
     pub async fn poll(&self, id: DeviceId, now: Instant) -> Result<Polled> {
-        let taken = match self.ephemeral.take(&id.decision(), now).await? {
-            Take::First(value) if value == DENIED => return Ok(Polled::Denied),
-            Take::Before(mark) if mark == DENIED => return Ok(Polled::Denied),
-            taken => taken,
+        let taken = self.ephemeral.take(&id.decision(), now).await?;
+        let is_denied = match &taken {
+            Take::First(found) | Take::Before(found) => found == DENIED,
+            Take::Unknown => false,
         };
+        if is_denied {
+            return Ok(Polled::Denied);
+        }
         match Taken::from(taken) {
             Taken::First(kept) => Ok(Polled::Approved(kept)),
             Taken::Before(grant_id) => Ok(Polled::Before(grant_id)),

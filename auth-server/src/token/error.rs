@@ -482,6 +482,10 @@ impl From<BeginError> for TokenError {
 
 /// What is wrong with what a request is for, where the client asks here for what it would ask for at the authorization endpoint.
 pub(crate) fn of_targets(cause: RedirectCause) -> TokenError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "nothing else comes of targets"
+    )]
     match cause {
         RedirectCause::Parameters(error) => error.into(),
         RedirectCause::AuthorizationDetails(error) => error.into(),
