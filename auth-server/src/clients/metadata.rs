@@ -576,7 +576,9 @@ impl ClientMetadata {
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
-        self.sends_people() && OwnScope::OpenId.is_in(&self.scope)
+        let policy = self.token_exchange.as_ref();
+        let may_come = self.sends_people() || policy.is_some_and(ExchangePolicy::tells_of_people);
+        may_come && OwnScope::OpenId.is_in(&self.scope)
     }
 }
 
