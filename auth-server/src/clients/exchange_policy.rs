@@ -190,6 +190,14 @@ impl ExchangePolicy {
         rules.flat_map(|rule| rule.scopes.iter()).cloned().collect()
     }
 
+    /// Whether what comes of it may say who somebody is, signed as the client's ID tokens are.
+    #[must_use]
+    pub fn tells_of_people(&self) -> bool {
+        [TokenType::IdToken, TokenType::IdentityAssertion]
+            .iter()
+            .any(|told| self.requested_token_types.contains(told))
+    }
+
     /// Every resource server that it names.
     pub fn resources(&self) -> impl Iterator<Item = &ResourceId> {
         let of_rules = self

@@ -613,8 +613,11 @@ impl ClientMetadata {
     /// Whether there may ever be an ID token for it.
     #[must_use]
     pub fn may_get_id_tokens(&self) -> bool {
-        let asks_people = self.sends_people() || self.grant_types.contains(&GrantType::DeviceCode);
-        asks_people && OwnScope::OpenId.is_in(&self.scope)
+        let policy = self.token_exchange.as_ref();
+        let may_come = self.sends_people()
+            || self.grant_types.contains(&GrantType::DeviceCode)
+            || policy.is_some_and(ExchangePolicy::tells_of_people);
+        may_come && OwnScope::OpenId.is_in(&self.scope)
     }
 }
 

@@ -384,12 +384,15 @@ impl Grantor {
         now: Instant,
     ) -> Result<(), TokenError> {
         let policy = client.client().metadata.token_exchange.as_ref();
+        let agreed = &grant.terms.agreed;
         let is_allowed = policy.is_some_and(|policy| {
-            let mut resources = grant.terms.agreed.resources.keys();
+            let may_have = |normal: &str| policy.audiences.iter().any(|id| id.normal() == normal);
+            let mut resources = agreed.resources.keys().chain(agreed.details.keys());
             policy
                 .requested_token_types
                 .contains(&TokenType::RefreshToken)
-                && resources.all(|normal| policy.audiences.iter().any(|id| id.normal() == normal))
+                && resources.all(|normal| may_have(normal))
+                && (agreed.own.is_empty() || may_have(self.tokens.own.identifier.normal()))
         });
         if !is_allowed {
             return Err(TokenError::GrantOver);

@@ -52,6 +52,7 @@ async fn oidc_core_2_what_an_id_token_says(stores: &Stores) {
             "amr": ["pwd"],
             "sid": scene.session.id.as_str(),
             "at_hash": URL_SAFE_NO_PAD.encode(left),
+            "grant_id": decode(answer.text("access_token")).1["grant_id"],
         })
     );
 }

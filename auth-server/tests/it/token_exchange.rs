@@ -3,6 +3,8 @@
 mod assertions;
 mod chain;
 mod intersection;
+mod names;
+mod operator;
 
 mod refresh;
 mod refusals;

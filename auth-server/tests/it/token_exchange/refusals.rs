@@ -236,8 +236,10 @@ async fn threat_10_refresh_tokens_and_id_tokens_of_others(stores: &Stores) {
         asked[2].1 = token_type;
         exchange(server, &own, &asked).await
     };
-    assert_eq!(ask("refresh_token", REFRESH).await.status, 200);
-    assert_eq!(ask("id_token", ID).await.status, 200);
+    for (member, token_type) in [("refresh_token", REFRESH), ("id_token", ID)] {
+        let answer = ask(member, token_type).await;
+        assert_eq!(answer.status, 200, "{member}: {}", answer.body);
+    }
     // The audience is not the policy's.
     let mut asked = form(tokens["id_token"].as_str().unwrap(), OTHER_API);
     asked[2].1 = ID;
