@@ -51,12 +51,11 @@ impl GlobalRevocation {
             SubjectId::Email(address) => self.accounts.find_by_email(&address).await,
             SubjectId::Elsewhere => return Ok(None),
         };
-        found
-            .map(|account| account.map(|account| account.id))
-            .map_err(|error| match error {
-                AccountError::Store(error) => TokenError::Store(error),
-                error => TokenError::Account(error.to_string()),
-            })
+        match found {
+            Ok(account) => Ok(account.map(|account| account.id)),
+            Err(AccountError::Store(error)) => Err(TokenError::Store(error)),
+            Err(error) => Err(TokenError::Account(error.to_string())),
+        }
     }
 }
 
@@ -124,10 +123,10 @@ impl SubjectId {
 }
 
 fn text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
-    match members.remove(name)? {
-        Value::String(text) if !text.is_empty() => Some(text),
-        _ => None,
-    }
+    let Value::String(text) = members.remove(name)? else {
+        return None;
+    };
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

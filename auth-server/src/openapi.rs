@@ -194,9 +194,7 @@ fn always(config: &Config) -> Value {
             routes::TOKEN: post("Get a token (RFC 6749 section 3.2)", asked, json!(["grant_type"]),
                 json!({"description": "A token", "content": json_body("Token")})),
             routes::INTROSPECT: post("What a token is (RFC 7662)", token.clone(), json!(["token"]),
-                json!({"description": "Its state, as a JWT where that is what Accept names (RFC 9701)",
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Introspection"}},
-                        "application/token-introspection+jwt": {"schema": text}}})),
+                introspected()),
             routes::REVOKE: post("Revoke a token (RFC 7009)", token, json!(["token"]),
                 json!({"description": "It is revoked, or was no good anyway"})),
             routes::AUTHORIZE: authorize,
@@ -235,6 +233,13 @@ fn token_request(config: &Config) -> Value {
 /// RFC 8693 §3.
 fn token_types() -> Value {
     json!({"type": "string", "enum": TokenType::ALL.map(TokenType::as_str)})
+}
+
+/// RFC 7662 §2.2, or RFC 9701 §5 where `Accept` names that.
+fn introspected() -> Value {
+    json!({"description": "Its state, as a JWT where Accept asks for one (RFC 9701)", "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/Introspection"}},
+        "application/token-introspection+jwt": {"schema": {"type": "string"}}}})
 }
 
 /// OpenID Connect Core §5.1.

@@ -388,7 +388,7 @@ async fn writers_do_not_wait_for_pruning(stores: &Stores) {
     };
     run(
         &store,
-        &format!("{rows} INSERT INTO revocations SELECT 'jti', CAST(i AS TEXT), 0, i FROM n"),
+        &format!("{rows} INSERT INTO revocations (kind, subject, recorded_at, matters_until) SELECT 'jti', CAST(i AS TEXT), 0, i FROM n"),
     )
     .await;
     let removing = {

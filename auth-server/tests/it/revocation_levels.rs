@@ -306,6 +306,9 @@ async fn what_cannot_be_revoked_is_said(stores: &Stores) {
         assert!(told.contains(mend), "{what:?}: {told}");
     }
     assert!(scene.is_active(access).await);
+    // Some of ours begin so, and are no options.
+    let dashed = ran_json(stores, &["revoke", "token", "-J"], "");
+    assert_eq!(dashed, json!({"revoked": "token", "id": "-J"}));
 }
 
 async fn a_client_made_anew_has_nothing_of_the_one_before(stores: &Stores) {
