@@ -583,7 +583,7 @@ async fn what_no_resource_server_can_be_is_refused(stores: &Stores) {
     for bad in [
         &["--claim", "sub=attribute:x"][..],
         &["--claim", "a=header:x"],
-        &["--claim", "a=attribute:x@write"],
+        &["--claim", "a=attribute:x@reports"],
         &["--lifetime", "25h"],
         &["--alg", "PS256"],
         &["--token-format", "cbor"],

@@ -11,7 +11,6 @@ use auth_server::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, 
 use auth_server::records::Records;
 use auth_server::resource_servers::ResourceServer;
 use auth_server::server::World;
-use auth_server::subjects::SubjectType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use shared_protocol::client_id::ClientId;
