@@ -49,7 +49,7 @@ impl Browser {
                 page = self.get(&next).await?;
                 continue;
             }
-            let forms: Vec<_> = page.forms().into_iter().filter(|form| form.post).collect();
+            let forms = page.forms();
             if let Some(form) = forms.iter().find(|form| form.sign_in().is_some()) {
                 if sign_ins > 0 && page.status >= 400 || sign_ins > 2 {
                     return Err(BrowserError::SignInRefused(Box::new(page)));
@@ -60,7 +60,8 @@ impl Browser {
             }
             let entry = forms.iter().find(|form| code(form).is_some());
             let asking = forms.iter().find(|form| {
-                form.button(APPROVE).is_some()
+                form.post
+                    && form.button(APPROVE).is_some()
                     && (form.button(DENY).is_some() || code(form).is_none())
             });
             page = match (asking, entry) {
@@ -107,13 +108,14 @@ impl Browser {
     }
 }
 
-/// The input for the code of a device: the one with that name, or the only one that text is typed into.
+/// The input for the code of a device: the one with that name, or the only one that text is typed into. A form that is sent by
+/// GET may be there to search.
 fn code(form: &Form) -> Option<&Input> {
     let is_typed = |input: &&Input| ["text", "search", "tel"].contains(&input.kind.as_str());
     let mut named = form.inputs.iter().filter(is_typed);
     let found = named.find(|input| input.name.to_ascii_lowercase().contains("code"));
     let mut typed = form.inputs.iter().filter(is_typed);
-    found.or_else(|| typed.next().filter(|_| typed.next().is_none()))
+    found.or_else(|| typed.next().filter(|_| form.post && typed.next().is_none()))
 }
 
 #[cfg(test)]

@@ -346,10 +346,17 @@ async fn unanswered_is_pending(subject: &Subject) -> Verdict {
     answer.refused(&[400], &["authorization_pending"])
 }
 
+/// A few polls at once: on a slow day, or on a clock that other checks move, two of them may be far enough apart.
 async fn hasty_is_slowed_down(subject: &Subject) -> Verdict {
     let pairing = subject.pairing().await?;
-    pairing.poll(subject)?.send().await?;
-    let answer = pairing.poll(subject)?.send().await?;
+    let mut answer = pairing.poll(subject)?.send().await?;
+    for _ in 0..4 {
+        answer.refused(&[400], &["authorization_pending", "slow_down"])?;
+        answer = pairing.poll(subject)?.send().await?;
+        if answer.text("error")? == "slow_down" {
+            return Ok(());
+        }
+    }
     answer.refused(&[400], &["slow_down"])
 }
 

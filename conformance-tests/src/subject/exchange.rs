@@ -11,6 +11,9 @@ pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-
 /// Why a check of exchanges ends when the client may make none.
 pub(crate) const NOT_ALLOWED: &str = "the given client may not exchange tokens";
 
+/// As many resources as are tried.
+const MOST: usize = 3;
+
 /// Identifiers of token types (RFC 8693 §3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TokenType {
@@ -36,6 +39,8 @@ pub(crate) struct Exchanged {
     /// What was exchanged.
     pub(crate) subject_token: String,
     pub(crate) answer: Answer,
+    /// The resource that it was exchanged for, where one was named.
+    target: Option<String>,
 }
 
 impl Subject {
@@ -53,10 +58,19 @@ impl Subject {
         request.authenticated()
     }
 
-    /// A token exchange request for an access token.
+    /// A token exchange request for an access token, for the resource that an exchange is known to work for.
     pub(crate) fn exchange(&self, token: &str) -> Result<Request<'_>, Stop> {
+        let known = self.exchanged.get().and_then(|known| known.as_ref().ok());
+        let target = match known {
+            Some(exchanged) => exchanged.target.as_deref(),
+            None => self.target.exchange.target.as_deref(),
+        };
+        self.exchange_for(token, target)
+    }
+
+    fn exchange_for(&self, token: &str, target: Option<&str>) -> Result<Request<'_>, Stop> {
         let request = self.untargeted_exchange(token, TokenType::AccessToken)?;
-        Ok(match &self.target.exchange.target {
+        Ok(match target {
             Some(resource) => request.form(&[("resource", resource)]),
             None => request,
         })
@@ -105,23 +119,32 @@ impl Subject {
         found.as_ref().map_err(Clone::clone)
     }
 
+    /// Tries the resource that is said to work, else none, then each that is known.
     async fn first_exchange(&self) -> Result<Exchanged, Stop> {
         self.credentials()?;
+        let given = self.target.exchange.target.clone();
+        let known = self.target.resources.iter().cloned().map(Some);
+        let others = if given.is_some() { 0 } else { MOST };
+        let targets: Vec<_> = std::iter::once(given).chain(known.take(others)).collect();
         let of_person = self.token_of_person().await;
         let own = self.token().await.map(|token| token.value.clone());
         let mut refusals = Vec::new();
         for subject_token in [of_person, own].into_iter().flatten() {
-            let answer = self.exchange(&subject_token)?.send().await?;
-            if answer.status == 200 {
-                let token = answer.text("access_token")?;
-                self.redactor.learn(&token);
-                return Ok(Exchanged {
-                    subject_token,
-                    answer,
-                });
+            for target in &targets {
+                let request = self.exchange_for(&subject_token, target.as_deref())?;
+                let answer = request.send().await?;
+                if answer.status == 200 {
+                    let token = answer.text("access_token")?;
+                    self.redactor.learn(&token);
+                    return Ok(Exchanged {
+                        subject_token,
+                        answer,
+                        target: target.clone(),
+                    });
+                }
+                answer.is_for_the_client(NOT_ALLOWED)?;
+                refusals.push(answer.text("error").unwrap_or_default());
             }
-            answer.is_for_the_client(NOT_ALLOWED)?;
-            refusals.push(answer.text("error").unwrap_or_default());
         }
         Err(Stop::unchecked(format!(
             "the given client can exchange neither the person's token nor its own: {}",
