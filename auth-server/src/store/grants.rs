@@ -333,17 +333,13 @@ pub async fn find_person(conn: &mut Conn, id: &str) -> Result<Option<GrantedPers
 /// When the person was shut out that this grant would be of; `None` if they or their session are gone.
 pub async fn find_shut_out(conn: &mut Conn, row: &GrantRow) -> Result<Option<Option<Instant>>> {
     let person = a::table.filter(a::id.eq(&row.account_id));
-    match &row.session_id {
-        Some(session_id) => {
-            let in_session = person.inner_join(s::table).filter(s::id.eq(session_id));
-            let query = in_session.select(a::disabled_at);
-            on!(conn, |c| query.get_result(c)).optional()
-        }
-        None => {
-            let query = person.select(a::disabled_at);
-            on!(conn, |c| query.get_result(c)).optional()
-        }
-    }
+    let Some(session_id) = &row.session_id else {
+        let query = person.select(a::disabled_at);
+        return on!(conn, |c| query.get_result(c)).optional();
+    };
+    let in_session = person.inner_join(s::table).filter(s::id.eq(session_id));
+    let query = in_session.select(a::disabled_at);
+    on!(conn, |c| query.get_result(c)).optional()
 }
 
 /// One rotation of a family of refresh tokens.

@@ -31,6 +31,7 @@ use crate::claims::GrantedClaims;
 use crate::clients::GrantType;
 use crate::clients::authenticate::{AuthenticatedClient, ClientAuthError};
 use crate::grants::{GrantId, Redeemed, Spoken, Terms};
+use crate::identity_links::ExternalSubject;
 use crate::parameters::Parameters;
 use crate::resource_servers::{ResourceServer, ResourceServers};
 use crate::token::resource;
@@ -159,7 +160,7 @@ async fn for_person(
     grantor.jwt_bearer.judge.spend(assertion, now).await?;
     let spoken = Spoken {
         issuer: issuer.issuer.as_str(),
-        linked: person.linked.as_ref().map(|subject| subject.as_str()),
+        linked: person.linked.as_ref().map(ExternalSubject::as_str),
     };
     begin(&spoken, of, &prepared.audience, grantor, now).await?;
     let granted = Granted {
@@ -232,12 +233,13 @@ impl Asked {
         }
         let servers = &grantor.tokens.resource_servers;
         let own = ResourceId::from(&*grantor.tokens.issuer);
-        let (named, resource) = named(resource(request)?, (issuer, claims), servers, &own)?;
+        let asked = resource(request)?;
+        let named = Named::choose(asked.as_ref(), (issuer, claims), servers, &own)?;
         Ok(Self {
             scope,
-            named,
+            named: named.servers,
             target: Target {
-                resource,
+                resource: named.only,
                 ..Target::default()
             },
         })
@@ -257,44 +259,62 @@ impl Asked {
     }
 }
 
-/// The resources that are meant, and the one that the token is for, where it is known: that which the request names, else those of the
-/// assertion, else those that the issuer may bring, and never one beside the next of these lists.
-fn named(
-    asked: Option<ResourceId>,
-    (issuer, claims): (&TrustedIssuer, &AssertionClaims),
-    servers: &ResourceServers,
-    own: &ResourceId,
-) -> Result<(Option<Vec<Arc<ResourceServer>>>, Option<ResourceId>), TokenError> {
-    let said = match &claims.resource {
-        None => None,
-        Some(said) => {
-            let said: Result<Vec<ResourceId>, _> = said.iter().map(str::parse).collect();
-            Some(said.map_err(|_| AssertionRefusal::Resource)?)
+/// The resources that are meant.
+struct Named {
+    /// Those that there are; any, where nobody names one.
+    servers: Option<Vec<Arc<ResourceServer>>>,
+    /// The one that the token is for, where request or assertion leave no choice.
+    only: Option<ResourceId>,
+}
+
+impl Named {
+    /// That which the request names, else those of the assertion, else those that the issuer may bring, and never one beside the next of
+    /// these lists.
+    fn choose(
+        asked: Option<&ResourceId>,
+        (issuer, claims): (&TrustedIssuer, &AssertionClaims),
+        servers: &ResourceServers,
+        own: &ResourceId,
+    ) -> Result<Self, TokenError> {
+        let said = match &claims.resource {
+            None => None,
+            Some(said) => {
+                let said: Result<Vec<ResourceId>, _> = said.iter().map(str::parse).collect();
+                Some(said.map_err(|_| AssertionRefusal::Resource)?)
+            }
+        };
+        let policy = &issuer.policy.resources;
+        let policy = (!policy.is_empty()).then_some(policy);
+        let is_allowed = |id: &ResourceId| {
+            said.as_ref().is_none_or(|said| said.contains(id))
+                && policy.is_none_or(|policy| policy.contains(id))
+        };
+        let is_said = asked.is_some() || said.is_some();
+        let meant = match (asked, &said, policy) {
+            (Some(asked), ..) => vec![asked.clone()],
+            (None, Some(said), _) => said.clone(),
+            (None, None, Some(policy)) => policy.clone(),
+            (None, None, None) => {
+                return Ok(Self {
+                    servers: None,
+                    only: None,
+                });
+            }
+        };
+        let mut meant: Vec<_> = meant.into_iter().filter(|id| is_allowed(id)).collect();
+        meant.retain(|id| id == own || servers.find(id).is_some());
+        // RFC 8707 §2: nothing that was named may be had.
+        if meant.is_empty() && is_said {
+            return Err(TokenError::UnknownResource);
         }
-    };
-    let policy = &issuer.policy.resources;
-    let policy = (!policy.is_empty()).then_some(policy);
-    let is_allowed = |id: &ResourceId| {
-        said.as_ref().is_none_or(|said| said.contains(id))
-            && policy.is_none_or(|policy| policy.contains(id))
-    };
-    let is_said = asked.is_some() || said.is_some();
-    let meant = match (&asked, &said, policy) {
-        (Some(asked), ..) => vec![asked.clone()],
-        (None, Some(said), _) => said.clone(),
-        (None, None, Some(policy)) => policy.clone(),
-        (None, None, None) => return Ok((None, None)),
-    };
-    let mut meant: Vec<_> = meant.into_iter().filter(|id| is_allowed(id)).collect();
-    meant.retain(|id| id == own || servers.find(id).is_some());
-    // RFC 8707 §2: nothing that was named may be had.
-    if meant.is_empty() && is_said {
-        return Err(TokenError::UnknownResource);
+        let only = match meant.as_slice() {
+            [only] if is_said => Some(only.clone()),
+            _ => None,
+        };
+        let named = meant.iter().filter_map(|id| servers.find(id));
+        Ok(Self {
+            servers: Some(named.collect()),
+            only,
+        })
     }
-    let only = match meant.as_slice() {
-        [only] if is_said => Some(only.clone()),
-        _ => None,
-    };
-    let named = meant.iter().filter_map(|id| servers.find(id));
-    Ok((Some(named.collect()), only))
 }

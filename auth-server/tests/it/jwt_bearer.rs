@@ -270,6 +270,7 @@ async fn rfc7521_4_1_no_refresh_token_and_no_id_token(stores: &Stores) {
     scene.server.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc6749_3_3_no_more_than_client_issuer_and_request_agree_on(stores: &Stores) {
     let scene = Scene::set(stores).await;
     for (what, policy, claims, asked, expected) in [
@@ -380,6 +381,7 @@ async fn rfc6749_3_3_no_more_than_client_issuer_and_request_agree_on(stores: &St
     scene.server.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn threat_9_what_is_asked_for_belongs_to_a_resource(stores: &Stores) {
     let scene = Scene::set(stores).await;
     let scope = "read reports";

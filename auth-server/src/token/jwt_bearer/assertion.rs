@@ -90,7 +90,7 @@ pub enum AssertionRefusal {
     Store(#[from] DbError),
     /// The account could not be read.
     #[error(transparent)]
-    Account(AccountError),
+    Account(#[from] AccountError),
 }
 
 impl AssertionRefusal {
@@ -104,15 +104,6 @@ impl AssertionRefusal {
             self,
             Self::Unusable(Unusable::Ephemeral(_)) | Self::Store(_) | Self::Account(_)
         )
-    }
-}
-
-impl From<AccountError> for AssertionRefusal {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::Store(error) => Self::Store(error),
-            other => Self::Account(other),
-        }
     }
 }
 

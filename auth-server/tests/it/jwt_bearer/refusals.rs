@@ -79,26 +79,24 @@ async fn rfc7523_3_every_claim_is_looked_at(stores: &Stores) {
     }
     for (what, changes) in [
         ("iat 8 s ahead", json!({"iat": now + 8, "nbf": now + 8})),
-        ("without iat", json!({"iat": null, "exp": now + 60})),
-        ("with a fraction", json!({"iat": now as f64 - 0.5})),
+        (
+            "with a fraction",
+            serde_json::from_str(&format!(r#"{{"iat": {now}.5}}"#)).unwrap(),
+        ),
         ("as long as it may", json!({"exp": now + 600})),
         (
             "with what nobody looks at",
             json!({"azp": "x", "nonce": "y", "client_id": "z"}),
         ),
     ] {
-        if what == "without iat" {
-            scene.server.clock.advance(Duration::from_hours(1));
-            let later = scene.server.clock.now().as_secs();
-            let answer = scene
-                .bring(&json!({"iat": null, "exp": later + 60}), &[])
-                .await;
-            assert_eq!(answer.status, 200, "{what}: {}", answer.body);
-            break;
-        }
         let answer = scene.bring(&changes, &[]).await;
         assert_eq!(answer.status, 200, "{what}: {}", answer.body);
     }
+    // Without iat it may be as old as an assertion can be.
+    scene.server.clock.advance(Duration::from_hours(1));
+    let exp = scene.server.clock.now().as_secs() + 60;
+    let undated = scene.bring(&json!({"iat": null, "exp": exp}), &[]).await;
+    assert_eq!(undated.status, 200, "{}", undated.body);
     scene.server.stop().await;
 }
 
