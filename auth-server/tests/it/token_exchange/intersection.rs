@@ -50,7 +50,7 @@ async fn threat_10_what_comes_of_an_exchange_is_within_all_that_bounds_it(stores
         introspects(&scene, API, here, &client).await;
         introspects(&scene, OTHER_API, there, &client).await;
         let tokens = scene
-            .tokens(&scene.app, &[&["openid"], &held[..]].concat().join(" "))
+            .tokens(&scene.app, &[&["openid"][..], &held].concat().join(" "))
             .await;
         let token = tokens["access_token"].as_str().unwrap();
         for (resource, of_it) in [(API, here), (OTHER_API, there)] {
