@@ -108,7 +108,7 @@ fn check_subjects(
     };
     if let Some(server) = resource_servers.all().iter().find(|server| tells(server)) {
         return Err(RedirectCause::PublicSubjects(Detail::new(
-            &server.identifier,
+            server.identifier.as_str(),
         )));
     }
     Ok(())

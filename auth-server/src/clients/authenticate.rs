@@ -209,8 +209,8 @@ where
             client: authenticator.authenticate(&attempt).await?,
             standings,
         };
-        authenticator.admit(&client, now).await?;
         note_client(&client.client);
+        authenticator.admit(&client, now).await?;
         Ok(Self {
             form: T::from_parameters(&parameters)?,
             client,
