@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_protocol::client_id::ClientId;
+use shared_protocol::client_id::{ClientId, InvalidClientId};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Instant;
 use shared_server::web::note_client;
@@ -132,10 +132,13 @@ impl Checks {
         now: Instant,
     ) -> Result<Arc<Client>, PageCause> {
         parameters.once("client_id")?;
-        let id: ClientId = parameters
-            .required("client_id")?
-            .parse()
-            .map_err(|error| PageCause::UnknownClient(Detail::new(error)))?;
+        let id: ClientId =
+            parameters
+                .required("client_id")?
+                .parse()
+                .map_err(|error: InvalidClientId| {
+                    PageCause::UnknownClient(Detail::new(error.to_string()))
+                })?;
         let client = self.clients.find(&id, address, now).await?;
         let unknown =
             || PageCause::UnknownClient(Detail::new(format!("there is no {:?}", id.as_str())));

@@ -172,7 +172,8 @@ fn ended(start_again: Option<StartAgain>) -> Response {
     page.into_response()
 }
 
-fn caused(
+/// The same answer, with its cause.
+pub(super) fn caused(
     mut response: Response,
     cause: impl std::error::Error + Send + Sync + 'static,
 ) -> Response {

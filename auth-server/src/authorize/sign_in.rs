@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use shared_server::web::Cause;
 
 use super::form::OwnForm;
-use super::page::{PageError, retry_after};
+use super::page::{PageError, caused, retry_after};
 use super::response::see_other;
 use super::visit::{Dialogue, Errand, InteractionQuery, Visit, interaction};
 use super::{RESUME, sign_up};
@@ -74,14 +74,16 @@ pub async fn post(
     let csrf = typed.optional("csrf").unwrap_or_default();
     if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
         // Somebody signed in, or out, since the form was made.
+        let stale = PageError::StaleForm(dialogue.link(RESUME, &id));
         if dialogue
             .signed_in(&interaction, &errand, &visit)
             .await?
             .is_some()
         {
-            return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
+            return Err(stale);
         }
-        return Ok(again(SignInNotice::Expired, StatusCode::BAD_REQUEST));
+        let page = again(SignInNotice::Expired, StatusCode::BAD_REQUEST);
+        return Ok(caused(page, stale));
     }
     // Whole, however long: `Password::typed` makes what is too long nobody's, and a part of it could be somebody's.
     let password: SecretString = typed.optional("password").unwrap_or_default().into();

@@ -11,7 +11,7 @@ use shared_server::web::Cause;
 
 use super::RESUME;
 use super::form::OwnForm;
-use super::page::{PageError, retry_after};
+use super::page::{PageError, caused, retry_after};
 use super::response::see_other;
 use super::visit::{Dialogue, Errand, InteractionQuery, Visit, interaction};
 use crate::accounts::sign_up::{NewPerson, SignUp, SignUpRefusal};
@@ -68,11 +68,13 @@ pub async fn post(
     };
     let csrf = posted.optional("csrf").unwrap_or_default();
     if !dialogue.forms.verify(&binding(&id, &visit), csrf) {
+        let stale = PageError::StaleForm(dialogue.link(RESUME, &id));
         let person = dialogue.signed_in(&interaction, &errand, &visit).await?;
         if person.is_some() {
-            return Err(PageError::StaleForm(dialogue.link(RESUME, &id)));
+            return Err(stale);
         }
-        return Ok(again(SignUpNotice::Expired, StatusCode::BAD_REQUEST));
+        let page = again(SignUpNotice::Expired, StatusCode::BAD_REQUEST);
+        return Ok(caused(page, stale));
     }
     let password: SecretString = posted.optional("password").unwrap_or_default().into();
     let person = NewPerson {

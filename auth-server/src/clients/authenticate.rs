@@ -293,8 +293,8 @@ impl Authenticator {
             client: self.authenticate(presented, &attempt).await?,
             standings: caller.standings,
         };
-        self.admit(&client, now).await?;
         note_client(&client.client);
+        self.admit(&client, now).await?;
         Ok(client)
     }
 

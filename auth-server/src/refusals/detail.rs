@@ -13,8 +13,8 @@ pub struct Detail(Box<str>);
 
 impl Detail {
     /// A detail for the operator, cut to what fits a line.
-    pub fn new(text: impl fmt::Display) -> Self {
-        let mut text = text.to_string();
+    pub fn new(text: impl Into<String>) -> Self {
+        let mut text = text.into();
         if let Some((end, _)) = text.char_indices().nth(LONGEST) {
             text.truncate(end);
             text.push('…');

@@ -125,6 +125,7 @@ impl Refusals {
             store,
             random,
             metrics,
+            failing: false,
         };
         (taking, keeper)
     }
@@ -183,6 +184,7 @@ pub struct Keeper {
     store: Store,
     random: Arc<dyn Random>,
     metrics: RefusalMetrics,
+    failing: bool,
 }
 
 impl Keeper {
@@ -211,7 +213,7 @@ impl Keeper {
         }
     }
 
-    async fn write(&self, messages: Vec<Message>) {
+    async fn write(&mut self, messages: Vec<Message>) {
         let (mut rows, mut flushed) = (Vec::new(), Vec::new());
         for message in messages {
             match message {
@@ -228,11 +230,17 @@ impl Keeper {
         });
         if count > 0 {
             match insert.await {
-                Ok(()) => self.metrics.kept.inc_by(count),
+                Ok(()) => {
+                    self.metrics.kept.inc_by(count);
+                    self.failing = false;
+                }
                 Err(error) => {
                     self.metrics.store.inc_by(count);
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, count, "why requests were refused could not be kept");
+                    // Once, not with each batch of an outage.
+                    if !mem::replace(&mut self.failing, true) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "why requests were refused could not be kept");
+                    }
                 }
             }
         }

@@ -40,7 +40,7 @@ pub(crate) struct TestServer {
     pub(crate) records: Box<Records>,
     pub(crate) codes: Codes,
     pub(crate) back_channel: Box<BackChannel>,
-    pub(crate) refusals: Refusals,
+    pub(crate) refusals: Box<Refusals>,
     pub(crate) world: World,
     pub(crate) http: reqwest::Client,
     shutdown: Shutdown,
@@ -149,7 +149,7 @@ impl TestServer {
         let server = opened.await.unwrap();
         let (records, codes) = (Box::new(server.records.clone()), server.codes.clone());
         let back_channel = Box::new(server.back_channel.clone());
-        let refusals = server.refusals.clone();
+        let refusals = Box::new(server.refusals.clone());
         let operations_address = operations.addresses()[0];
         let server = server.with_mtls(by_certificate);
         let serving = tokio::spawn(server.serve(listener, operations));
