@@ -66,7 +66,7 @@ async fn gtr_3_3_by_each_name_of_a_person_all_that_they_had_ends(stores: &Stores
         let of_bob = async |scope: &str| {
             let mut authorization = scene.authorization(&scene.app, scope);
             authorization.terms.account_id = bob.clone();
-            authorization.terms.session_id = session.id.clone();
+            authorization.terms.session_id = Some(session.id.clone());
             scene.issue(authorization).await
         };
         let tokens = scene

@@ -71,7 +71,7 @@ async fn held(scene: &Scene) -> Held {
     let (session, cookie) = sign_in_now(server, account).await;
     let code = async |scope: &str| {
         let mut authorization = scene.authorization(&client, scope);
-        authorization.terms.session_id = session.id.clone();
+        authorization.terms.session_id = Some(session.id.clone());
         scene.issue(authorization).await
     };
     let tokens = |answer: crate::server::Answer| {
