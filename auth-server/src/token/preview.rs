@@ -56,6 +56,9 @@ pub enum Refusal {
     /// A person was named where a client acts for itself.
     #[error("by client_credentials a client acts for itself: name no person, or another grant")]
     APerson,
+    /// What comes of it is for the token to say that is shown.
+    #[error("what comes of {} depends on the token that is shown: preview the grant that brought that one", .0.as_str())]
+    OfAToken(GrantName),
     /// The person may not sign in.
     #[error("access_denied: the account is disabled")]
     Disabled,
@@ -109,6 +112,9 @@ impl Previewer<'_> {
     /// [`Refusal`], as precisely as the log would have it.
     pub async fn preview(&self, question: &Question, now: Instant) -> Result<Preview, Refusal> {
         match (question.grant, &question.person) {
+            (grant @ (GrantName::TokenExchange | GrantName::JwtBearer), _) => {
+                Err(Refusal::OfAToken(grant))
+            }
             (GrantName::ClientCredentials, None) => self.of_client(question, now).await,
             (GrantName::ClientCredentials, Some(_)) => Err(Refusal::APerson),
             (grant, None) => Err(Refusal::NoPerson(grant)),
@@ -207,7 +213,11 @@ impl Previewer<'_> {
             password::check_client(metadata)?;
             password::agreed(client, &question.asked, servers, issuer)?
         } else {
-            registered(GrantType::AuthorizationCode)?;
+            registered(if question.grant == GrantName::DeviceCode {
+                GrantType::DeviceCode
+            } else {
+                GrantType::AuthorizationCode
+            })?;
             if question.grant == GrantName::RefreshToken {
                 registered(GrantType::RefreshToken)?;
             }

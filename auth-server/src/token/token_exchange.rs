@@ -32,7 +32,7 @@ use crate::clients::exchange_policy::ExchangePolicy;
 use crate::clients::{ClientMetadata, GrantType};
 use crate::grants::{Descent, Grant, GrantId, Terms};
 use crate::id_token::IdTokenOrder;
-use crate::resource_servers::ResourceServer;
+use crate::resource_servers::{ResourceServer, TokenFormat};
 use crate::subjects::SubjectType;
 
 /// How a token that is no access token is presented (RFC 8693 §2.2.1).
@@ -115,6 +115,9 @@ impl Exchange<'_> {
         let Exchanged {
             audience, chain, ..
         } = self.exchange(request, &subject).await?;
+        if request.requested == TokenType::Jwt && audience.format == TokenFormat::Opaque {
+            return Err(ExchangeError::OpaqueTarget.into());
+        }
         let tokens = &self.grantor.tokens;
         let ends_at = chain.end(self.now + audience.server.lifetime);
         let on_behalf = match &subject.principal {

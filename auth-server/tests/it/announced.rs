@@ -344,7 +344,7 @@ async fn walk(config: Config, pki: &Pki, site: &Site) {
     let issuer_key = jwt_bearer::new_key();
     if has_types {
         let policy = json!({"kind": "id-jag"});
-        let trusted = jwt_bearer::trust(&server, &issuer_key, &policy).await;
+        let trusted = jwt_bearer::trust(&server, (jwt_bearer::ISSUER, &issuer_key), &policy).await;
         trusted.unwrap();
     }
     // A memory that has just begun takes no assertions.

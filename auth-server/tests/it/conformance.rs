@@ -1,20 +1,24 @@
 //! The executable requirements of the RFCs, against this server.
 
-use auth_server::clients::AuthMethod;
+use auth_server::accounts::AccountId;
+use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use conformance_tests::browser::Person;
 use conformance_tests::{
-    App, AssertionKey, Authentication, Clock, Credentials, Level, Limits, Outcome, Subject, Target,
-    catalogue, plan, run, run_plans,
+    App, AssertionKey, Authentication, Clock, Credentials, Exchangeable, Level, Limits, Outcome,
+    Subject, Target, TrustedIssuer, catalogue, plan, run, run_plans,
 };
+use serde_json::json;
 use shared_protocol::jose::{Algorithm, SigningKey};
 use shared_protocol::random::SystemRandom;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use crate::browser::PASSWORD;
-use crate::server::{API, OTHER_API, TestServer, config};
+use crate::server::{API, OTHER_API, TestClient, TestServer, config};
+use crate::token_exchange::{gateway_policy, service};
+use crate::{device, jwt_bearer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     every_must_holds_for_client_secret_basic,
@@ -25,6 +29,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 /// What the app may ask for: everything that a requirement looks at.
 const APP_SCOPE: &str = "openid profile email offline_access read write reports";
+/// Who uses it.
+const PERSON: &str = "ada@example.com";
 /// What the server does not do yet.
 const KNOWN: [&str; 1] = ["rfc9700-2.2.1-sender-constrained"];
 
@@ -41,8 +47,8 @@ async fn start(stores: &Stores) -> TestServer {
     server
 }
 
-async fn judge(server: &TestServer, credentials: Credentials, public_client: Option<String>) {
-    let subject = subject(server, credentials, public_client).await;
+async fn judge(server: &TestServer, credentials: Credentials, given: Given) {
+    let subject = subject(server, credentials, given).await;
     let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
     assert!(report.summary.passed > 210, "{}", report.text());
     for requirement in report.requirements() {
@@ -57,16 +63,82 @@ async fn judge(server: &TestServer, credentials: Credentials, public_client: Opt
     }
 }
 
-async fn subject(
+/// What the requirements are tried with beside the confidential client, and what that may do.
+#[derive(Default)]
+struct Given {
+    exchange: Exchangeable,
+    trusted_issuer: Option<TrustedIssuer>,
+    identity_issuer: Option<TrustedIssuer>,
+}
+
+impl Given {
+    /// All of it, for a client that [`everything`] is registered for.
+    async fn all(server: &TestServer, client: &TestClient) -> Self {
+        let scopes = ["read", "write"];
+        server
+            .put_resource(API, &scopes, Some(client), Algorithm::Es256)
+            .await;
+        let person = server.person(PERSON).await;
+        let plain = trusted(server, "https://idp.example", "jwt", &person).await;
+        let assertions = trusted(server, "https://sso.example", "id-jag", &person).await;
+        Self {
+            exchange: Exchangeable {
+                resource: Some(API.into()),
+                scope: Some("openid read".into()),
+                target: Some(OTHER_API.into()),
+            },
+            trusted_issuer: Some(plain),
+            identity_issuer: Some(assertions),
+        }
+    }
+}
+
+/// A client that may act for people, and show what other issuers say.
+fn everything() -> ClientMetadata {
+    let mut metadata = service("openid read write reports", &gateway_policy());
+    metadata.grant_types.insert(GrantType::JwtBearer);
+    metadata
+}
+
+async fn trusted(
     server: &TestServer,
-    credentials: Credentials,
-    public_client: Option<String>,
-) -> Subject {
+    issuer: &str,
+    kind: &str,
+    person: &AccountId,
+) -> TrustedIssuer {
+    let (key, assertions) = new_key();
+    let kind = json!({ "kind": kind });
+    jwt_bearer::trust(server, (issuer, &key), &kind)
+        .await
+        .unwrap();
+    TrustedIssuer {
+        issuer: issuer.into(),
+        subject: person.to_string(),
+        key: assertions,
+        scope: Some("read".into()),
+        resource: Some(API.into()),
+    }
+}
+
+/// A key for us, and the same for whoever tests us.
+fn new_key() -> (SigningKey, AssertionKey) {
+    let pkcs8 = SigningKey::generate(Algorithm::Es256, &SystemRandom).unwrap();
+    let key = SigningKey::from_pkcs8(Algorithm::Es256, &pkcs8).unwrap();
+    let body = STANDARD.encode(pkcs8.expose_der());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let assertions = AssertionKey::from_pem("ES256", None, pem.as_bytes()).unwrap();
+    (key, assertions)
+}
+
+async fn subject(server: &TestServer, credentials: Credentials, given: Given) -> Subject {
     let person = Person {
-        login: "ada@example.com".into(),
+        login: PERSON.into(),
         password: PASSWORD.to_owned().into(),
     };
-    server.person(&person.login).await;
+    // Unless there is one already.
+    if given.trusted_issuer.is_none() {
+        server.person(PERSON).await;
+    }
     let redirect_uri = "http://127.0.0.1/callback";
     let mut metadata = TestServer::native_metadata(redirect_uri);
     metadata.scope = APP_SCOPE.parse().unwrap();
@@ -76,7 +148,11 @@ async fn subject(
     };
     let target = Target {
         credentials: Some(credentials),
-        public_client,
+        public_client: Some(server.client(AuthMethod::None, "read").await.id),
+        device: Some(server.register(device::television()).await.id),
+        exchange: given.exchange,
+        trusted_issuer: given.trusted_issuer,
+        identity_issuer: given.identity_issuer,
         resources: vec![API.into(), OTHER_API.into()],
         person: Some(person),
         app: Some(app),
@@ -94,24 +170,18 @@ async fn subject(
         .unwrap()
 }
 
-async fn public_client(server: &TestServer) -> Option<String> {
-    Some(server.client(AuthMethod::None, "read").await.id)
-}
-
 async fn every_must_holds_for_client_secret_basic(stores: &Stores) {
     let server = start(stores).await;
-    let client = server
-        .client(AuthMethod::ClientSecretBasic, "read write reports")
-        .await;
+    let client = server.register(everything()).await;
+    let given = Given::all(&server, &client).await;
     let authentication = Authentication::ClientSecretBasic(client.secret.into());
-    let public = public_client(&server).await;
     judge(
         &server,
         Credentials {
             client_id: client.id,
             authentication,
         },
-        public,
+        given,
     )
     .await;
 }
@@ -122,37 +192,31 @@ async fn every_must_holds_for_client_secret_post(stores: &Stores) {
         .client(AuthMethod::ClientSecretPost, "read write reports")
         .await;
     let authentication = Authentication::ClientSecretPost(client.secret.into());
-    let public = public_client(&server).await;
     judge(
         &server,
         Credentials {
             client_id: client.id,
             authentication,
         },
-        public,
+        Given::default(),
     )
     .await;
 }
 
 async fn every_must_holds_for_private_key_jwt(stores: &Stores) {
     let server = start(stores).await;
-    let pkcs8 = SigningKey::generate(Algorithm::Es256, &SystemRandom).unwrap();
-    let key = SigningKey::from_pkcs8(Algorithm::Es256, &pkcs8).unwrap();
+    let (key, assertions) = new_key();
     let client = server
         .register(TestServer::signing_metadata(&key, "read write reports"))
         .await;
-    let body = STANDARD.encode(pkcs8.expose_der());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-    let key = AssertionKey::from_pem("ES256", None, pem.as_bytes()).unwrap();
-    let authentication = Authentication::PrivateKeyJwt(key);
-    let public = public_client(&server).await;
+    let authentication = Authentication::PrivateKeyJwt(assertions);
     judge(
         &server,
         Credentials {
             client_id: client.id,
             authentication,
         },
-        public,
+        Given::default(),
     )
     .await;
 }
@@ -167,7 +231,7 @@ async fn no_module_of_a_certification_plan_fails(stores: &Stores) {
         client_id: client.id,
         authentication,
     };
-    let subject = subject(&server, credentials, public_client(&server).await).await;
+    let subject = subject(&server, credentials, Given::default()).await;
     let report = run_plans(&subject, plan::PLANS, |_| ()).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
     assert!(report.summary.passed > 70, "{}", report.text());

@@ -101,7 +101,7 @@ impl Scene {
     }
 
     async fn try_to_trust(&self, changes: &Value) -> Result<(), TrustedIssuersError> {
-        trust(&self.server, &self.key, changes).await
+        trust(&self.server, (ISSUER, &self.key), changes).await
     }
 
     /// Good claims, of which some are changed; `null` leaves one out.
@@ -149,16 +149,16 @@ impl Scene {
     }
 }
 
-/// Has a server trust the issuer that signs with this key.
+/// Has a server trust an issuer that signs with this key.
 pub(crate) async fn trust(
     server: &TestServer,
-    key: &SigningKey,
+    (issuer, key): (&str, &SigningKey),
     changes: &Value,
 ) -> Result<(), TrustedIssuersError> {
     let good = json!({"kind": "jwt", "jwks": set(&[key]), "algorithms": ["ES256"], "subject": "account_id",
         "scope": "openid email read write", "max_lifetime_seconds": 600});
     let policy = serde_json::from_value(with(&good, changes)).unwrap();
-    let issuer = TrustedIssuer::new(ISSUER.parse().unwrap(), policy)?;
+    let issuer = TrustedIssuer::new(issuer.parse().unwrap(), policy)?;
     let issuers = &server.records.trusted_issuers;
     issuers.put(&issuer, server.clock.now()).await
 }

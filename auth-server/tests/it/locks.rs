@@ -1,7 +1,7 @@
 //! Threat 13: who is locked or disabled does not get in by a side door. Each way in is one function of the table.
 //!
-//! A lock answers guesses at a password, so it holds back whoever comes with one, and nobody else: anybody can bring it about, and must
-//! not be able to sign others out by it. Who is disabled gets nothing any more, and what they had stays dead when they are enabled.
+//! A lock answers guesses at a password, so it holds back whoever proves anew who somebody is, by a password or by the word of another
+//! issuer, and nobody else: anybody can bring it about, and must not be able to sign others out by it. Who is disabled gets nothing any more, and what they had stays dead when they are enabled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use auth_server::authorize::request::ResponseType;
 use auth_server::clients::{AuthMethod, GrantType};
 use futures_util::future::BoxFuture;
 use reqwest::StatusCode;
-use shared_protocol::jose::Algorithm;
+use serde_json::json;
+use shared_protocol::jose::{Algorithm, JwtKind, SigningKey};
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
@@ -21,7 +22,9 @@ use crate::browser::{Browser, EMAIL, PASSWORD, Page, code};
 use crate::person::{code_form, is_active, post, refresh_form, userinfo};
 use crate::pushed::{pushed, url_of};
 use crate::response_types::{metadata, told};
-use crate::server::{Answer, TestClient, TestServer, config};
+use crate::server::{API, Answer, TestClient, TestServer, config};
+use crate::token_exchange::{gateway_policy, service};
+use crate::{device, jwt_bearer, token_exchange};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     threat_13_every_way_in_is_open_without_a_lock,
@@ -33,12 +36,18 @@ on_each_store!(auth_server::store::MIGRATIONS;
 struct Stage {
     server: TestServer,
     account_id: AccountId,
-    /// Introspects.
+    /// Introspects, and acts for people at the next API.
     api: TestClient,
     /// Signs people in, by a code or without.
     app: TestClient,
     /// May use the password grant.
     trusted: TestClient,
+    /// Shows a code that somebody types elsewhere.
+    television: TestClient,
+    /// Shows what another issuer says.
+    bearer: TestClient,
+    /// Signs what that issuer says.
+    issuer_key: SigningKey,
 }
 
 /// What is tried at last: whether anything was brought.
@@ -50,15 +59,16 @@ type Preparation<'a> = BoxFuture<'a, Attempt<'a>>;
 struct Way {
     name: &'static str,
     prepare: for<'a> fn(&'a Stage) -> Preparation<'a>,
-    /// Whether it takes a password of a browser that nobody knows.
+    /// Whether it takes a password of a browser that nobody knows, or what stands for one.
     is_locked: bool,
 }
 
 /// Every way in.
-const WAYS: [Way; 15] = [
+const WAYS: [Way; 18] = [
     Way::by_password("the sign-in page", sign_in_page),
     Way::by_password("a sign-in page that was open before", open_sign_in_page),
     Way::by_password("the password grant", password_grant),
+    Way::by_password("the word of another issuer", assertion),
     Way::of_before("a sign-in at a browser that is known", known_browser),
     Way::of_before("a code, redeemed later", code_later),
     Way::of_before("a refresh token within the session", refresh_token),
@@ -71,6 +81,8 @@ const WAYS: [Way; 15] = [
     Way::of_before("an account page that was open before", open_account_page),
     Way::of_before("a request that was pushed", pushed_request),
     Way::of_before("tokens without a code", in_front),
+    Way::of_before("a device that was let in", device_code),
+    Way::of_before("a service that acts for somebody", token_exchange),
 ];
 
 impl Way {
@@ -107,8 +119,11 @@ impl Stage {
         config.sign_in.failures_before_wait = 100;
         config.sign_in.failures_before_lock = failures_before_lock;
         let server = TestServer::start_with(config, Arc::default()).await;
-        let api = server.client(AuthMethod::ClientSecretBasic, "").await;
+        let service = service("read write reports", &gateway_policy());
+        let api = server.register(service).await;
         let server = server.with_resources(Some(&api)).await;
+        // So that no assertion is from before the memory of used ones.
+        server.clock.advance(Duration::from_mins(2));
         let account_id = server.person(EMAIL).await;
         let app = server.register(metadata(&ResponseType::ALL)).await;
         let mut by_password = TestServer::metadata(AuthMethod::ClientSecretBasic, "openid read");
@@ -116,12 +131,22 @@ impl Stage {
         by_password.skip_consent = true;
         by_password.id_token_signed_response_alg = Some(Algorithm::Es256);
         let trusted = server.register(by_password).await;
+        let television = server.register(device::television()).await;
+        let bearer = jwt_bearer::metadata(AuthMethod::ClientSecretBasic);
+        let bearer = server.register(bearer).await;
+        let issuer_key = jwt_bearer::new_key();
+        jwt_bearer::trust(&server, (jwt_bearer::ISSUER, &issuer_key), &json!({}))
+            .await
+            .unwrap();
         Self {
             server,
             account_id,
             api,
             app,
             trusted,
+            television,
+            bearer,
+            issuer_key,
         }
     }
 
@@ -308,6 +333,50 @@ fn in_front(stage: &Stage) -> Preparation<'_> {
             ("code_challenge_method", ""),
         ]);
         later(async move { leads_on(&browser.open(url).await) })
+    })
+}
+
+fn assertion(stage: &Stage) -> Preparation<'_> {
+    Box::pin(async move {
+        let claims = jwt_bearer::good_claims(&stage.server, &stage.account_id);
+        let jwt = jwt_bearer::sign(JwtKind::BearerAssertion, &claims, &stage.issuer_key).await;
+        later(async move {
+            let form = [("grant_type", jwt_bearer::GRANT), ("assertion", &*jwt)];
+            stage.ask(&stage.bearer, &form).await.status == 200
+        })
+    })
+}
+
+fn device_code(stage: &Stage) -> Preparation<'_> {
+    Box::pin(async move {
+        let asked = [("scope", "openid read")];
+        let asked = post(&stage.server, &stage.television, device::PATH, &asked).await;
+        let (browser, _) = stage.signed_in(&[]).await;
+        let page = browser
+            .open(format!("{}/device", stage.server.issuer))
+            .await;
+        let typed = device::typed(&page, asked.text("user_code"));
+        let page = browser.post(page.action("enter-code"), &typed).await;
+        let page = browser.follow(page).await;
+        let decided = device::decided(&page, "approve");
+        let page = browser.post(page.action("consent"), &decided).await;
+        assert!(page.has("device-approved"), "{page:?}");
+        let code = asked.text("device_code").to_owned();
+        later(async move {
+            let (server, device) = (&stage.server, &stage.television);
+            device::poll_at(server, device, &code, &[]).await.status == 200
+        })
+    })
+}
+
+fn token_exchange(stage: &Stage) -> Preparation<'_> {
+    Box::pin(async move {
+        let tokens = stage.tokens(&[]).await;
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        later(async move {
+            let form = token_exchange::form(&token, API);
+            stage.ask(&stage.api, &form).await.status == 200
+        })
     })
 }
 

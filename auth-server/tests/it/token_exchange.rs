@@ -4,6 +4,7 @@ mod assertions;
 mod chain;
 mod intersection;
 mod names;
+mod opaque;
 mod operator;
 
 mod refresh;

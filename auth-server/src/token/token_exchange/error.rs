@@ -32,6 +32,9 @@ pub enum ExchangeError {
     /// The operator did not say that it may.
     #[error("the client may not have tokens for the target")]
     Target,
+    /// Its tokens are not for the client to read.
+    #[error("tokens for the target are opaque to the client; ask for an access_token")]
+    OpaqueTarget,
     /// A token has one audience.
     #[error("name one target; a token is for one audience")]
     SeveralTargets,
@@ -89,7 +92,7 @@ impl ExchangeError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Target | Self::SeveralTargets => ErrorCode::InvalidTarget,
+            Self::Target | Self::OpaqueTarget | Self::SeveralTargets => ErrorCode::InvalidTarget,
             Self::RequestedType | Self::NoDelegation => ErrorCode::UnauthorizedClient,
             Self::Subject(_)
             | Self::Actor(_)
@@ -113,6 +116,7 @@ impl ExchangeError {
             | Self::MayAct
             | Self::NoDelegation
             | Self::Target
+            | Self::OpaqueTarget
             | Self::SeveralTargets
             | Self::NoPerson
             | Self::TooLong => return self.to_string(),
