@@ -84,6 +84,7 @@ pub struct Preview {
     /// The access token.
     pub access_token: Unsigned,
     /// What the token response would say that it allows, here and at its audience.
+    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
     pub scope: ScopeSet,
     /// How long it would live.
     pub expires_in: u64,

@@ -143,7 +143,7 @@ async fn rfc8693_2_2_1_a_service_acts_for_a_person_at_the_next_service(stores: &
     );
     assert_eq!(
         new["subject_tokens"],
-        json!([{"jti": old["jti"], "client_id": scene.app.id}])
+        json!([{"jti": old["jti"], "client_id": scene.app.id, "iat": old["iat"]}])
     );
     assert_ne!(old["jti"], new["jti"]);
     // At the same audience it may be less.

@@ -108,8 +108,7 @@ async fn rfc8693_4_1_three_actors_are_nested_the_last_outermost(stores: &Stores)
     let tokens = row.tokens().await;
     let [a, b, c] = row.services.each_ref().map(|client| client.id.as_str());
     let app = row.scene.app.id.as_str();
-    let jtis = tokens.each_ref().map(|token| claims(token)["jti"].clone());
-    let fourth = claims(&tokens[3]);
+    let [first, second, third, fourth] = tokens.each_ref().map(|token| claims(token));
     assert_eq!(
         fourth["act"],
         json!({"sub": c, "client_id": c,
@@ -118,9 +117,9 @@ async fn rfc8693_4_1_three_actors_are_nested_the_last_outermost(stores: &Stores)
     assert_eq!(
         fourth["subject_tokens"],
         json!([
-            {"jti": jtis[0], "client_id": app},
-            {"jti": jtis[1], "client_id": a},
-            {"jti": jtis[2], "client_id": b},
+            {"jti": first["jti"], "client_id": app, "iat": first["iat"]},
+            {"jti": second["jti"], "client_id": a, "iat": second["iat"]},
+            {"jti": third["jti"], "client_id": b, "iat": third["iat"]},
         ])
     );
     assert_eq!(fourth["sub"], row.scene.account_id.as_str());
