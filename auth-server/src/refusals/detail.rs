@@ -23,6 +23,7 @@ impl Detail {
     }
 
     /// A URI that a client sent, quoted, but for what may be a secret in it: user information, query and fragment.
+    #[must_use]
     pub fn uri(uri: &str) -> String {
         let bare = uri.split(['?', '#']).next().unwrap_or_default();
         let rest = if bare.len() < uri.len() {

@@ -48,7 +48,7 @@ async fn start(stores: &Stores) -> TestServer {
 }
 
 async fn judge(server: &TestServer, credentials: Credentials, given: Given) {
-    let subject = subject(server, credentials, given).await;
+    let subject = Box::pin(subject(server, credentials, given)).await;
     let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
     assert!(report.summary.passed > 210, "{}", report.text());
     for requirement in report.requirements() {
@@ -231,7 +231,7 @@ async fn no_module_of_a_certification_plan_fails(stores: &Stores) {
         client_id: client.id,
         authentication,
     };
-    let subject = subject(&server, credentials, Given::default()).await;
+    let subject = Box::pin(subject(&server, credentials, Given::default())).await;
     let report = run_plans(&subject, plan::PLANS, |_| ()).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
     assert!(report.summary.passed > 70, "{}", report.text());

@@ -114,7 +114,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         .await;
     let refresh = refresh.text("refresh_token").to_owned();
 
-    let token = |client: &TestClient, form: &[(&str, &str)]| {
+    let post = |client: &TestClient, form: &[(&str, &str)]| {
         server
             .form("/oauth/token", form)
             .basic_auth(&client.id, Some(&client.secret))
@@ -131,7 +131,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
     let authorize = |changes: &[(&str, &str)]| server.http.get(server.authorize_url(&app, changes));
     let password = |changes: [(&'static str, &'static str); 2]| {
         let form = [("grant_type", "password"), changes[0], changes[1]];
-        token(&app, &form)
+        post(&app, &form)
     };
     let lifted = code_form(&codes[0]);
     let mut elsewhere = code_form(&codes[1]);
@@ -142,21 +142,21 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
     let rows: Vec<Row<'_>> = vec![
         (
             "an unknown client",
-            token(&nobody, &[credentials]),
+            post(&nobody, &[credentials]),
             (401, "invalid_client"),
             &["unknown client"],
             "client list",
         ),
         (
             "a wrong secret",
-            token(&wrong, &[credentials]),
+            post(&wrong, &[credentials]),
             (401, "invalid_client"),
             &["wrong secret"],
             "rotate-secret",
         ),
         (
             "another method",
-            token(&other, &[credentials]),
+            post(&other, &[credentials]),
             (401, "invalid_client"),
             &["authenticates by client_secret_post, and came by client_secret_basic"],
             "as it registered",
@@ -170,28 +170,28 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "a grant that is none",
-            token(&service, &[("grant_type", "telepathy")]),
+            post(&service, &[("grant_type", "telepathy")]),
             (400, "unsupported_grant_type"),
             &["\"telepathy\""],
             "",
         ),
         (
             "a grant that is not the client's",
-            token(&service, &code_form("a-code")),
+            post(&service, &code_form("a-code")),
             (400, "unauthorized_client"),
             &[],
             "--grant",
         ),
         (
             "a scope that is not the client's",
-            token(&service, &[credentials, ("scope", "read write")]),
+            post(&service, &[credentials, ("scope", "read write")]),
             (400, "invalid_scope"),
             &["asked for write", "read"],
             "--scope",
         ),
         (
             "a resource that there is not",
-            token(
+            post(
                 &service,
                 &[credentials, ("resource", "https://nowhere.example/")],
             ),
@@ -201,14 +201,14 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "a resource without scopes for the client",
-            token(&service, &[credentials, ("resource", OTHER_API)]),
+            post(&service, &[credentials, ("resource", OTHER_API)]),
             (400, "invalid_scope"),
             &[],
             "--scope",
         ),
         (
             "a parameter twice",
-            token(&service, &[credentials, credentials]),
+            post(&service, &[credentials, credentials]),
             (400, "invalid_request"),
             &[],
             "",
@@ -222,7 +222,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "a code that is none",
-            token(&app, &code_form("made-up")),
+            post(&app, &code_form("made-up")),
             (400, "invalid_grant"),
             &["the code is unknown"],
             "code_lifetime",
@@ -239,28 +239,28 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "another redirect URI",
-            token(&app, &elsewhere),
+            post(&app, &elsewhere),
             (400, "invalid_grant"),
             &["\"https://app.example/other\" and more", REDIRECT],
             "redirect_uri of its authorization request",
         ),
         (
             "another verifier",
-            token(&app, &unproven),
+            post(&app, &unproven),
             (400, "invalid_grant"),
             &[],
             "code_verifier",
         ),
         (
             "a code twice",
-            token(&app, &code_form(&taken)),
+            post(&app, &code_form(&taken)),
             (400, "invalid_grant"),
             &["the code was used before"],
             "twice",
         ),
         (
             "a refresh token that is none",
-            token(&app, &refresh_form("made-up")),
+            post(&app, &refresh_form("made-up")),
             (400, "invalid_grant"),
             &["the refresh token is unknown"],
             "",
@@ -281,7 +281,7 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "more than was agreed to",
-            token(
+            post(
                 &app,
                 &[
                     refresh_form(&refresh).as_slice(),
@@ -501,14 +501,14 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
     }
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
 
-    let (_, explained) = asked(&server, token(&wrong, &[credentials])).await;
+    let (_, explained) = asked(&server, post(&wrong, &[credentials])).await;
     assert_eq!(explained.client_id.as_deref(), Some(service.id.as_str()));
     assert_eq!(
         (explained.method.as_str(), explained.route.as_str()),
         ("POST", "/oauth/token")
     );
     assert_eq!(explained.grant_type, None, "nobody looked so far");
-    let (_, explained) = asked(&server, token(&service, &[credentials, ("scope", "write")])).await;
+    let (_, explained) = asked(&server, post(&service, &[credentials, ("scope", "write")])).await;
     assert_eq!(explained.grant_type.as_deref(), Some("client_credentials"));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let traced = authorize(&[("scope", "admin")]);

@@ -110,6 +110,7 @@ async fn gtr_3_3_the_clients_of_the_person_are_told(stores: &Stores) {
     assert_eq!(site.heard("/hears").len(), 1);
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn gtr_3_4_2_what_is_refused_ends_nothing(stores: &Stores) {
     let scene = Scene::set(stores).await;
     let server = &scene.server;

@@ -51,7 +51,7 @@ struct Stage {
 }
 
 /// What is tried at last: whether anything was brought.
-type Attempt<'a> = BoxFuture<'a, bool>;
+struct Attempt<'a>(BoxFuture<'a, bool>);
 /// What goes before it, while the account is open.
 type Preparation<'a> = BoxFuture<'a, Attempt<'a>>;
 
@@ -207,7 +207,7 @@ fn leads_on(page: &Page) -> bool {
 }
 
 fn later<'a>(attempt: impl Future<Output = bool> + Send + 'a) -> Attempt<'a> {
-    Box::pin(attempt)
+    Attempt(Box::pin(attempt))
 }
 
 fn sign_in_page(stage: &Stage) -> Preparation<'_> {
@@ -381,21 +381,21 @@ fn token_exchange(stage: &Stage) -> Preparation<'_> {
 }
 
 async fn threat_13_every_way_in_is_open_without_a_lock(stores: &Stores) {
-    let stage = Stage::set(stores, 100).await;
+    let stage = Box::pin(Stage::set(stores, 100)).await;
     for (way, attempt) in stage.prepare().await {
-        assert!(attempt.await, "{}", way.name);
+        assert!(attempt.0.await, "{}", way.name);
     }
 }
 
 async fn threat_13_who_is_locked_is_held_back_wherever_a_password_is_taken(stores: &Stores) {
-    let stage = Stage::set(stores, 2).await;
+    let stage = Box::pin(Stage::set(stores, 2)).await;
     let prepared = stage.prepare().await;
     for _ in 0..2 {
         let wrong = stage.by_password("wrong").await;
         assert_eq!(wrong.error(), (400, "invalid_grant"));
     }
     for (way, attempt) in prepared {
-        assert_eq!(attempt.await, !way.is_locked, "{}", way.name);
+        assert_eq!(attempt.0.await, !way.is_locked, "{}", way.name);
     }
     stage.server.clock.advance(Duration::from_mins(16));
     assert_eq!(stage.by_password(PASSWORD).await.status, 200);
@@ -404,17 +404,17 @@ async fn threat_13_who_is_locked_is_held_back_wherever_a_password_is_taken(store
 async fn threat_13_who_is_disabled_gets_nothing_by_any_way_and_never_again_by_an_old_one(
     stores: &Stores,
 ) {
-    let stage = Stage::set(stores, 100).await;
+    let stage = Box::pin(Stage::set(stores, 100)).await;
     let (during, after) = (stage.prepare().await, stage.prepare().await);
     stage.disable().await;
     for (way, attempt) in during {
-        assert!(!attempt.await, "{}", way.name);
+        assert!(!attempt.0.await, "{}", way.name);
     }
     let accounts = &stage.server.records.accounts;
     accounts.enable(&stage.account_id).await.unwrap();
     for (way, attempt) in after {
         // Who knows the password signs in again.
         let takes_password = way.is_locked || way.name.contains("sign-in");
-        assert_eq!(attempt.await, takes_password, "{}", way.name);
+        assert_eq!(attempt.0.await, takes_password, "{}", way.name);
     }
 }

@@ -44,6 +44,10 @@ struct Held {
 }
 
 /// What of it is good: what a person's token opens, what one that outlives the session brings, codes, and what the client has for itself.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of the table"
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Good {
     access: bool,

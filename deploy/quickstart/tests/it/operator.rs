@@ -89,7 +89,8 @@ impl Operator {
         let trusted = TrustedIssuer::new(issuer, policy.unwrap()).unwrap();
         let (records, now) = (&self.records, self.world.clock.now());
         records.trusted_issuers.put(&trusted, now).await.unwrap();
-        let account = records.accounts.find_by_email(&email.parse().unwrap());
+        let email = email.parse().unwrap();
+        let account = records.accounts.find_by_email(&email);
         let account = account.await.unwrap().unwrap();
         let name = (&trusted.issuer, &subject.parse().unwrap());
         let links = &records.identity_links;
