@@ -304,7 +304,15 @@ impl Devices {
         let key = id.key(ENTERED);
         let is_theirs = match self.ephemeral.put_new(&key, entry, now).await? {
             // It may have been entered, and the store forgot.
-            PutNew::Stored { epoch } => request.began_at >= epoch,
+            PutNew::Stored { epoch } if request.began_at < epoch => {
+                let nobody = Entry {
+                    value: &[],
+                    ..entry
+                };
+                self.ephemeral.put(&key, nobody, now).await?;
+                false
+            }
+            PutNew::Stored { .. } => true,
             PutNew::Exists => self.is_entered_by(id, &session.id, now).await?,
         };
         if !is_theirs {

@@ -13,6 +13,7 @@ use crate::accounts::email::EmailAddress;
 use crate::accounts::{AccountError, AccountId, Accounts};
 use crate::clients::authenticate::Authenticator;
 pub use crate::clients::authenticate::in_header::METHODS;
+use crate::identity_links::IdentityLinks;
 use crate::routes;
 use crate::token::error::TokenError;
 
@@ -26,17 +27,24 @@ pub struct GlobalRevocation {
     pub issuer: Arc<Issuer>,
     /// Whom it is about.
     pub accounts: Accounts,
+    /// What others call them.
+    pub links: IdentityLinks,
 }
 
 impl GlobalRevocation {
     /// The endpoint of this issuer.
     #[must_use]
-    pub fn new(issuer: &Issuer, authenticator: Arc<Authenticator>, accounts: Accounts) -> Self {
+    pub fn new(
+        issuer: &Issuer,
+        authenticator: Arc<Authenticator>,
+        (accounts, links): (Accounts, IdentityLinks),
+    ) -> Self {
         Self {
             authenticator,
             audiences: [issuer.endpoint(routes::REVOKE_ALL)],
             issuer: Arc::new(issuer.clone()),
             accounts,
+            links,
         }
     }
 
@@ -49,7 +57,12 @@ impl GlobalRevocation {
                 self.accounts.find(&id).await
             }
             SubjectId::Email(address) => self.accounts.find_by_email(&address).await,
-            SubjectId::Elsewhere => return Ok(None),
+            SubjectId::Elsewhere { iss, sub } => {
+                let (Ok(issuer), Ok(subject)) = (iss.parse(), sub.parse()) else {
+                    return Ok(None);
+                };
+                return Ok(self.links.find(&issuer, &subject).await?);
+            }
         };
         match found {
             Ok(account) => Ok(account.map(|account| account.id)),
@@ -92,8 +105,8 @@ enum SubjectId {
     Account(String),
     /// `email` (§3.2.2).
     Email(EmailAddress),
-    /// `iss_sub` of somebody else.
-    Elsewhere,
+    /// `iss_sub` of another issuer: whom the operator linked to that name.
+    Elsewhere { iss: String, sub: String },
 }
 
 impl SubjectId {
@@ -112,7 +125,7 @@ impl SubjectId {
                 if iss == issuer.as_str() {
                     Self::Account(sub)
                 } else {
-                    Self::Elsewhere
+                    Self::Elsewhere { iss, sub }
                 }
             }
             _ => return None,
@@ -145,7 +158,10 @@ mod tests {
             ),
             (
                 r#"{"sub_id":{"format":"iss_sub","iss":"https://as.example/","sub":"usr_1"}}"#,
-                Some(SubjectId::Elsewhere),
+                Some(SubjectId::Elsewhere {
+                    iss: "https://as.example/".into(),
+                    sub: "usr_1".into(),
+                }),
             ),
             (
                 r#"{"sub_id":{"format":"email","email":"a@b.example"}}"#,

@@ -195,6 +195,8 @@ pub struct Grant {
     pub access_until: Instant,
     /// What it was exchanged for, of one that a client made of another's (RFC 8693).
     pub chain: Option<Chain>,
+    /// Whether another issuer spoke for the person, who did not sign in here.
+    pub is_of_another_issuer: bool,
 }
 
 /// The refresh tokens of a grant: each generation takes the place of the one before it.
@@ -387,17 +389,12 @@ impl Grants {
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn cover(
-        &self,
-        grant: &Grant,
-        until: Instant,
-        now: Instant,
-    ) -> Result<bool, DbError> {
+    pub async fn cover(&self, grant: &Grant, until: Instant) -> Result<bool, DbError> {
         if until <= grant.access_until {
             return Ok(true);
         }
         let mut conn = self.store.write().await?;
-        grants::note(&mut conn, grant.id.as_str(), until, now).await
+        grants::cover(&mut conn, grant.id.as_str(), until).await
     }
 
     async fn insert(&self, row: &GrantRow, allowed_at: Instant) -> Result<Redeemed, DbError> {
@@ -682,5 +679,6 @@ fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
         expires_at: row.expires_at,
         access_until: row.access_until,
         chain,
+        is_of_another_issuer: row.issuer.is_some(),
     })
 }

@@ -22,7 +22,7 @@ use crate::grants::GrantId;
 use crate::refresh_tokens::PresentedToken;
 use crate::token::access_token::{AccessTokenClaims, AccessTokens, UnreadToken};
 use crate::token::error::TokenError;
-use crate::token::{Grantor, TokenParameter};
+use crate::token::{Grantor, TokenParameter, opaque};
 
 /// What introspection takes.
 pub struct Introspection {
@@ -149,28 +149,36 @@ impl Introspection {
         {
             return Ok(IntrospectionResponse::Inactive);
         }
-        Ok(IntrospectionResponse::Active(self.shown(client, claims)))
+        Ok(IntrospectionResponse::Active(
+            self.shown(client, token, claims),
+        ))
     }
 
     /// What the one who asks is shown of a token. The client that it was issued to reads there what it calls the person: an opaque one
-    /// is not to tell it what the resource server calls them, nor what that alone asked for (OpenID Connect Core §8). To whom is both,
+    /// is not to tell it what the resource server calls them or those who act for them, nor what that alone asked for (OpenID Connect Core §8). To whom is both,
     /// it is as any other token of that resource server.
     fn shown(
         &self,
         client: &AuthenticatedClient,
+        token: &str,
         claims: Arc<AccessTokenClaims>,
     ) -> Arc<AccessTokenClaims> {
-        match &claims.account_id {
-            Some(account_id) if !self.is_audience(client, &claims) => {
-                let metadata = &client.client().metadata;
-                Arc::new(AccessTokenClaims {
-                    sub: self.tokens.subjects.of(metadata, account_id),
-                    mapped: Map::new(),
-                    ..(*claims).clone()
-                })
-            }
-            Some(_) | None => claims,
+        if !opaque::is_opaque(token) || self.is_audience(client, &claims) {
+            return claims;
         }
+        let metadata = &client.client().metadata;
+        let subjects = &self.tokens.subjects;
+        let name = claims
+            .account_id
+            .as_ref()
+            .map(|id| subjects.of(metadata, id));
+        let act = claims.act.clone();
+        Arc::new(AccessTokenClaims {
+            sub: name.unwrap_or_else(|| claims.sub.clone()),
+            act: act.map(|actor| Box::new(actor.without_names())),
+            mapped: Map::new(),
+            ..(*claims).clone()
+        })
     }
 
     async fn introspect_refresh_token(
@@ -191,6 +199,13 @@ impl Introspection {
             && now < expires_at;
         if !active {
             return Ok(IntrospectionResponse::Inactive);
+        }
+        if let Some(chain) = &grant.chain {
+            match self.grantor.check_descent(client, &grant, chain, now).await {
+                Ok(()) => {}
+                Err(TokenError::GrantOver) => return Ok(IntrospectionResponse::Inactive),
+                Err(error) => return Err(error),
+            }
         }
         let metadata = &client.client().metadata;
         // What a refresh would bring: nothing, where all of it was taken from the client since.

@@ -340,11 +340,15 @@ fn people(path: &str, may_sign_up: bool, shutdown: Shutdown) -> Router<AppState>
         .route(&below(consent::PATH), get(consent::get).post(consent::post))
         .route(
             &below(DEVICE),
-            get(verification::get).post(verification::enter),
+            get(verification::get)
+                .post(verification::enter)
+                .head(|| no_head("GET,POST")),
         )
         .route(
             &below(verification::CONFIRM),
-            get(verification::confirm).post(verification::decide),
+            get(verification::confirm)
+                .post(verification::decide)
+                .head(|| no_head("GET,POST")),
         )
         .route(
             &below(&format!("{}/{{user_code}}", qr::PATH)),

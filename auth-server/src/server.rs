@@ -350,7 +350,7 @@ fn app_state(
         global_revocation: Arc::new(GlobalRevocation::new(
             &config.issuer,
             Arc::clone(&authenticator),
-            records.accounts.clone(),
+            (records.accounts.clone(), records.identity_links.clone()),
         )),
         authenticator,
         introspection: Arc::new(Introspection {

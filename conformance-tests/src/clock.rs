@@ -36,7 +36,7 @@ impl Clock {
     /// The same clock, which `advance` moves on where a check has to wait: no longer than a device between two polls
     /// (RFC 8628 §3.5).
     #[must_use]
-    pub fn advanced_by(self, advance: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+    pub fn moved_by(self, advance: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         Self {
             advance: Some(Arc::new(advance)),
             ..self

@@ -42,7 +42,7 @@ pub(crate) enum RevokeCommand {
     },
     /// One browser in which a person is signed in, and every grant that does not outlive it; its clients are told
     Session {
-        /// Its name, the `sid` of ID tokens
+        /// Its name, the `sid` of ID tokens of clients that know people by public names
         session_id: SessionId,
     },
     /// All that a client got until now: its own tokens, and what people allowed it

@@ -85,7 +85,8 @@ struct Second {
 
 impl Second {
     fn has_room(&mut self, kind: Kind, at: Instant) -> bool {
-        if self.of != at.as_secs() {
+        // What came earlier and is answered now counts as of now: nobody makes room by being slow.
+        if self.of < at.as_secs() {
             self.of = at.as_secs();
             self.kinds.clear();
         }
@@ -145,10 +146,12 @@ impl Refusals {
             StatusCode::NOT_FOUND => refusal.cause.is_none(),
             _ => false,
         };
-        if noise {
+        let code = refusal.refused.map_or("", |Refused(code)| code);
+        // A device that waits is told so every few seconds (RFC 8628 §3.5).
+        let waits = matches!(code, "authorization_pending" | "slow_down");
+        if noise || waits {
             return;
         }
-        let code = refusal.refused.map_or("", |Refused(code)| code);
         let kind = (refusal.method, route.as_str().to_owned(), code);
         if !self.has_room(kind, refusal.at) {
             self.metrics.crowded.inc();

@@ -413,6 +413,16 @@ pub async fn note(conn: &mut Conn, id: &str, access_until: Instant, now: Instant
     Ok(on!(conn, |c| prepared_once(update).execute(c))? == 1)
 }
 
+/// Notes how long an access token lives that comes of a grant, which is no use of its refresh tokens; whether the grant goes on, as in
+/// [`rotate`].
+pub async fn cover(conn: &mut Conn, id: &str, access_until: Instant) -> Result<bool> {
+    let update = diesel::update(t::table.find(id))
+        .filter(t::revoked_at.is_null())
+        .filter(not(revoked!()))
+        .set(t::access_until.eq(at_least!(t::access_until, access_until)));
+    Ok(on!(conn, |c| prepared_once(update).execute(c))? == 1)
+}
+
 /// Marks a grant as revoked; until when access tokens of it may live, if there is such a row.
 pub async fn revoke(conn: &mut Conn, id: &str, now: Instant) -> Result<Option<Instant>> {
     // One that was marked before keeps its instant, and is there all the same.

@@ -142,7 +142,8 @@ impl Grantor {
         let audience = &prepared.audience;
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
         let authorization_details = audience.details.clone();
-        let expires_in = audience.server.lifetime.as_secs();
+        let ends_at = prepared.chain.end(now + audience.server.lifetime);
+        let expires_in = ends_at.since(now).as_secs();
         let access_token = if let Some(token) = prepared.token {
             token
         } else {

@@ -171,7 +171,7 @@ impl Previewer<'_> {
         let (mut id_token, mut userinfo) = (None, None);
         if OwnScope::OpenId.is_in(own) {
             let person = tokens.person(&account.id).await?;
-            id_token = Some(self.id_token(client, &terms, &person, now)?);
+            id_token = Some(self.id_token(client, (&id, &terms), &person, now)?);
             let told = Told {
                 person: &person,
                 claims: ClaimSet::of_scope(own),
@@ -288,7 +288,7 @@ impl Previewer<'_> {
     fn id_token(
         &self,
         client: &Client,
-        terms: &Terms,
+        (id, terms): (&GrantId, &Terms),
         person: &PersonRow,
         now: Instant,
     ) -> Result<Unsigned, TokenError> {
@@ -297,7 +297,7 @@ impl Previewer<'_> {
         let order = IdTokenOrder {
             client,
             terms,
-            grant_id: None,
+            grant_id: Some(id),
             ends_at: None,
             nonce: None,
             // It comes with one, and so tells nothing that could be had by that.

@@ -7,6 +7,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use super::audience::Audience;
+use super::chain::Chain;
 use super::error::TokenError;
 use super::person::{Granted, Prepared};
 use super::{GrantName, Grantor, Target, TokenResponse};
@@ -65,7 +66,11 @@ pub async fn grant(
         grantor.check_descent(client, &grant, chain, now).await?;
     }
     let of = (&grant.id, &grant.terms);
-    let audience = (audience, grant.chain.clone());
+    let exchanged = grant.chain.clone().map(|chain| Chain {
+        ends_at: Some(grant.expires_at),
+        ..chain
+    });
+    let audience = (audience, exchanged);
     let prepared = grantor.prepare(client, of, &allowed, audience, now).await?;
     let successor = if client.is_confidential() {
         grantor.current(&presented, &family, &refresh, now).await?;

@@ -124,7 +124,7 @@ impl Exchange<'_> {
             Principal::Person(grant) => {
                 // What ends the grant must be told for as long as this lives; nothing is written where it outlives nothing.
                 let grants = &self.grantor.grants;
-                if !grants.cover(grant, ends_at, self.now).await? {
+                if !grants.cover(grant, ends_at).await? {
                     return Err(ExchangeError::Subject(BadToken::GrantOver).into());
                 }
                 Some(OnBehalf {
@@ -174,12 +174,21 @@ impl Exchange<'_> {
         let Principal::Person(parent) = &subject.principal else {
             return Err(ExchangeError::NoPerson.into());
         };
+        check_signed_in(parent)?;
+        // One is made of what a person granted, and not of one that was made so: there is no end to that.
+        if subject.audience.is_none() && parent.chain.is_some() {
+            return Err(ExchangeError::TooLong.into());
+        }
         let (grants, now) = (&self.grantor.grants, self.now);
         let random = &*self.grantor.tokens.random;
         let id = GrantId::generate(random);
         let salt: [u8; 16] = random::bytes(random);
-        let terms = self.terms(parent, allowed);
-        let expires_at = parent.expires_at.min(now + grants.lifetimes.absolute);
+        let mut terms = self.terms(parent, allowed);
+        // What outlives its session does so whether or not that is over by now.
+        terms.session_id.take_if(|_| terms.offline);
+        // As everything that is brought by an exchange, it does not outlive the token that was shown: for so long it is known what became
+        // of that, and of whoever acted by it.
+        let expires_at = chain.end(parent.expires_at.min(now + grants.lifetimes.absolute));
         let descent = Descent {
             id: &id,
             terms: &terms,
@@ -215,6 +224,7 @@ impl Exchange<'_> {
         let Principal::Person(grant) = &subject.principal else {
             return Err(ExchangeError::NoPerson.into());
         };
+        check_signed_in(grant)?;
         let open_id: ScopeSet = OwnScope::OpenId.as_str().parse().unwrap_or_default();
         let is_asked = request.scope.as_ref().is_none_or(|scope| *scope == open_id);
         if !OwnScope::OpenId.is_in(&self.metadata.scope) || !is_asked {
@@ -300,7 +310,11 @@ impl Exchange<'_> {
                 let actor = self.actor(token, *token_type).await?;
                 chain.subject_tokens.extend(actor.link);
                 chain.ends_at = chain.ends_at.into_iter().chain([actor.ends_at]).min();
-                let sub = server.map(|server| self.name(&actor.principal, server));
+                let sub = match (&actor.principal, server) {
+                    (Principal::Client(id), _) => Some(id.to_string()),
+                    (person, Some(server)) => Some(self.name(person, server)),
+                    (_, None) => None,
+                };
                 Some(Actor {
                     sub,
                     ..Actor::client(self.client.id())
@@ -343,6 +357,10 @@ impl Exchange<'_> {
 
     /// Whether people are called the same at the audience of the subject token and at this one.
     fn is_called_alike(&self, subject: &Subject, server: &ResourceServer) -> bool {
+        // This server calls people as each client does.
+        if server.identifier == self.grantor.tokens.own.identifier {
+            return false;
+        }
         let Some(from) = &subject.audience else {
             return false;
         };
@@ -376,10 +394,20 @@ impl Exchange<'_> {
     }
 }
 
+/// Of whom another issuer spoke, nobody signed in here: what is brought by that word ends soon, and this server does not say it again as
+/// its own.
+fn check_signed_in(grant: &Grant) -> Result<(), ExchangeError> {
+    if grant.is_of_another_issuer {
+        Err(ExchangeError::NoPerson)
+    } else {
+        Ok(())
+    }
+}
+
 impl Grantor {
     /// Whether a grant that was exchanged for another may still bring tokens: the operator may have changed their mind, and each client
     /// that it came by must be there. What it was exchanged for and was revoked takes it along, for good.
-    pub(super) async fn check_descent(
+    pub(crate) async fn check_descent(
         &self,
         client: &AuthenticatedClient,
         grant: &Grant,
@@ -394,6 +422,7 @@ impl Grantor {
             policy
                 .requested_token_types
                 .contains(&TokenType::RefreshToken)
+                && (chain.act.is_some() || policy.impersonation)
                 && resources.all(|normal| may_have(normal))
                 && (agreed.own.is_empty() || may_have(self.tokens.own.identifier.normal()))
         });

@@ -164,7 +164,7 @@ async fn subject(server: &TestServer, credentials: Credentials, given: Given) ->
         std::time::Duration::from_millis(now.try_into().unwrap())
     });
     let moved = server.clock.clone();
-    let clock = clock.advanced_by(move |time| moved.advance(time));
+    let clock = clock.moved_by(move |time| moved.advance(time));
     Subject::connect(target, clock, Limits::default())
         .await
         .unwrap()

@@ -55,11 +55,19 @@ async fn gtr_3_3_by_each_name_of_a_person_all_that_they_had_ends(stores: &Stores
         })
         .await;
     let own = server.token(&tool, API).await;
-    for format in ["opaque", "iss_sub", "email"] {
+    let (elsewhere, name) = ("https://sso.example", "00u1a2b3");
+    for format in ["opaque", "iss_sub", "linked", "email"] {
         let bob = person(server, &format!("{format}@example.com")).await;
         let subject = match format {
             "opaque" => json!({"format": format, "id": bob}),
             "iss_sub" => json!({"format": format, "iss": server.issuer, "sub": bob}),
+            "linked" => {
+                let name = (&elsewhere.parse().unwrap(), &name.parse().unwrap());
+                let links = &server.records.identity_links;
+                let now = server.clock.now();
+                links.link(&bob, name, now).await.unwrap();
+                json!({"format": "iss_sub", "iss": elsewhere, "sub": name.1.as_str()})
+            }
             _ => json!({"format": format, "email": "Email@Example.com"}),
         };
         let (session, cookie) = sign_in(server, &bob).await;

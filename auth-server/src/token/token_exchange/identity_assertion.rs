@@ -16,7 +16,7 @@ use shared_protocol::time::Instant;
 
 use super::error::ExchangeError;
 use super::subject::{Principal, Subject};
-use super::{Exchange, ExchangeRequest, NOT_APPLICABLE, seconds};
+use super::{Exchange, ExchangeRequest, NOT_APPLICABLE, check_signed_in, seconds};
 use crate::authorization_details::InvalidDetails;
 use crate::authorize::request::OwnScope;
 use crate::clients::exchange_policy::IdentityAssertions;
@@ -79,6 +79,16 @@ impl Exchange<'_> {
         };
         if request.actor.is_some() {
             return Err(ExchangeError::TokenType("actor_token_type").into());
+        }
+        check_signed_in(grant)?;
+        // It says nothing of who acts.
+        if grant.chain.is_some() {
+            return Err(ExchangeError::NoPerson.into());
+        }
+        if let Some(may_act) = &subject.chain.may_act
+            && may_act.client_id != *self.client.id()
+        {
+            return Err(ExchangeError::MayAct.into());
         }
         let own = &grant.terms.agreed.own;
         if !OwnScope::OpenId.is_in(own) || !OwnScope::OpenId.is_in(&self.metadata.scope) {
