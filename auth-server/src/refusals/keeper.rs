@@ -315,6 +315,9 @@ mod tests {
             taken(&mut second, "/token", at + Duration::from_secs(1)),
             20
         );
+        // Those that came earlier make no room by being slow.
+        assert_eq!(taken(&mut second, "/token", at), 0);
+        let at = at + Duration::from_secs(2);
         let kinds = (0..2 * KINDS).filter(|n| second.has_room(kind(&n.to_string()), at));
         assert_eq!(kinds.count(), KINDS);
     }

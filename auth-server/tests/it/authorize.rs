@@ -639,6 +639,11 @@ async fn rfc9110_9_3_2_head_begins_nothing_and_answers_nobody(stores: &Stores) {
             format!("{}/oauth/logout/resume?request=x", server.issuer),
             "GET",
         ),
+        (format!("{}/device", server.issuer), "GET,POST"),
+        (
+            format!("{}/device/confirm?user_code=BCDF-GHJK", server.issuer),
+            "GET,POST",
+        ),
     ] {
         let answer = browser.send(server.http.head(&url)).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{url}");

@@ -3,9 +3,11 @@
 use super::*;
 use crate::browser::PASSWORD;
 use crate::introspection::eventually;
+use crate::token_exchange;
 
 on_each_store!(auth_server::store::MIGRATIONS;
     threat_13_who_may_not_sign_in_gets_nothing,
+    what_an_issuer_brought_is_exchanged_for_access_tokens_alone,
     what_ends_a_person_ends_what_an_issuer_brought,
     what_was_removed_at_one_node_is_over_at_the_other,
     threat_34_whoever_is_removed_meanwhile_leaves_nothing,
@@ -68,6 +70,50 @@ async fn threat_13_who_may_not_sign_in_gets_nothing(stores: &Stores) {
     set.await.unwrap();
     every(true, "with a new password").await;
     scene.server.stop().await;
+}
+
+/// Nobody signed in here, and this server does not say that somebody did.
+async fn what_an_issuer_brought_is_exchanged_for_access_tokens_alone(stores: &Stores) {
+    let mut scene = Scene::set(stores).await;
+    let types = [
+        token_exchange::ACCESS,
+        token_exchange::REFRESH,
+        token_exchange::ID,
+    ];
+    let policy = json!({"audiences": [API], "impersonation": true, "requested_token_types": types});
+    let mut service = token_exchange::service("openid read", &policy);
+    service.grant_types.insert(GrantType::JwtBearer);
+    scene.client = scene.server.register(service).await;
+    let token = scene.bring(&json!({}), &[("scope", "openid read")]).await;
+    let token = token.text("access_token");
+    for (wanted, is_brought) in [
+        (token_exchange::ACCESS, true),
+        (token_exchange::REFRESH, false),
+        (token_exchange::ID, false),
+    ] {
+        let mut form = vec![
+            ("grant_type", token_exchange::EXCHANGE),
+            ("subject_token", token),
+            ("subject_token_type", token_exchange::ACCESS),
+            ("requested_token_type", wanted),
+        ];
+        if wanted != token_exchange::ID {
+            form.push(("resource", API));
+        }
+        let answer = scene
+            .server
+            .post_as(&scene.client, "/oauth/token", &form)
+            .await;
+        assert_eq!(
+            answer.status == 200,
+            is_brought,
+            "{wanted}: {}",
+            answer.body
+        );
+        if !is_brought {
+            assert_eq!(answer.error(), (400, "invalid_request"), "{wanted}");
+        }
+    }
 }
 
 async fn what_ends_a_person_ends_what_an_issuer_brought(stores: &Stores) {

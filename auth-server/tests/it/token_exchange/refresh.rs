@@ -1,5 +1,8 @@
 //! Refresh tokens by exchange: grants of their own, which end with the ones that they were made of.
 
+use std::time::Duration;
+
+use auth_server::clients::{AuthMethod, GrantType};
 use auth_server::grants::GrantId;
 use serde_json::json;
 use shared_protocol::time::Clock as _;
@@ -7,16 +10,17 @@ use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use super::{
-    API, OTHER_API, REFRESH, app_token, exchange, form, gateway, gateway_policy, introspects,
-    service,
+    ACCESS, API, EXCHANGE, OTHER_API, REFRESH, app_token, exchange, form, gateway, gateway_policy,
+    introspects, service,
 };
-use crate::person::{Scene, claims, is_active, sign_in};
+use crate::person::{Scene, app, claims, is_active, sign_in};
 use crate::server::{TestClient, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8693_2_2_1_a_refresh_token_brings_what_the_exchange_allowed,
     the_end_of_a_grant_is_that_of_what_was_made_of_it,
     a_policy_that_was_taken_back_refreshes_nothing,
+    no_refresh_token_is_made_of_one_that_was_made_so,
     threat_34_nothing_is_made_of_a_grant_that_ends_meanwhile,
 );
 
@@ -41,11 +45,8 @@ async fn rfc8693_2_2_1_a_refresh_token_brings_what_the_exchange_allowed(stores: 
     let (scene, gateway) = gateway(stores, &gateway_policy()).await;
     let token = app_token(&scene, "openid email read").await;
     let refresh = refresh_token(&scene.server, &gateway, &token, OTHER_API).await;
-    // After its subject token.
-    scene
-        .server
-        .clock
-        .advance(std::time::Duration::from_mins(6));
+    let clock = &scene.server.clock;
+    clock.advance(Duration::from_mins(4));
     let answer = scene.refresh(&gateway, &refresh).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert!(answer.body["id_token"].is_null());
@@ -64,6 +65,8 @@ async fn rfc8693_2_2_1_a_refresh_token_brings_what_the_exchange_allowed(stores: 
         json!({"sub": gateway.id, "client_id": gateway.id})
     );
     assert_ne!(new["grant_id"], claims(&token)["grant_id"]);
+    assert_eq!(new["exp"], claims(&token)["exp"], "and not for longer");
+    assert!(answer.body["expires_in"].as_i64().unwrap() <= 60);
     let new = answer.text("access_token");
     assert!(is_active(&scene.server, &gateway, new).await);
     assert_eq!(scene.userinfo(new).await.status, 403);
@@ -72,6 +75,46 @@ async fn rfc8693_2_2_1_a_refresh_token_brings_what_the_exchange_allowed(stores: 
         (400, "invalid_grant"),
         "another's"
     );
+    clock.advance(Duration::from_mins(2));
+    for token in [new, &refresh] {
+        assert!(!is_active(&scene.server, &gateway, token).await);
+    }
+    assert_eq!(
+        scene.refresh(&gateway, &refresh).await.error(),
+        (400, "invalid_grant"),
+        "it does not outlive the token that was shown"
+    );
+}
+
+/// A client that may have a refresh token for its own, and no end of them.
+async fn no_refresh_token_is_made_of_one_that_was_made_so(stores: &Stores) {
+    let scene = Scene::set(stores).await;
+    let policy = json!({"audiences": [API], "impersonation": true, "requested_token_types": [REFRESH, ACCESS]});
+    let mut metadata = app(AuthMethod::ClientSecretBasic);
+    metadata.grant_types.insert(GrantType::TokenExchange);
+    metadata.token_exchange = Some(serde_json::from_value(policy).unwrap());
+    let client = scene.server.register(metadata).await;
+    let tokens = scene.tokens(&client, "openid read offline_access").await;
+    // It outlives its session, which is over.
+    let (sessions, now) = (&scene.server.records.sessions, scene.server.clock.now());
+    sessions.end(&scene.session.id, now).await.unwrap();
+    let asked = async |token: &str, wanted: &str| {
+        let asked = [
+            ("grant_type", EXCHANGE),
+            ("subject_token", token),
+            ("subject_token_type", REFRESH),
+            ("requested_token_type", wanted),
+            ("resource", API),
+        ];
+        exchange(&scene.server, &client, &asked).await
+    };
+    let answer = asked(tokens["refresh_token"].as_str().unwrap(), REFRESH).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let second = answer.text("access_token");
+    assert_eq!(scene.refresh(&client, second).await.status, 200);
+    assert_eq!(asked(second, ACCESS).await.status, 200);
+    let third = asked(second, REFRESH).await;
+    assert_eq!(third.error(), (400, "invalid_request"));
 }
 
 /// The app's grant, one of a service made of that, and one of another service made of the second.
@@ -106,8 +149,7 @@ async fn the_end_of_a_grant_is_that_of_what_was_made_of_it(stores: &Stores) {
             "app" => {
                 let id = TestServer::client_id(&scene.app);
                 records.clients.delete(&id, now).await.unwrap();
-                let app = crate::person::app(auth_server::clients::AuthMethod::None);
-                scene.app = scene.server.register(app).await;
+                scene.app = scene.server.register(app(AuthMethod::None)).await;
             }
             _ => records
                 .accounts
@@ -135,6 +177,7 @@ async fn a_policy_that_was_taken_back_refreshes_nothing(stores: &Stores) {
     let changed = service("openid email read write reports", &policy);
     let changed = auth_server::clients::Client::new(id, changed, Vec::new()).unwrap();
     clients.put(&changed, None, now).await.unwrap();
+    assert!(!is_active(&scene.server, &gateway, &refresh).await);
     assert_eq!(
         scene.refresh(&gateway, &refresh).await.error(),
         (400, "invalid_grant")
