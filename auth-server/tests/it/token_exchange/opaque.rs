@@ -9,7 +9,7 @@ use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use super::{ACCESS, JWT, app_token, exchange, exchanged, form, gateway, gateway_policy};
-use crate::person::{Scene, app, is_active};
+use crate::person::{Scene, app, is_active, post};
 use crate::server::{API, OTHER_API, TestClient};
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -68,10 +68,7 @@ async fn rfc8693_3_what_comes_of_it_is_opaque_where_its_audience_asks_for_that(s
     assert_eq!(told["sub"], scene.account_id.as_str());
 
     let revoked = [("token", &*token)];
-    let answer = scene
-        .server
-        .post_as(&scene.app, "/oauth/revoke", &revoked)
-        .await;
+    let answer = post(&scene.server, &scene.app, "/oauth/revoke", &revoked).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert!(!is_active(&scene.server, &gateway, &opaque).await);
 }
@@ -93,10 +90,7 @@ async fn rfc8693_2_1_an_opaque_token_is_exchanged_as_an_access_token_alone(store
     assert!(is_active(&scene.server, &gateway, &brought).await);
 
     let revoked = [("token", &*token)];
-    scene
-        .server
-        .post_as(&scene.app, "/oauth/revoke", &revoked)
-        .await;
+    post(&scene.server, &scene.app, "/oauth/revoke", &revoked).await;
     assert!(!is_active(&scene.server, &gateway, &brought).await);
     let again = exchange(&scene.server, &gateway, &form(&token, OTHER_API)).await;
     assert_eq!(again.error(), (400, "invalid_request"));
