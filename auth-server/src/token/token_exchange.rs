@@ -1,7 +1,7 @@
 //! Token exchange (RFC 8693): a service trades a token that it was shown, or has, for one by which it calls the next service.
 //!
 //! Who may, and for what, an operator says ([`ExchangePolicy`]). The new token is never more than the old one: it is for one audience of
-//! the policy, of the scopes that [`Subject::rights_at`] leaves, ends no later, and dies with the grant, with the token and with each
+//! the policy, of the scopes that `Subject::rights_at` leaves, ends no later, and dies with the grant, with the token and with each
 //! client that it came by.
 
 pub mod error;
