@@ -16,6 +16,7 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
+use tokio::sync::Mutex;
 
 use self::claims::{ClaimMapping, InvalidMapping};
 pub use self::token_format::TokenFormat;
@@ -160,6 +161,8 @@ impl Snapshot {
 pub struct ResourceServers {
     store: Store,
     loaded: Arc<ArcSwap<Snapshot>>,
+    /// So that what was read before a change never takes the place of what was read after it.
+    reading: Arc<Mutex<()>>,
 }
 
 impl ResourceServers {
@@ -171,6 +174,7 @@ impl ResourceServers {
         let servers = Self {
             store,
             loaded: Arc::default(),
+            reading: Arc::default(),
         };
         servers.reload().await?;
         Ok(servers)
@@ -181,6 +185,7 @@ impl ResourceServers {
     /// # Errors
     /// [`ResourceServersError`].
     pub async fn reload(&self) -> Result<(), ResourceServersError> {
+        let _reading = self.reading.lock().await;
         let mut conn = self.store.read().await?;
         let rows = resource_servers::all(&mut conn).await?;
         let mut scopes: HashMap<String, Vec<(ScopeToken, String)>> = HashMap::new();

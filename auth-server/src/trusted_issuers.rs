@@ -15,6 +15,7 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 use shared_protocol::time::Instant;
 use shared_server::db::{DbError, Store};
+use tokio::sync::Mutex;
 
 use crate::accounts::email::EmailAddress;
 use crate::assertions::MAX_LIFETIME;
@@ -306,6 +307,8 @@ pub struct TrustedIssuers {
     store: Store,
     revocations: Revocations,
     loaded: Arc<ArcSwap<Snapshot>>,
+    /// So that what was read before a change never takes the place of what was read after it.
+    reading: Arc<Mutex<()>>,
 }
 
 impl TrustedIssuers {
@@ -323,6 +326,7 @@ impl TrustedIssuers {
             store,
             revocations,
             loaded: Arc::default(),
+            reading: Arc::default(),
         };
         issuers.reload().await?;
         Ok(issuers)
@@ -333,6 +337,7 @@ impl TrustedIssuers {
     /// # Errors
     /// [`TrustedIssuersError`].
     pub async fn reload(&self) -> Result<(), TrustedIssuersError> {
+        let _reading = self.reading.lock().await;
         let rows = trusted_issuers::all(&mut self.store.read().await?).await?;
         let mut issuers = HashMap::with_capacity(rows.len());
         for row in rows {
