@@ -1,15 +1,14 @@
 //! Why requests were refused: kept for a while under the ids of the requests, for operators. Clients learn no more by it.
 
-mod detail;
 mod keeper;
 mod mends;
 
 use serde::Serialize;
 use shared_server::db::{DbError, Store};
 
-pub use self::detail::Detail;
 pub use self::keeper::{Keeper, RefusalMetrics, Refusals};
 use crate::store::refusals::{self, RefusalRow};
+pub use shared_server::web::Detail;
 
 /// Requests of one id that are told.
 const MOST_TOLD: i64 = 10;

@@ -252,6 +252,17 @@ impl Seed<'_> {
         ] {
             let servers = &self.records.resource_servers;
             let found = servers.find(&server.identifier);
+            // What somebody chose for it by `resource update` stays.
+            let server = match &found {
+                None => server,
+                Some(found) => ResourceServer {
+                    lifetime: found.lifetime,
+                    subject_type: found.subject_type,
+                    token_format: found.token_format,
+                    claims: found.claims.clone(),
+                    ..server
+                },
+            };
             if !found.is_some_and(|found| is_same(&*found, &server)) {
                 servers.put(&server, self.world.clock.now()).await?;
             }

@@ -3,6 +3,7 @@
 mod client_address;
 mod client_certificate;
 mod cors;
+mod detail;
 mod edge;
 mod health;
 mod layers;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::client_address::{ClientAddress, ForwardedBy, InvalidNetwork, Network, Proxies};
 pub use self::client_certificate::{ClientCertificate, InvalidClientCertificate};
 pub use self::cors::{Cors, InvalidOrigin, WebOrigin};
+pub use self::detail::Detail;
 pub use self::edge::{Edge, EdgeError, EdgeSettings};
 pub use self::health::Health;
 pub use self::layers::{

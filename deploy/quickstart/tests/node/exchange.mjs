@@ -19,7 +19,8 @@ const accessToken = "urn:ietf:params:oauth:token-type:access_token";
 
 const app = await client.discovery(issuer, input.app, undefined, client.None(), insecure);
 const { client_id, client_secret } = input.service;
-const service = await client.discovery(issuer, client_id, client_secret, undefined, insecure);
+const basic = client.ClientSecretBasic(client_secret);
+const service = await client.discovery(issuer, client_id, undefined, basic, insecure);
 assert.ok(service.serverMetadata().grant_types_supported.includes(grant), "the grant is announced");
 
 const verifier = client.randomPKCECodeVerifier();

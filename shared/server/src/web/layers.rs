@@ -24,7 +24,7 @@ use tracing::{Instrument, Level, Span};
 use super::noted::{self, Noted};
 use super::paced::{Late, Paced, Room};
 use super::request_id::X_REQUEST_ID;
-use super::{Cors, Edge, Limits, Problem, RequestId, cors};
+use super::{Cors, Detail, Edge, Limits, Problem, RequestId, cors};
 use crate::telemetry::{self, HttpMetrics, REQUEST};
 
 /// Of the requests in progress, one address may have every so many of those whose bodies are waited for.
@@ -433,18 +433,22 @@ fn known(method: &Method) -> &'static str {
 }
 
 impl Cause {
+    fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let outermost: &(dyn Error + 'static) = &*self.0;
+        std::iter::successors(Some(outermost), |&error| error.source())
+    }
+
     /// The error and all that caused it, the outermost first.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        let outermost: &(dyn Error + 'static) = &*self.0;
-        std::iter::successors(Some(outermost), |&error| error.source())
-            .map(ToString::to_string)
-            .collect()
+        self.chain().map(ToString::to_string).collect()
     }
 
-    /// The same on one line, whatever the texts are.
+    /// The same for the log, on one line whatever the texts are: without what the client sent, which is for those who ask.
     fn on_one_line(&self) -> String {
-        let told = self.texts().join(": ");
+        let logged = self.chain().filter(|error| !error.is::<Detail>());
+        let texts: Vec<String> = logged.map(ToString::to_string).collect();
+        let told = texts.join(": ");
         if told.contains(char::is_control) {
             told.escape_debug().to_string()
         } else {

@@ -5,7 +5,8 @@ use std::fmt;
 /// Characters of one detail.
 const LONGEST: usize = 512;
 
-/// What exactly was wrong, with the names and values that are no secret: the source of an error whose own text clients may read.
+/// What exactly was wrong, with the names and values that are no secret: the source of an error whose own text clients may read. It is told
+/// to operators who ask, and stands in no log.
 ///
 /// What a client sent is written in quotes and escaped, by `{:?}`.
 #[derive(Clone, Debug, Eq, PartialEq)]
