@@ -58,10 +58,15 @@ fn opened(jwt: &str, keys: &JwkSet, server: &TestServer, client: &TestClient) ->
     let jwt = UnverifiedJwt::parse(jwt, JwtKind::TokenIntrospection).unwrap();
     let mut claims: Value = jwt.verify(keys).unwrap().0.parse().unwrap();
     let told = claims["token_introspection"].take();
-    let now = server.clock.now().as_secs();
+    // The clock goes on from the answer to here.
+    let (iat, now) = (
+        claims["iat"].as_i64().unwrap(),
+        server.clock.now().as_secs(),
+    );
+    assert!((now - 5..=now).contains(&iat), "{iat} is not {now}");
     assert_eq!(
         claims,
-        json!({"iss": server.issuer, "aud": client.id, "iat": now, "token_introspection": null}),
+        json!({"iss": server.issuer, "aud": client.id, "iat": iat, "token_introspection": null}),
         "neither sub nor exp, which are the token's"
     );
     told
