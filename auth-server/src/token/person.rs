@@ -142,6 +142,8 @@ impl Grantor {
         let audience = &prepared.audience;
         let scope: ScopeSet = own.iter().chain(audience.scope.iter()).cloned().collect();
         let authorization_details = audience.details.clone();
+        // What was exchanged ends with the token that was shown, the ID token too.
+        let shown_until = prepared.chain.ends_at;
         let ends_at = prepared.chain.end(now + audience.server.lifetime);
         let expires_in = ends_at.since(now).as_secs();
         let access_token = if let Some(token) = prepared.token {
@@ -160,7 +162,7 @@ impl Grantor {
                 client: client.client(),
                 terms,
                 grant_id: Some(id),
-                ends_at: None,
+                ends_at: shown_until,
                 nonce: granted.nonce,
                 access_token: Some(&access_token),
                 code: None,
