@@ -483,22 +483,29 @@ pub async fn revoke_of(
     })
 }
 
-/// Records for every node what [`revoke_of`] marked at this instant, by one statement however many there are.
-pub async fn record_revoked(conn: &mut Conn, of: &GrantsOf<'_>, now: Instant) -> Result<()> {
-    let kind = RevocationKind::Grant.as_str();
-    each!(of, |which| {
-        let marked = t::table.filter(which.and(t::revoked_at.eq(now))).select((
-            kind.into_sql::<Text>(),
-            t::id,
-            now.into_sql::<BigInt>(),
-            t::access_until,
-        ));
+/// Records those of these grants that were marked at this instant.
+macro_rules! record {
+    ($conn:expr, $which:expr, $now:expr) => {{
+        let marked = t::table
+            .filter($which)
+            .filter(t::revoked_at.eq($now))
+            .select((
+                RevocationKind::Grant.as_str().into_sql::<Text>(),
+                t::id,
+                $now.into_sql::<BigInt>(),
+                t::access_until,
+            ));
         let insert = diesel::insert_into(r::table)
             .values(marked)
             .into_columns((r::kind, r::subject, r::recorded_at, r::matters_until))
             .on_conflict_do_nothing();
-        on!(conn, |c| insert.execute(c)).map(drop)
-    })
+        on!($conn, |c| insert.execute(c)).map(drop)
+    }};
+}
+
+/// Records for every node what [`revoke_of`] marked at this instant, by one statement however many there are.
+pub async fn record_revoked(conn: &mut Conn, of: &GrantsOf<'_>, now: Instant) -> Result<()> {
+    each!(of, |which| { record!(conn, which, now) })
 }
 
 /// Marks as revoked what was made of the grants that were marked at this instant, then what was made of that, until there is nothing
@@ -525,19 +532,5 @@ pub async fn revoke_children(conn: &mut Conn, now: Instant) -> Result<Vec<(Strin
 
 /// Records for every node what [`revoke_children`] marked at this instant.
 pub async fn record_children(conn: &mut Conn, now: Instant) -> Result<()> {
-    let kind = RevocationKind::Grant.as_str();
-    let marked = t::table
-        .filter(t::parent_id.is_not_null())
-        .filter(t::revoked_at.eq(now))
-        .select((
-            kind.into_sql::<Text>(),
-            t::id,
-            now.into_sql::<BigInt>(),
-            t::access_until,
-        ));
-    let insert = diesel::insert_into(r::table)
-        .values(marked)
-        .into_columns((r::kind, r::subject, r::recorded_at, r::matters_until))
-        .on_conflict_do_nothing();
-    on!(conn, |c| insert.execute(c)).map(drop)
+    record!(conn, t::parent_id.is_not_null(), now)
 }
