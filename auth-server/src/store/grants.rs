@@ -505,7 +505,7 @@ macro_rules! record {
 
 /// Records for every node what [`revoke_of`] marked at this instant, by one statement however many there are.
 pub async fn record_revoked(conn: &mut Conn, of: &GrantsOf<'_>, now: Instant) -> Result<()> {
-    each!(of, |which| { record!(conn, which, now) })
+    each!(of, |which| record!(conn, which, now))
 }
 
 /// Marks as revoked what was made of the grants that were marked at this instant, then what was made of that, until there is nothing
