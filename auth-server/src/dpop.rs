@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either};
-use shared_protocol::dpop::{Dpop, DpopSettings, Nonces};
+use shared_protocol::dpop::{Dpop, DpopSettings, NONCE, Nonces, PROOF};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Clock;
 use shared_server::ephemeral::Ephemeral;
@@ -17,11 +17,6 @@ use tower::{Layer, Service};
 
 use crate::config::Config;
 use crate::keys::root_secret::RootSecret;
-
-/// Where a proof stands (RFC 9449 §4.1).
-pub const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// Where a client finds the nonce for its next one (RFC 9449 §8).
-pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Judges proofs for this issuer, as it is reached here and where clients are asked for certificates. Its nonces are good on every node.
 #[must_use]
@@ -59,7 +54,7 @@ impl Teller {
         let headers = response.headers_mut();
         if headers.get(header::CACHE_CONTROL) == Some(&HeaderValue::from_static("no-store")) {
             let nonce = self.dpop.nonce(self.clock.now());
-            headers.insert(DPOP_NONCE, nonce);
+            headers.insert(NONCE, nonce);
         }
     }
 }
@@ -96,7 +91,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let is_proven = request.headers().contains_key(DPOP);
+        let is_proven = request.headers().contains_key(PROOF);
         let answer = self.inner.call(request);
         if !is_proven {
             return Either::Left(answer);

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shared_protocol::dpop;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{
     Algorithm, ContentEncryption, JwtKind, KeyManagement, MacAlgorithm, SignError, Signer, sign_jwt,
@@ -166,7 +167,7 @@ fn clients(offered: &Offered) -> Value {
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         // RFC 9449 §5.1.
-        "dpop_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::name),
         // RFC 8705 §3.3.
         "tls_client_certificate_bound_access_tokens": offered.sees_certificates().then_some(true),
         "global_token_revocation_endpoint_auth_methods_supported": global_revocation::METHODS.map(AuthMethod::as_str),

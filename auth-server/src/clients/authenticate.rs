@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::confirmation::{CertificateThumbprint, Confirmation};
+use shared_protocol::dpop::PROOF;
 use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
@@ -30,7 +31,6 @@ use super::secret::{ClientSecret, SecretDigest};
 use super::{AuthMethod, Client};
 use crate::assertions::Unusable;
 use crate::documents::DocumentError;
-use crate::dpop::DPOP;
 use crate::form;
 use crate::parameters::{InvalidParameters, Parameters, decode};
 use crate::rate_limits::Failures;
@@ -154,7 +154,7 @@ impl AuthenticatedClient {
         &self.standings
     }
 
-    /// What its tokens are bound to, if they are: what it has proven to have, where tokens or codes come of the request.
+    /// What the tokens are bound to that it gets now, if they are to be: it has proven to have that.
     #[must_use]
     pub fn confirmation(&self) -> Option<&Confirmation> {
         self.confirmation.as_ref()
@@ -221,9 +221,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let caller = Caller::of(&request);
-        let is_proven = T::BRINGS != Brings::Nothing && request.headers().contains_key(DPOP);
+        let is_proven = T::BRINGS != Brings::Nothing && request.headers().contains_key(PROOF);
         let path = is_proven.then(|| request.uri().path().to_owned());
-        let certificate = request.extensions().get::<CertificateThumbprint>().cloned();
+        let certificate = request.extensions().get::<CertificateThumbprint>().copied();
         let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse_with_repeated(&body)?;
         T::check_repeated(&parameters)?;

@@ -87,13 +87,13 @@ impl RootSecret {
         ))
     }
 
-    /// The key for one purpose. Purposes never share one.
+    /// The key for message authentication for one purpose. Purposes never share one.
     #[must_use]
     pub fn mac_key(&self, purpose: &'static str) -> MacKey {
         MacKey(hmac::Key::new(hmac::HMAC_SHA256, &*self.key(purpose)))
     }
 
-    /// The same as bytes, for whoever has a form of its own for it.
+    /// The key for one purpose, for whoever has a use of its own for it.
     ///
     /// # Panics
     /// Never: HKDF refuses nothing but outputs past 8,160 bytes.

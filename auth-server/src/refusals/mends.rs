@@ -44,7 +44,7 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
     match error? {
         TokenError::ClientAuth(error) => of_client(error),
         TokenError::Binding(error) => Some(of_binding(*error)),
-        TokenError::Dpop(DpopError::UseNonce) => Some(
+        TokenError::Dpop(DpopError::UseNonce(_)) => Some(
             "nothing is wrong: the app has to make another proof, with the nonce that it was told in DPoP-Nonce (RFC 9449 section 8)",
         ),
         TokenError::CodeOfAnotherKey | TokenError::RefreshOfAnotherKey => Some(

@@ -173,7 +173,9 @@ pub enum TokenError {
     #[error("the refresh token was issued to another client")]
     RefreshOfAnother(#[source] Detail),
     /// RFC 9449 §5, RFC 8705 §4: bound to what whoever uses it did not prove to have.
-    #[error("the refresh token is bound to a key, or a certificate, that the request does not prove")]
+    #[error(
+        "the refresh token is bound to a key, or a certificate, that the request does not prove"
+    )]
     RefreshOfAnotherKey,
     /// Not used for too long, or too old.
     #[error("the refresh token has expired")]
@@ -326,7 +328,9 @@ impl TokenError {
             Self::Dpop(DpopError::Invalid(_)) | Self::Binding(BindingError::NoProof) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
             }
-            Self::Dpop(DpopError::UseNonce) => (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce),
+            Self::Dpop(DpopError::UseNonce(_)) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce)
+            }
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),

@@ -77,10 +77,9 @@ impl Bindings {
             if shown.path.is_some() {
                 return Err(BindingError::TwoWays.into());
             }
-            let certificate = shown.certificate.cloned();
-            return match certificate {
+            return match shown.certificate {
                 None if required => Err(BindingError::NoCertificate.into()),
-                certificate => Ok(certificate.map(Confirmation::of_certificate)),
+                certificate => Ok(certificate.copied().map(Confirmation::of_certificate)),
             };
         }
         let Some(path) = shown.path else {
