@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use auth_server::clients::{AuthMethod, ClientMetadata, GrantType, InvalidClientMetadata};
 use auth_server::config::Config;
-use auth_server::resource_servers::TokenFormat;
+use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, Signer as _, SigningKey};
 use shared_protocol::random::SystemRandom;
@@ -102,6 +103,27 @@ pub(crate) async fn send(
     server.send(request).await
 }
 
+/// Whether nodes share a memory of what was used.
+pub(crate) fn is_shared(stores: &Stores) -> bool {
+    stores.ephemeral.url.expose_secret() != "memory"
+}
+
+/// Pushes a request, as [`TestServer::asking`] has it, with these proofs.
+pub(crate) async fn push(
+    server: &TestServer,
+    client: &TestClient,
+    changes: &[(&str, &str)],
+    proofs: &[&str],
+) -> Answer {
+    let form = TestServer::asking(client, changes);
+    let form: Vec<_> = form
+        .iter()
+        .filter(|(name, _)| name != "client_id")
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    send(server, client, (PAR, &form), proofs).await
+}
+
 /// A token request with a good proof.
 pub(crate) async fn ask(
     server: &TestServer,
@@ -158,8 +180,9 @@ async fn rfc9449_5_tokens_are_bound_to_the_key_of_the_proof(stores: &Stores) {
         let refresh = answer.text("refresh_token").to_owned();
         let answer = ask(server, client, &refresh_form(&refresh), &prover).await;
         assert_bound(&answer, Some(&prover), "refresh_token");
-        let tokens = scene.redeem(client, &scene.code(client, "openid read").await);
-        assert_bound(&tokens.await, None, "authorization_code without a proof");
+        let code = scene.code(client, "openid read").await;
+        let answer = scene.redeem(client, &code).await;
+        assert_bound(&answer, None, "authorization_code without a proof");
     }
     // An ID token is not presented to anybody who could ask for a proof.
     let code = scene.code(&scene.app, "openid read").await;
@@ -254,10 +277,7 @@ async fn rfc9449_5_2_a_client_that_registered_for_it_always_shows_a_proof(stores
             assert_eq!(answer.header("dpop-nonce"), "", "{path}");
         }
     }
-    let form = TestServer::asking(&app, &[]);
-    let form: Vec<_> = form.iter().map(|(name, value)| (&**name, &**value));
-    let form: Vec<_> = form.filter(|(name, _)| *name != "client_id").collect();
-    let pushed = send(server, &app, (PAR, &form), &[]).await;
+    let pushed = crate::pushed::push(server, &app, &[]).await;
     assert_eq!(pushed.status, 201, "{}", pushed.body);
 }
 
@@ -267,7 +287,7 @@ async fn rfc9449_6_2_introspection_tells_what_a_token_is_bound_to(stores: &Store
     let service = server
         .client(AuthMethod::ClientSecretBasic, "read reports")
         .await;
-    let change = |format| move |known: &mut auth_server::resource_servers::ResourceServer| known.format = format;
+    let change = |format| move |known: &mut ResourceServer| known.token_format = format;
     let cnf = json!({"jkt": prover.jkt()});
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
         server.change_resource(API, change(format)).await;
@@ -280,7 +300,11 @@ async fn rfc9449_6_2_introspection_tells_what_a_token_is_bound_to(stores: &Store
             let form = [("token", answer.text("access_token"))];
             for client in [&scene.api, &service] {
                 let told = server.post_as(client, "/oauth/introspect", &form).await;
-                let told = (&told.body["active"], &told.body["cnf"], &told.body["token_type"]);
+                let told = (
+                    &told.body["active"],
+                    &told.body["cnf"],
+                    &told.body["token_type"],
+                );
                 assert_eq!(told, (&json!(true), cnf, &json!(token_type)), "{format:?}");
             }
         }
@@ -290,7 +314,11 @@ async fn rfc9449_6_2_introspection_tells_what_a_token_is_bound_to(stores: &Store
     let code = scene.code(&scene.app, "openid read").await;
     let tokens = ask(server, &scene.app, &code_form(&code), &prover).await;
     let told = server.records.grants.find(
-        &claims(tokens.text("access_token"))["grant_id"].as_str().unwrap().parse().unwrap(),
+        &claims(tokens.text("access_token"))["grant_id"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap(),
         server.clock.now(),
     );
     let family = told.await.unwrap().unwrap().family.unwrap();
@@ -332,7 +360,7 @@ async fn rfc9449_what_a_client_registers_makes_sense(stores: &Stores) {
     let server = TestServer::start(stores).await;
     let refused = async |metadata: ClientMetadata| {
         let registered = server.records.register_client(metadata, &server.world);
-        let error = registered.await.err().map(anyhow_cause);
+        let error = registered.await.err().map(|error| error.to_string());
         error.unwrap_or_else(|| "nothing".into())
     };
     let in_front = |metadata: ClientMetadata| ClientMetadata {
@@ -345,8 +373,6 @@ async fn rfc9449_what_a_client_registers_makes_sense(stores: &Stores) {
         ..metadata
     };
     let app = || app(AuthMethod::ClientSecretBasic);
-    let mut config = config(stores);
-    config.authorization.response_types = vec!["code".parse().unwrap()];
     for (what, metadata, expected) in [
         ("a key", bound(app()), "nothing".to_owned()),
         (
@@ -367,8 +393,4 @@ async fn rfc9449_what_a_client_registers_makes_sense(stores: &Stores) {
         let refused = auth_server::clients::Client::new(id(), metadata, Vec::new());
         assert_eq!(refused.err(), Some(InvalidClientMetadata::BoundInFront));
     }
-}
-
-fn anyhow_cause(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
