@@ -37,7 +37,7 @@ pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::device::DeviceConfig;
-pub use self::dpop::{DpopConfig, NonceMode};
+pub use self::dpop::DpopConfig;
 pub use self::explain::ExplainConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::logout::LogoutConfig;

@@ -7,8 +7,6 @@ use anyhow::Context as _;
 use axum::Router;
 use prometheus::Registry;
 use shared_protocol::bearer::Proofs;
-use shared_protocol::dpop::{Dpop, DpopSettings, NoncePolicy, Nonces};
-use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Algorithm, VerifiedTokens};
 use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
@@ -334,11 +332,15 @@ fn app_state(
         fetches: limits.documents,
     };
     let dpop = dpop::judge(config, &records.root_secret, &codes.ephemeral);
+    let proofs = Proofs {
+        dpop: dpop.clone(),
+        nonces: config.dpop.nonce,
+    };
     let authenticator = Arc::new(Authenticator {
         clients: callers.clone(),
         bindings: Bindings {
             dpop: dpop.clone(),
-            nonce: config.dpop.nonce.into(),
+            nonce: config.dpop.nonce,
         },
         keys: records.sites.keys.clone(),
         ephemeral: codes.ephemeral.clone(),
@@ -379,7 +381,7 @@ fn app_state(
             grants: records.grants.clone(),
             clients: records.clients.clone(),
             accounts: limits.account,
-            proofs: proofs(config, records, &codes.ephemeral),
+            proofs,
         }),
         addresses: limits.address,
         grantor,
@@ -408,21 +410,6 @@ fn app_state(
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),
     }))
-}
-
-/// The proofs of those whose tokens are bound to a key.
-fn proofs(config: &Config, records: &Records, ephemeral: &Ephemeral) -> Proofs {
-    let elsewhere = config.offered().mtls;
-    let issuers = std::iter::once(&config.issuer).chain(&elsewhere);
-    let key = records.root_secret.key("dpop nonce");
-    Proofs {
-        dpop: Dpop::new(DpopSettings {
-            origins: issuers.map(Issuer::url).cloned().collect(),
-            nonces: Nonces::new(&key, Duration::from_mins(5)),
-            used: Arc::new(ephemeral.clone()),
-        }),
-        nonces: NoncePolicy::Offered,
-    }
 }
 
 /// What makes access tokens and knows them again.
