@@ -292,7 +292,10 @@ on_both_stores! {
         let unbound = api.sign(&api.service_claims()).await;
         let response = api.show(&format!("Bearer {unbound}"), &[]).await;
         // Nobody here sees certificates, so there is one way.
-        refused(response, ("DPoP", INVALID_TOKEN.0), INVALID_TOKEN.1, "unbound").await;
+        let challenges = lines(&response, "www-authenticate");
+        assert_eq!(challenges.len(), 1, "{challenges:?}");
+        assert!(challenges[0].starts_with("DPoP error=\"invalid_token\""), "{challenges:?}");
+        assert_eq!(problem(response).await.0, 401);
         let token = api.bound(&prover.cnf()).await;
         let proof = prover.proof(&api, &token, "a", &json!({})).await;
         assert_eq!(api.show(&format!("DPoP {token}"), &[&proof]).await.status(), 200);
