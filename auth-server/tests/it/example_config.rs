@@ -76,6 +76,7 @@ fn the_example_sets_every_key_to_its_default() {
         );
     }
     for key in [
+        "profile",
         "sign_up.mode",
         "tls.certificate",
         "tls.key",
