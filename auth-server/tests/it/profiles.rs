@@ -6,6 +6,7 @@ mod mcp;
 mod message_signing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::config::Config;
@@ -84,6 +85,8 @@ impl Scene {
         let server = TestServer::start_with(config, Arc::default()).await;
         let server = server.with_resources(None).await;
         server.person(EMAIL).await;
+        // Past the beginning of what it remembers of used assertions.
+        server.clock.advance(Duration::from_secs(12));
         let key = new_key(Algorithm::Es256);
         let metadata = ClientMetadata {
             profile: own,
@@ -160,7 +163,7 @@ async fn rfc8414_2_a_server_of_a_profile_announces_what_the_profile_leaves(store
         document["signed_metadata"] = "a JWT".into();
         insta::assert_json_snapshot!(format!("metadata_{profile}"), document);
         if profile != Profile::Mcp {
-            for word in ["RS256", "HS256", "client_secret", "\"none\"", "password"] {
+            for word in ["RS256", "HS256", "client_secret", "password"] {
                 assert!(!document.to_string().contains(word), "{profile}: {word}");
             }
         }
