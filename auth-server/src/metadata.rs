@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shared_protocol::dpop;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{
     Algorithm, ContentEncryption, JwtKind, KeyManagement, MacAlgorithm, SignError, Signer, sign_jwt,
@@ -79,6 +80,12 @@ impl Offered {
         let demands = self.profiles.server();
         let all = Algorithm::ALL.into_iter();
         all.filter(move |alg| demands.permits(*alg))
+    }
+
+    /// Whether certificates of clients are seen, here or by a proxy.
+    #[must_use]
+    pub fn sees_certificates(&self) -> bool {
+        self.methods.contains(&AuthMethod::SelfSignedTlsClientAuth)
     }
 
     /// Whom the assertion of a client may be for, each alone (RFC 7523 §3): the issuer, the token endpoint, and its mTLS alias.
@@ -162,6 +169,10 @@ fn clients(offered: &Offered) -> Value {
     let by_mac = offered.methods.contains(&AuthMethod::ClientSecretJwt);
     let signatures = offered.verified().map(Algorithm::name);
     let algorithms: Vec<_> = signatures.chain(macs.filter(|_| by_mac)).collect();
+    let demands = offered.profiles.server();
+    let proofs = dpop::ALGORITHMS.into_iter();
+    let proofs = proofs.filter(|alg| demands.permits(*alg));
+    let proofs: Vec<_> = proofs.map(Algorithm::name).collect();
     let to_revoke = global_revocation::METHODS.into_iter();
     let to_revoke = to_revoke.filter(|method| offered.methods.contains(method));
     let to_revoke = to_revoke.map(AuthMethod::as_str).collect::<Vec<_>>();
@@ -173,6 +184,10 @@ fn clients(offered: &Offered) -> Value {
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        // RFC 9449 §5.1.
+        "dpop_signing_alg_values_supported": proofs,
+        // RFC 8705 §3.3.
+        "tls_client_certificate_bound_access_tokens": offered.sees_certificates().then_some(true),
         "global_token_revocation_endpoint_auth_methods_supported": to_revoke,
     })
 }

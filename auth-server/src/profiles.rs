@@ -122,7 +122,17 @@ impl Demands {
     /// Whether a JWT may be signed so, whoever makes it. FAPI 2.0 Security Profile §5.4.1 (1).
     #[must_use]
     pub fn permits(self, alg: Algorithm) -> bool {
-        !self.fapi2 || PERMITTED.contains(&alg)
+        self.algorithms().contains(&alg)
+    }
+
+    /// What JWTs may be signed with.
+    #[must_use]
+    pub const fn algorithms(self) -> &'static [Algorithm] {
+        if self.fapi2 {
+            &PERMITTED
+        } else {
+            &Algorithm::ALL
+        }
     }
 
     /// Whether request objects may lack a signature, where the server's policy allows that. FAPI 2.0 Security Profile §5.4.1 (1).

@@ -212,8 +212,8 @@ impl Checks {
         let members: Map<String, Value> = claims.parse()?;
         check_itself(&members, (client, &self.issuer), now)?;
         let origin = Origin {
-            pushed: None,
             is_signed,
+            ..Origin::default()
         };
         Ok((parameters(members)?, origin))
     }

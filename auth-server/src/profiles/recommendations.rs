@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::authorize::request::ResponseType;
 use crate::clients::AuthMethod;
-use crate::config::{Config, PkcePolicy, RegistrationMode};
+use crate::config::{Config, NonceMode, PkcePolicy, RegistrationMode};
 
 /// One thing to do better.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -135,6 +135,15 @@ fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
             },
         ),
         (
+            config.dpop.nonce == NonceMode::Offered && !demands.dpop_nonces(),
+            Recommendation {
+                key: "dpop.nonce",
+                why: "proofs that somebody had a client make ahead of time are good when their time comes",
+                rule: "RFC 9449 section 11.2",
+                mend: "set it to \"required\" where clients answer a challenge",
+            },
+        ),
+        (
             config.registration_mode() == RegistrationMode::Open,
             Recommendation {
                 key: "registration.mode",
@@ -230,15 +239,15 @@ mod tests {
                 config.keys.algorithms.push(rs256);
             }),
             (
-                "authorization.require_pushed_authorization_requests profile profile",
+                "authorization.require_pushed_authorization_requests profile profile dpop.nonce",
                 |config| config.profile = None,
             ),
             (
-                "authorization.require_pushed_authorization_requests profile profile",
+                "authorization.require_pushed_authorization_requests profile profile dpop.nonce",
                 |config| config.profile = Some(Profile::Mcp),
             ),
             (
-                "authorization.require_pushed_authorization_requests profile profile client_documents.enabled",
+                "authorization.require_pushed_authorization_requests profile profile dpop.nonce client_documents.enabled",
                 |config| {
                     config.profile = Some(Profile::Mcp);
                     config.client_documents.enabled = Enabled::Never;

@@ -18,6 +18,7 @@ use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use crate::browser::EMAIL;
+use crate::dpop::{Prover, TOKEN};
 use crate::macs;
 use crate::person;
 use crate::pushed::PAR;
@@ -142,6 +143,29 @@ impl Scene {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         self.post(PAR, &form).await
+    }
+}
+
+impl Scene {
+    /// A token request with a proof, made anew with the nonce that the server wants.
+    async fn ask(&self, form: &[(&str, &str)], prover: &Prover) -> Answer {
+        let first = self.ask_with(form, prover, &json!({})).await;
+        let nonce = first.header("dpop-nonce");
+        assert!(!nonce.is_empty(), "{}", first.body);
+        if first.error().1 == "use_dpop_nonce" {
+            self.ask_with(form, prover, &json!({"nonce": nonce})).await
+        } else {
+            first
+        }
+    }
+
+    async fn ask_with(&self, form: &[(&str, &str)], prover: &Prover, claims: &Value) -> Answer {
+        let proof = self.proof().await;
+        let proof = proof.iter().map(|(name, value)| (*name, value.as_str()));
+        let form: Vec<_> = form.iter().copied().chain(proof).collect();
+        let shown = prover.proof(&self.server, TOKEN, claims).await;
+        let request = self.server.form(TOKEN, &form).header("dpop", shown);
+        self.server.send(request).await
     }
 }
 

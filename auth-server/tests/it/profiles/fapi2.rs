@@ -15,8 +15,9 @@ use shared_testing::stores::Stores;
 
 use super::{JWT_BEARER, Of, Scene, metadata, registered, with_rsa_resource};
 use crate::browser::{Browser, parameter};
+use crate::dpop::{Prover, TOKEN, assert_bound};
 use crate::macs;
-use crate::person::{REDIRECT, code_form};
+use crate::person::{REDIRECT, code_form, refresh_form};
 use crate::pushed::{PAR, url_of};
 use crate::request_object::sign;
 use crate::server::{API, TestServer};
@@ -25,6 +26,8 @@ use crate::token::decode;
 on_each_store!(auth_server::store::MIGRATIONS;
     fapi2_5_3_2_2_requests_at_a_server,
     fapi2_5_3_2_2_requests_of_a_client,
+    fapi2_5_3_2_1_tokens_at_a_server,
+    fapi2_5_3_2_1_tokens_of_a_client,
     fapi2_5_3_2_1_assertions_at_a_server,
     fapi2_5_3_2_1_assertions_of_a_client,
     fapi2_5_4_1_nothing_is_signed_with_rs256_at_a_server,
@@ -147,8 +150,75 @@ async fn requests(scene: &Scene) {
     assert_eq!(parameter(&answer, "iss").as_deref(), Some(&*server.issuer));
     let code = parameter(&answer, "code").unwrap();
     server.clock.advance(Duration::from_secs(60));
-    let late = scene.post("/oauth/token", &code_form(&code)).await;
-    assert_ne!(late.status, 200, "{}", late.body);
+    let late = scene.ask(&code_form(&code), &Prover::new()).await;
+    assert_eq!(late.error(), (400, "invalid_grant"), "{}", late.body);
+}
+
+async fn fapi2_5_3_2_1_tokens_at_a_server(stores: &Stores) {
+    tokens(&Scene::set(stores, Profile::Fapi2, Of::Server).await).await;
+}
+
+async fn fapi2_5_3_2_1_tokens_of_a_client(stores: &Stores) {
+    tokens(&Scene::set(stores, Profile::Fapi2, Of::Client).await).await;
+}
+
+/// §5.3.2.1 (4), (5), (9), (10), (12): bound to a key by proofs with a nonce, and refreshed without rotation.
+async fn tokens(scene: &Scene) {
+    let server = &scene.server;
+    let prover = Prover::new();
+    let credentials = [("grant_type", "client_credentials"), ("resource", API)];
+    let unproven = scene.post(TOKEN, &credentials).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+    let without = scene.ask_with(&credentials, &prover, &json!({})).await;
+    assert_eq!(without.error(), (400, "use_dpop_nonce"));
+    let nonce = json!({"nonce": without.header("dpop-nonce")});
+    for (alg, is_good) in [
+        (Algorithm::Es256, true),
+        (Algorithm::EdDsa, true),
+        (Algorithm::Ps256, true),
+        (Algorithm::Rs256, false),
+    ] {
+        let answer = scene.ask_with(&credentials, &Prover::of(alg), &nonce).await;
+        if is_good {
+            assert_eq!(answer.status, 200, "{alg}: {}", answer.body);
+            assert_eq!(answer.text("token_type"), "DPoP");
+        } else {
+            assert_eq!(answer.error(), (400, "invalid_dpop_proof"), "{alg}");
+        }
+    }
+
+    let asked = [
+        ("scope", "openid read offline_access"),
+        ("prompt", "consent"),
+    ];
+    let code = async |asked: &[(&str, &str)]| {
+        let pushed = scene.push(asked).await;
+        let url = url_of(server, &scene.app, pushed.text("request_uri"));
+        let answer = Browser::new(server).sign_in_and_consent(url).await;
+        parameter(&answer, "code").unwrap()
+    };
+    let first = code(&asked).await;
+    let unproven = scene.post(TOKEN, &code_form(&first)).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+    // Which spent nothing.
+    let tokens = scene.ask(&code_form(&first), &prover).await;
+    assert_bound(&tokens, Some(&prover), "a code");
+    let header = decode(tokens.text("id_token")).0;
+    assert_eq!(header["alg"], "ES256", "what it left out is not RS256");
+    let refresh = tokens.text("refresh_token").to_owned();
+    for _ in 0..2 {
+        let again = scene.ask(&refresh_form(&refresh), &prover).await;
+        assert_bound(&again, Some(&prover), "a refresh token");
+        assert_eq!(again.body.get("refresh_token"), None, "not rotated");
+    }
+    let unproven = scene.post(TOKEN, &refresh_form(&refresh)).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+
+    // §5.3.2.1 (12): a code that was bound when it was pushed.
+    let asked = [&asked[..], &[("dpop_jkt", &prover.jkt())]].concat();
+    let bound = code(&asked).await;
+    let stolen = scene.ask(&code_form(&bound), &Prover::new()).await;
+    assert_eq!(stolen.error(), (400, "invalid_grant"));
 }
 
 /// The claims of a good request object.
@@ -285,7 +355,7 @@ async fn algorithms(scene: &Scene, own: Option<Profile>) {
     // What it would be given of a resource server whose tokens are signed so.
     with_rsa_resource(server).await;
     let form = [("grant_type", "client_credentials"), ("resource", API)];
-    let answer = scene.post("/oauth/token", &form).await;
+    let answer = scene.ask(&form, &Prover::new()).await;
     assert_eq!(answer.error(), (400, "invalid_target"), "{}", answer.body);
 }
 
@@ -307,6 +377,6 @@ async fn fapi2_5_3_2_1_there_is_no_password_grant(stores: &Stores) {
         ("username", "a"),
         ("password", "b"),
     ];
-    let answer = scene.post("/oauth/token", &form).await;
+    let answer = scene.ask(&form, &Prover::new()).await;
     assert_eq!(answer.error(), (400, "unsupported_grant_type"));
 }
