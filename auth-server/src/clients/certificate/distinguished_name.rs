@@ -87,7 +87,8 @@ pub enum InvalidDistinguishedName {
 
 impl DistinguishedName {
     /// The name of a certificate's subject; `None` if that is empty.
-    pub(super) fn of(name: &Name) -> Option<Self> {
+    #[must_use]
+    pub fn of(name: &Name) -> Option<Self> {
         let parts: Vec<Relative> = name
             .0
             .iter()
