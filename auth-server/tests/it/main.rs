@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod acr;
 #[cfg(test)]
+mod alg_confusion;
+#[cfg(test)]
 mod announced;
 #[cfg(test)]
 mod authorization_details;
@@ -119,6 +121,8 @@ mod sign_up;
 mod signed_introspection;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod start_again;
 #[cfg(test)]

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use shared_protocol::jose::{EitherJwt, JwkSet, JwtKind, UnverifiedJwt, unsecured_claims};
 
 /// Every kind, the `typ` that it is written with, and whether it may be written as `JWT` or without.
-const KINDS: [(JwtKind, &str, bool); 12] = [
+const KINDS: [(JwtKind, &str, bool); 13] = [
     (JwtKind::AccessToken, "at+jwt", false),
     (JwtKind::ClientAssertion, "client-authentication+jwt", true),
+    (JwtKind::DpopProof, "dpop+jwt", false),
     (JwtKind::IdToken, "jwt", false),
     (JwtKind::SoftwareStatement, "jwt", true),
     (JwtKind::LogoutToken, "logout+jwt", false),

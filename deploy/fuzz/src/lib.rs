@@ -7,6 +7,7 @@ mod certificate;
 mod client_certificate;
 mod client_metadata;
 mod distinguished_name;
+mod dpop_proof;
 mod form;
 mod json;
 mod jwk_set;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "authorization",
         check: authorization::check,
@@ -48,6 +49,10 @@ pub const TARGETS: [Target; 12] = [
     Target {
         name: "distinguished_name",
         check: distinguished_name::check,
+    },
+    Target {
+        name: "dpop_proof",
+        check: dpop_proof::check,
     },
     Target {
         name: "form",

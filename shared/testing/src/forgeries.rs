@@ -78,11 +78,11 @@ impl Stranger {
     }
 }
 
-/// Everything that is tried, each signed by `sign` where the attacker has the key and lies about something else.
+/// The original as it holds, and everything that is tried, each signed by `sign` where the attacker has the key and lies about something else.
 ///
 /// # Panics
 /// If the original has no JSON objects.
-pub async fn forgeries(original: &Original, sign: impl AsyncFn(&[u8]) -> Vec<u8>) -> Vec<Forgery> {
+pub async fn forgeries(original: &Original, sign: impl AsyncFn(&[u8]) -> Vec<u8>) -> (String, Vec<Forgery>) {
     let input = input(&original.header, &original.claims);
     let signature = sign(input.as_bytes()).await;
     let mut all = Forgeries {
@@ -103,7 +103,7 @@ pub async fn forgeries(original: &Original, sign: impl AsyncFn(&[u8]) -> Vec<u8>
             format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
         );
     }
-    all.all
+    (format!("{input}.{}", all.signature), all.all)
 }
 
 fn input(header: &Value, claims: &Value) -> String {
@@ -383,8 +383,8 @@ impl Forgeries<'_> {
                 rows.push((format!("alg {alg:?}"), json!({"alg": alg})));
             }
         }
-        // A DPoP proof has its key in its header, and no name for it.
-        if header["jwk"].is_null() {
+        // A DPoP proof has its key in its header, and a secret has no name.
+        if header["jwk"].is_null() && !self.original.public_key.is_null() {
             rows.extend(
                 KIDS.iter()
                     .map(|(what, kid)| (format!("kid {what}"), json!({"kid": kid}))),
