@@ -100,6 +100,8 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod replay_matrix;
+#[cfg(test)]
 mod request_object;
 #[cfg(test)]
 mod resource_indicators;

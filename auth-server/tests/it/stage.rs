@@ -42,8 +42,6 @@ pub(crate) struct Stage {
     pub(crate) gateway: TestClient,
     /// Shows assertions of others.
     pub(crate) bearer: TestClient,
-    /// Has no browser.
-    pub(crate) device: TestClient,
     /// Signs everything that comes from outside.
     pub(crate) outside: Arc<SigningKey>,
 }
@@ -54,7 +52,7 @@ impl Stage {
         let mut config = config(stores);
         config.registration.mode = Some(RegistrationMode::Open);
         config.registration.scopes = vec!["read".parse().unwrap()];
-        let issuers = json!([{"issuer": STATEMENTS, "jwks": set(&outside)}]);
+        let issuers = json!([{"issuer": STATEMENTS, "jwks": set(&outside).to_string()}]);
         config.registration.software_statement_issuers = serde_json::from_value(issuers).unwrap();
         config.authorization.interactions_per_address = 100_000;
         config.device.failures_before_wait = u32::MAX;
@@ -90,7 +88,6 @@ impl Stage {
             let trusted = jwt_bearer::trust(server, (issuer, &outside), &policy).await;
             trusted.unwrap();
         }
-        let device = server.register(crate::device::television()).await;
         Self {
             app,
             app_key: Arc::new(app_key),
@@ -99,7 +96,6 @@ impl Stage {
             macs,
             gateway,
             bearer,
-            device,
             outside: Arc::new(outside),
             scene,
         }
@@ -164,6 +160,7 @@ fn everything(key: &SigningKey) -> ClientMetadata {
         GrantType::RefreshToken,
         GrantType::ClientCredentials,
         GrantType::TokenExchange,
+        GrantType::DeviceCode,
     ]);
     let policy = json!({"audiences": [API, OTHER_API], "impersonation": true});
     metadata.token_exchange = Some(serde_json::from_value(policy).unwrap());
