@@ -562,8 +562,9 @@ fn presented<'a>(
     }
 }
 
-/// RFC 7617 §2, with both halves form-urlencoded (RFC 6749 §2.3.1).
-fn basic_credentials(headers: &HeaderMap) -> Option<(ClientId, ClientSecret)> {
+/// The one pair of RFC 7617 §2, both halves form-urlencoded (RFC 6749 §2.3.1).
+#[must_use]
+pub fn basic_credentials(headers: &HeaderMap) -> Option<(ClientId, ClientSecret)> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;

@@ -17,7 +17,8 @@ use shared_server::web::ClientCertificate;
 
 pub use self::authorities::{Authorities, AuthoritiesError};
 pub use self::distinguished_name::{DistinguishedName, InvalidDistinguishedName};
-use self::leaf::{Leaf, Validity};
+pub use self::leaf::Leaf;
+use self::leaf::Validity;
 pub use self::name::{AlternativeName, CertificateName, InvalidCertificateName};
 use super::jwks_uri::ClientKeys;
 use super::{AuthMethod, Client};

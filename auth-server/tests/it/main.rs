@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod acr;
 #[cfg(test)]
+mod alg_confusion;
+#[cfg(test)]
 mod announced;
 #[cfg(test)]
 mod authorization_details;
@@ -106,6 +108,8 @@ mod refresh_grant;
 #[cfg(test)]
 mod registration;
 #[cfg(test)]
+mod replay_matrix;
+#[cfg(test)]
 mod request_object;
 #[cfg(test)]
 mod resource_indicators;
@@ -127,6 +131,8 @@ mod sign_up;
 mod signed_introspection;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod start_again;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod databases;
+pub mod forgeries;
 pub mod jwe;
 pub mod line;
 pub mod random;

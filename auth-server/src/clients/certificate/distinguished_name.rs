@@ -87,7 +87,8 @@ pub enum InvalidDistinguishedName {
 
 impl DistinguishedName {
     /// The name of a certificate's subject; `None` if that is empty.
-    pub(super) fn of(name: &Name) -> Option<Self> {
+    #[must_use]
+    pub fn of(name: &Name) -> Option<Self> {
         let parts: Vec<Relative> = name
             .0
             .iter()
@@ -187,8 +188,11 @@ impl FromStr for DistinguishedName {
 /// RFC 4514 §2.3: a short name in any case, or an object identifier (RFC 4512 §1.4).
 fn attribute(raw: &str) -> Result<ObjectIdentifier, InvalidDistinguishedName> {
     if raw.starts_with(|first: char| first.is_ascii_digit()) {
-        let identifier = ObjectIdentifier::new(raw).ok();
+        // The parser of identifiers counts in 32 bits, and beyond them it panics.
+        let is_counted = raw.split('.').all(|arc| arc.parse::<u32>().is_ok());
+        let identifier = is_counted.then(|| ObjectIdentifier::new(raw).ok());
         return identifier
+            .flatten()
             // No number begins with a zero (RFC 4512 §1.4).
             .filter(|identifier| identifier.to_string() == raw)
             .ok_or(InvalidDistinguishedName::Malformed);

@@ -64,7 +64,7 @@ impl Validity {
 
 /// The parts of a certificate that tell whose it is.
 #[derive(Debug)]
-pub(super) struct Leaf {
+pub struct Leaf {
     pub(super) validity: Validity,
     subject: Option<DistinguishedName>,
     alternatives: Vec<AlternativeName>,
@@ -73,7 +73,8 @@ pub(super) struct Leaf {
 
 impl Leaf {
     /// Reads one; `None` of what is no certificate in DER, or has more names than anybody needs.
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn read(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
         let validity = Validity::read(&certificate)?;
         let tbs = &certificate.tbs_certificate;
@@ -92,7 +93,8 @@ impl Leaf {
     }
 
     /// Whether it is known by this name.
-    pub(super) fn is(&self, name: &CertificateName) -> bool {
+    #[must_use]
+    pub fn is(&self, name: &CertificateName) -> bool {
         match name {
             CertificateName::Subject(subject) => self.subject.as_ref() == Some(subject),
             CertificateName::Alternative(name) => self.alternatives.contains(name),
@@ -100,7 +102,8 @@ impl Leaf {
     }
 
     /// Whether it is for this key.
-    pub(super) fn has_key(&self, key: &PublicJwk) -> bool {
+    #[must_use]
+    pub fn has_key(&self, key: &PublicJwk) -> bool {
         self.key.as_ref().is_some_and(|own| own.is_same_key(key))
     }
 }

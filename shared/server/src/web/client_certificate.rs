@@ -104,8 +104,11 @@ impl ClientCertificate {
         &self.0.digest
     }
 
-    /// What a proxy says (RFC 9440 §2.2, §2.3).
-    fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, InvalidClientCertificate> {
+    /// What a proxy says (RFC 9440 §2.2, §2.3). Whether it is to be believed is not looked at.
+    ///
+    /// # Errors
+    /// [`InvalidClientCertificate`].
+    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, InvalidClientCertificate> {
         let mut leaves = headers.get_all(CLIENT_CERT).iter();
         let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
             return if headers.contains_key(CLIENT_CERT) {
