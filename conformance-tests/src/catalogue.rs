@@ -29,6 +29,7 @@ mod rfc9101;
 mod rfc9126;
 mod rfc9207;
 mod rfc9396;
+mod rfc9449;
 mod rfc9470;
 mod rfc9700;
 mod rfc9701;
@@ -70,6 +71,7 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc9126::STANDARD,
     &rfc9207::STANDARD,
     &rfc9396::STANDARD,
+    &rfc9449::STANDARD,
     &rfc9470::STANDARD,
     &rfc9700::STANDARD,
     &rfc9701::STANDARD,

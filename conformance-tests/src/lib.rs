@@ -25,6 +25,7 @@ mod answer;
 mod challenge;
 mod check;
 mod clock;
+mod dpop;
 mod exchange;
 mod jws;
 mod listener;

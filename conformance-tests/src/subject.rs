@@ -24,6 +24,7 @@ use crate::answer::Answer;
 use crate::browser::Browser;
 use crate::check::{Outcome, Stop};
 use crate::clock::Clock;
+use crate::dpop::{Nonces, Prover};
 use crate::exchange::Redactor;
 use crate::jws::Jws;
 use crate::listener::Listener;
@@ -83,6 +84,7 @@ pub struct Subject {
     grant: OnceCell<Result<Grant, Stop>>,
     exchanged: OnceCell<Result<Exchanged, Stop>>,
     assertions: Arc<AtomicU64>,
+    nonces: Arc<Nonces>,
     clients: Arc<Clients>,
     listener: Option<Arc<Listener>>,
 }
@@ -176,6 +178,7 @@ impl Subject {
             jwks: OnceCell::new(),
             token: OnceCell::new(),
             assertions: Arc::default(),
+            nonces: Arc::default(),
         };
         if let Some(Credentials {
             authentication:
@@ -241,6 +244,7 @@ impl Subject {
             grant: OnceCell::new(),
             exchanged: OnceCell::new(),
             assertions: self.assertions.clone(),
+            nonces: self.nonces.clone(),
             clients: self.clients.clone(),
             listener: self.listener.clone(),
         }
@@ -272,6 +276,16 @@ impl Subject {
 
     pub(crate) const fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    pub(crate) fn nonces(&self) -> &Nonces {
+        &self.nonces
+    }
+
+    /// Somebody with a key of that name, whom nobody else of this run is.
+    pub(crate) fn prover(&self, name: &str) -> Result<Prover, Stop> {
+        let seed = format!("conformance-tests {name} {}", self.clock.now().as_nanos());
+        Prover::of(&seed).ok_or_else(|| Stop::unchecked("no key could be made"))
     }
 
     /// Seconds since the epoch, as a `NumericDate` (RFC 7519 §2).

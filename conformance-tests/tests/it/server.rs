@@ -4,6 +4,7 @@ mod api;
 mod authorize;
 mod clients;
 mod device;
+mod dpop;
 mod exchange;
 mod grants;
 mod introspection;
@@ -72,6 +73,7 @@ pub(crate) enum Rule {
     AnyAssertionNotBefore,
     AnyAssertionSubject,
     AnyAssertionType,
+    AnyAth,
     AnyClientAtLogout,
     AnyClientInObject,
     AnyDetails,
@@ -82,7 +84,14 @@ pub(crate) enum Rule {
     AnyKindAtUserinfo,
     AnyLogoutRedirect,
     AnyMethod,
+    AnyNonce,
     AnyObjectSignature,
+    AnyProofKey,
+    AnyProofMethod,
+    AnyProofSignature,
+    AnyProofTime,
+    AnyProofType,
+    AnyProofUrl,
     AnyRedirect,
     AnyRedirectAtToken,
     AnyRedirectIsRegistered,
@@ -97,11 +106,13 @@ pub(crate) enum Rule {
     AnyoneExchanges,
     AnyoneIntrospects,
     AnyoneRevokesGlobally,
+    AnythingIsAProof,
     ApiAnyAudience,
     ApiAnyType,
     ApiCaseMatters,
     ApiConfusesKeys,
     ApiIsLax,
+    ApiNeedsNoProof,
     ApiTakesNone,
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
@@ -109,11 +120,13 @@ pub(crate) enum Rule {
     AuthenticationIsOptional,
     BothAtOnce,
     BothKeysAreTaken,
+    BoundIsBearer,
     ClaimsAreIgnored,
     ClientMayAskOtherwise,
     CodeForAnyClient,
     CodeIsNotShown,
     CodeIsTypedExactly,
+    CodeKeyIsIgnored,
     CodeWorksTwice,
     ConsentIsRemembered,
     DefaultMaxAgeIsIgnored,
@@ -168,6 +181,7 @@ pub(crate) enum Rule {
     NoSecretInBody,
     NoTokenInBody,
     NobodyIsPatient,
+    NonceSpendsCode,
     NoneIsRefused,
     ObjectForAnyone,
     ObjectsAreRefused,
@@ -181,7 +195,12 @@ pub(crate) enum Rule {
     PostIsRefused,
     PostedSecretIsRefused,
     PreferencesAreErrors,
+    PrivateKeysInProofs,
     PromptIsIgnored,
+    ProofClaimsAreOptional,
+    ProofIsOptional,
+    ProofUrlIsExact,
+    ProofWorksTwice,
     PublicClientCredentials,
     PublicIntrospects,
     PushForAnyClient,
@@ -189,7 +208,10 @@ pub(crate) enum Rule {
     PushIsNotValidated,
     PushIsRequired,
     PushWorksTwice,
+    PushedKeysDiffer,
     PushedObjectIsIgnored,
+    PushedProofIsAnything,
+    PushedProofIsIgnored,
     PushedReference,
     QueryIsRead,
     RawBasic,
@@ -198,7 +220,9 @@ pub(crate) enum Rule {
     RedirectsAreOptional,
     ReferencesAreNotFetched,
     RefreshForAnyClient,
+    RefreshForAnyKey,
     RefreshIsAnotherPerson,
+    RefreshIsBoundForAll,
     RefreshIsRefused,
     RefreshOutlivesSession,
     RefuseUnknownParameters,
@@ -219,12 +243,15 @@ pub(crate) enum Rule {
     SpentIsForgotten,
     StateIsLost,
     SubjectByClient,
+    TokensAreNotBound,
     TwoMethods,
+    TwoProofs,
     TypesNeedNotFit,
     UnknownHintFails,
     UnknownMetadataIsKept,
     UnknownPushIsAny,
     UnknownTokenFails,
+    UnsignedProofs,
     UpdateChangesId,
     UpdateMerges,
     UserinfoIsPlain,
@@ -304,9 +331,18 @@ pub(crate) struct Asked {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
     pub(crate) body: String,
+    /// What came in `DPoP` header fields, and what is thought of it.
+    pub(crate) proofs: Vec<String>,
+    pub(crate) proof: dpop::Proof,
 }
 
 impl Asked {
+    /// Scheme and token of `Authorization`.
+    pub(crate) fn credentials(&self) -> (&str, &str) {
+        let authorization = self.authorization.as_deref().unwrap_or_default();
+        authorization.split_once(' ').unwrap_or_default()
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut named = self
             .form
@@ -326,6 +362,8 @@ pub(crate) struct Server {
     pub(crate) clients: Mutex<HashMap<String, Members>>,
     pub(crate) pushed: Mutex<HashMap<String, requests::Pushed>>,
     pub(crate) devices: Mutex<Vec<device::Waiting>>,
+    /// The ids of proofs that were shown.
+    pub(crate) proofs: Mutex<HashSet<String>>,
     /// What was fetched from clients, by URL.
     pub(crate) fetched: Mutex<HashMap<String, String>>,
     /// What is to be posted to clients.
@@ -356,6 +394,7 @@ impl Server {
             clients: Mutex::default(),
             pushed: Mutex::default(),
             devices: Mutex::default(),
+            proofs: Mutex::default(),
             fetched: Mutex::default(),
             outbox: Mutex::default(),
             who,
@@ -603,7 +642,11 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     };
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect();
-    let asked = Asked {
+    let proofs = head.headers.get_all("dpop").iter();
+    let proofs = proofs
+        .filter_map(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut asked = Asked {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         authorization: text("authorization"),
@@ -613,9 +656,13 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
         form: pairs(&body),
         body: String::from_utf8_lossy(&body).into_owned(),
+        proofs: proofs.collect(),
+        proof: Ok(None),
     };
+    asked.proof = server.proof(&asked);
     server.fetch(&asked).await;
     let mut wire = server.answer(&asked);
+    Server::offer_nonce(&asked, &mut wire);
     server.deliver().await;
     if let Fault::Wire(path, edit) = server.fault
         && (path == asked.path || (path == "/register/*" && asked.path.starts_with("/register/")))

@@ -8,7 +8,8 @@ use url::Url;
 use super::clients::refusal;
 use super::{Asked, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
+    "dpop_bound_access_tokens",
     "introspection_signed_response_alg",
     "introspection_encrypted_response_alg",
     "introspection_encrypted_response_enc",

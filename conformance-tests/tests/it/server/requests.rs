@@ -32,8 +32,23 @@ impl Server {
         if asked.field("request_uri").is_some() && !self.breaks(Rule::PushedReference) {
             return refusal(400, "invalid_request");
         }
+        let key = match &asked.proof {
+            Ok(key) => key.clone(),
+            Err(_) if self.breaks(Rule::PushedProofIsAnything) => None,
+            Err(code) => return refusal(400, code),
+        };
+        let named = asked.field("dpop_jkt");
+        let differ = key.is_some() && named.is_some() && named != key.as_deref();
+        if differ && !self.breaks(Rule::PushedKeysDiffer) {
+            return refusal(400, "invalid_request");
+        }
         let mut parameters = asked.form.clone();
         parameters.retain(|(name, _)| name != "client_id" && name != "client_secret");
+        if let Some(key) =
+            key.filter(|_| named.is_none() && !self.breaks(Rule::PushedProofIsIgnored))
+        {
+            parameters.push(("dpop_jkt".into(), key));
+        }
         parameters.push(("client_id".into(), client.clone()));
         if let Some(object) = asked.field("request")
             && !self.breaks(Rule::PushedObjectIsIgnored)
