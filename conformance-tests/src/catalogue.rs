@@ -1,6 +1,7 @@
 //! The requirements, standard by standard.
 
 mod back_channel_logout;
+mod client_documents;
 mod discovery;
 mod form_post;
 mod global_token_revocation;
@@ -43,6 +44,7 @@ use serde_json::Value;
 
 use crate::check::Check;
 use crate::metadata::Metadata;
+pub(crate) use rfc9126::request_uri;
 
 /// Every standard that the catalogue holds requirements of, in order of number.
 pub const STANDARDS: &[&Standard] = &[
@@ -83,6 +85,7 @@ pub const STANDARDS: &[&Standard] = &[
     &jarm::STANDARD,
     &rp_logout::STANDARD,
     &back_channel_logout::STANDARD,
+    &client_documents::STANDARD,
     &id_jag::STANDARD,
     &global_token_revocation::STANDARD,
 ];
@@ -204,7 +207,7 @@ pub fn requirement(id: &str) -> Option<(&'static Standard, &'static Requirement)
 }
 
 /// A requirement of level MUST.
-const fn must(
+pub(crate) const fn must(
     id: &'static str,
     section: &'static str,
     statement: &'static str,
@@ -221,7 +224,7 @@ const fn must(
 }
 
 /// A requirement of level SHOULD.
-const fn should(
+pub(crate) const fn should(
     id: &'static str,
     section: &'static str,
     statement: &'static str,
@@ -234,13 +237,22 @@ const fn should(
 }
 
 impl Requirement {
+    /// The ids of the requirements that it rests on.
+    #[must_use]
+    pub fn rests_on(&self) -> &'static [&'static str] {
+        match self.evidence {
+            Evidence::Requirements(ids) => ids,
+            Evidence::Checks(_) | Evidence::Nothing(_) => &[],
+        }
+    }
+
     /// The same, for servers that announce all of `requires`.
-    const fn when(self, requires: &'static [Feature]) -> Self {
+    pub(crate) const fn when(self, requires: &'static [Feature]) -> Self {
         Self { requires, ..self }
     }
 
     /// The same without a check, for this reason.
-    const fn unchecked(self, reason: &'static str) -> Self {
+    pub(crate) const fn unchecked(self, reason: &'static str) -> Self {
         Self {
             evidence: Evidence::Nothing(reason),
             ..self

@@ -71,6 +71,8 @@ pub struct Subject {
     http: reqwest::Client,
     /// How authorization requests that do not say so themselves are to be answered.
     mode: Option<&'static str>,
+    /// Whether clients of a profile sign their requests.
+    signs: bool,
     redactor: Arc<Redactor>,
     metadata: Metadata,
     oauth: Option<Answer>,
@@ -171,6 +173,7 @@ impl Subject {
             limits,
             http,
             mode: None,
+            signs: false,
             redactor: Arc::default(),
             metadata: Metadata::default(),
             oauth: None,
@@ -233,6 +236,7 @@ impl Subject {
             limits: self.limits,
             http: self.http.clone(),
             mode,
+            signs: self.signs,
             redactor: self.redactor.clone(),
             metadata: self.metadata.clone(),
             oauth: self.oauth.clone(),
@@ -248,6 +252,18 @@ impl Subject {
             clients: self.clients.clone(),
             listener: self.listener.clone(),
         }
+    }
+
+    /// The same server, whose clients of a profile sign their requests or do not. Nobody is signed in.
+    pub(crate) fn signing(&self, signs: bool) -> Self {
+        Self {
+            signs,
+            ..self.in_mode(None)
+        }
+    }
+
+    pub(crate) const fn signs(&self) -> bool {
+        self.signs
     }
 
     /// The issuer under test, as the target names it.
