@@ -23,6 +23,7 @@ mod rfc8252;
 mod rfc8414;
 mod rfc8628;
 mod rfc8693;
+mod rfc8705;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;
@@ -30,6 +31,7 @@ mod rfc9101;
 mod rfc9126;
 mod rfc9207;
 mod rfc9396;
+mod rfc9440;
 mod rfc9449;
 mod rfc9470;
 mod rfc9700;
@@ -66,6 +68,7 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc8414::STANDARD,
     &rfc8628::STANDARD,
     &rfc8693::STANDARD,
+    &rfc8705::STANDARD,
     &rfc8707::STANDARD,
     &rfc8725::STANDARD,
     &rfc9068::STANDARD,
@@ -73,6 +76,7 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc9126::STANDARD,
     &rfc9207::STANDARD,
     &rfc9396::STANDARD,
+    &rfc9440::STANDARD,
     &rfc9449::STANDARD,
     &rfc9470::STANDARD,
     &rfc9700::STANDARD,

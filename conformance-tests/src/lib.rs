@@ -23,6 +23,7 @@ pub mod plan;
 pub mod profile;
 
 mod answer;
+mod certificate;
 mod challenge;
 mod check;
 mod clock;

@@ -160,6 +160,10 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     exchange_for: Option<String>,
 
+    /// File with certificates in PEM of authorities that vouch for the server, beside those that the system knows.
+    #[arg(long, value_name = "PATH")]
+    ca_file: Option<PathBuf>,
+
     /// URL of the metadata document of a public client (Client ID Metadata Documents).
     #[arg(long, value_name = "URL", requires = "document_redirect_uri")]
     document_client_id: Option<String>,
@@ -355,6 +359,9 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
     }
     if let Some(path) = &arguments.registration_token_file {
         target.registration_token = Some(secret(path)?);
+    }
+    if let Some(path) = &arguments.ca_file {
+        target.authorities = Some(read(path)?);
     }
     if let Some(path) = &arguments.authorization_details_file {
         let details = serde_json::from_slice(&read(path)?);

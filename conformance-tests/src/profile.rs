@@ -30,7 +30,7 @@ pub struct Profile {
     /// What it asks, document by document.
     pub parts: &'static [&'static Standard],
     /// Whether its clients sign their requests and are answered by signed responses.
-    pub(crate) signs: bool,
+    pub signs: bool,
 }
 
 /// The profile of that short name or title.

@@ -51,6 +51,11 @@ impl<'s> Request<'s> {
         &self.url
     }
 
+    /// To another URL.
+    pub(crate) fn at(self, url: Url) -> Self {
+        Self { url, ..self }
+    }
+
     /// Sent by `http` in the place of the client that all share.
     pub(crate) fn by(self, http: reqwest::Client) -> Self {
         Self {

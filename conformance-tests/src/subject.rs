@@ -69,6 +69,7 @@ pub struct Subject {
     clock: Clock,
     limits: Limits,
     http: reqwest::Client,
+    authorities: Vec<reqwest::Certificate>,
     /// How authorization requests that do not say so themselves are to be answered.
     mode: Option<&'static str>,
     /// Whether clients of a profile sign their requests.
@@ -131,14 +132,12 @@ impl Subject {
         let Ok(issuer) = Url::parse(&target.issuer) else {
             return Err(unreachable("not a URL"));
         };
-        let mut http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(limits.request)
-            .user_agent(concat!("conformance-tests/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&issuer) {
-            http = http.no_proxy();
-        }
-        let http = http
+        let authorities = match &target.authorities {
+            Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|cause| unreachable(&cause.to_string()))?,
+            None => Vec::new(),
+        };
+        let http = client_builder(is_loopback(&issuer), &authorities, limits.request)
             .build()
             .map_err(|cause| unreachable(&cause.to_string()))?;
         let (Some(oauth_url), Ok(openid_url)) = (
@@ -172,6 +171,7 @@ impl Subject {
             clock,
             limits,
             http,
+            authorities,
             mode: None,
             signs: false,
             redactor: Arc::default(),
@@ -235,6 +235,7 @@ impl Subject {
             clock: self.clock.clone(),
             limits: self.limits,
             http: self.http.clone(),
+            authorities: self.authorities.clone(),
             mode,
             signs: self.signs,
             redactor: self.redactor.clone(),
@@ -304,6 +305,12 @@ impl Subject {
         Prover::of(&seed).ok_or_else(|| Stop::unchecked("no key could be made"))
     }
 
+    /// What all clients of this run have in common.
+    pub(crate) fn client_builder(&self) -> reqwest::ClientBuilder {
+        let local = Url::parse(self.issuer()).is_ok_and(|issuer| is_loopback(&issuer));
+        client_builder(local, &self.authorities, self.limits.request)
+    }
+
     /// Seconds since the epoch, as a `NumericDate` (RFC 7519 §2).
     pub(crate) fn now(&self) -> i64 {
         i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
@@ -341,6 +348,19 @@ impl fmt::Debug for Subject {
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
+}
+
+fn client_builder(
+    local: bool,
+    authorities: &[reqwest::Certificate],
+    timeout: Duration,
+) -> reqwest::ClientBuilder {
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
+        .tls_certs_merge(authorities.iter().cloned())
+        .user_agent(concat!("conformance-tests/", env!("CARGO_PKG_VERSION")));
+    if local { http.no_proxy() } else { http }
 }
 
 fn first_line(text: &str) -> &str {

@@ -45,6 +45,8 @@ pub struct Target {
     /// A confidential client of the profile that is tested, with the grants of the app. Where there is none and the issuer lets
     /// strangers register, one is registered.
     pub profile_client: Option<ProfileClient>,
+    /// Certificates in PEM of authorities that vouch for the server, beside those that the system knows.
+    pub authorities: Option<Vec<u8>>,
     /// A public client with a metadata document at the URL that is its `client_id`.
     pub document_client: Option<App>,
     /// Where the tests listen for what the issuer fetches from its clients and sends to them. Without it, that stays unchecked.
@@ -161,6 +163,7 @@ impl Target {
             identity_issuer: None,
             profile_client: None,
             document_client: None,
+            authorities: None,
             listen: None,
         }
     }
@@ -346,6 +349,7 @@ impl Target {
             identity_issuer: None,
             profile_client: None,
             document_client: None,
+            authorities: None,
             listen: Some(Listen::here()),
         })
     }

@@ -13,6 +13,7 @@ mod logout;
 mod outside;
 mod registration;
 mod requests;
+mod tls;
 mod token;
 
 use std::collections::{HashMap, HashSet};
@@ -72,11 +73,15 @@ pub(crate) enum Rule {
     AnyAssertionIssuer,
     AnyAssertionNotBefore,
     AnyAssertionSubject,
+    AnyAssertionTime,
     AnyAssertionType,
     AnyAth,
+    AnyCertificate,
     AnyClientAtLogout,
+    AnyClientCertificate,
     AnyClientInObject,
     AnyDetails,
+    AnyDocument,
     AnyHint,
     AnyIdentityIsExchanged,
     AnyJagClient,
@@ -85,6 +90,8 @@ pub(crate) enum Rule {
     AnyLogoutRedirect,
     AnyMethod,
     AnyNonce,
+    AnyObjectExpiry,
+    AnyObjectNotBefore,
     AnyObjectSignature,
     AnyProofKey,
     AnyProofMethod,
@@ -121,7 +128,9 @@ pub(crate) enum Rule {
     BothAtOnce,
     BothKeysAreTaken,
     BoundIsBearer,
+    CertificateIsForgotten,
     ClaimsAreIgnored,
+    ClientCertIsBelieved,
     ClientMayAskOtherwise,
     CodeForAnyClient,
     CodeIsNotShown,
@@ -135,6 +144,7 @@ pub(crate) enum Rule {
     DetailsGrow,
     DeviceCodeForAnyClient,
     DeviceCodeWorksTwice,
+    DocumentsAreRefused,
     EmptyIsPresent,
     EverythingIsTold,
     FixedPort,
@@ -170,9 +180,11 @@ pub(crate) enum Rule {
     LogoutTokenAsJson,
     LogoutTokenHasNonce,
     MaxAgeIsIgnored,
+    NameIsEnough,
     NestedObjects,
     NestedStatement,
     NoAssertions,
+    NoClockSkew,
     NoFormPost,
     NoIss,
     NoResources,
@@ -183,6 +195,7 @@ pub(crate) enum Rule {
     NobodyIsPatient,
     NonceSpendsCode,
     NoneIsRefused,
+    ObjectAudienceIsText,
     ObjectForAnyone,
     ObjectsAreRefused,
     OneAlgorithm,
@@ -192,6 +205,7 @@ pub(crate) enum Rule {
     PaddedToken,
     PkceIsOptional,
     PlainChallenge,
+    PlainResponses,
     PostIsRefused,
     PostedSecretIsRefused,
     PreferencesAreErrors,
@@ -203,6 +217,7 @@ pub(crate) enum Rule {
     ProofWorksTwice,
     PublicClientCredentials,
     PublicIntrospects,
+    PublicIsNotBound,
     PushForAnyClient,
     PushIsForgotten,
     PushIsNotValidated,
@@ -219,6 +234,7 @@ pub(crate) enum Rule {
     RedirectWithoutHint,
     RedirectsAreOptional,
     ReferencesAreNotFetched,
+    RefreshForAnyCertificate,
     RefreshForAnyClient,
     RefreshForAnyKey,
     RefreshIsAnotherPerson,
@@ -232,6 +248,7 @@ pub(crate) enum Rule {
     RevocationDoesNothing,
     RevocationIsForAll,
     RevokedIsExchanged,
+    RotatesForAll,
     SameDeviceCode,
     SamePush,
     SameTokenAgain,
@@ -252,10 +269,12 @@ pub(crate) enum Rule {
     UnknownPushIsAny,
     UnknownTokenFails,
     UnsignedProofs,
+    UnsignedPush,
     UpdateChangesId,
     UpdateMerges,
     UserinfoIsPlain,
     UserinfoIsPublic,
+    UserinfoTakesQuery,
     VerifierIsOptional,
 }
 
@@ -334,6 +353,9 @@ pub(crate) struct Asked {
     /// What came in `DPoP` header fields, and what is thought of it.
     pub(crate) proofs: Vec<String>,
     pub(crate) proof: dpop::Proof,
+    /// The certificate that was shown, and the one that a proxy would tell of.
+    pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) told_certificate: Option<String>,
 }
 
 impl Asked {
@@ -354,6 +376,8 @@ impl Asked {
 
 pub(crate) struct Server {
     pub(crate) issuer: String,
+    /// The same where certificates are asked for.
+    pub(crate) secure: String,
     pub(crate) fault: Fault,
     pub(crate) counter: AtomicU64,
     pub(crate) revoked: Mutex<HashSet<String>>,
@@ -384,14 +408,16 @@ impl Server {
     pub(crate) async fn start(fault: Fault, who: Who) -> Target {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let secure = tls::Secure::bind().await;
         let server = Arc::new(Self {
             issuer: issuer.clone(),
+            secure: secure.url.clone(),
             fault,
             counter: AtomicU64::new(0),
             revoked: Mutex::default(),
             last: Mutex::default(),
             people: Mutex::default(),
-            clients: Mutex::default(),
+            clients: Mutex::new(registration::known()),
             pushed: Mutex::default(),
             devices: Mutex::default(),
             proofs: Mutex::default(),
@@ -400,6 +426,8 @@ impl Server {
             who,
         });
         let app = Router::new().fallback(handle).with_state(server);
+        let authorities = secure.pem.clone().into_bytes();
+        tokio::spawn(secure.serve(app.clone()));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
 
         let (client_id, authentication) = match who {
@@ -446,6 +474,12 @@ impl Server {
             },
             trusted_issuer: Some(trusted(exchange::TRUSTED)),
             identity_issuer: Some(trusted(exchange::IDENTITY)),
+            profile_client: None,
+            document_client: Some(App {
+                client_id: registration::DOCUMENT.into(),
+                redirect_uri: registration::CALLBACK.into(),
+            }),
+            authorities: Some(authorities),
             listen: Some(Listen::here()),
             issuer,
         };
@@ -515,6 +549,7 @@ impl Server {
 
     fn metadata(&self) -> Members {
         let issuer = &self.issuer;
+        let secure = &self.secure;
         let mut metadata = members(json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
@@ -550,12 +585,21 @@ impl Server {
             "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
             "authorization_signing_alg_values_supported": ["ES256"],
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
             "code_challenge_methods_supported": ["S256"],
             "dpop_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": true,
         }));
+        metadata.extend(members(json!({
+            "client_id_metadata_document_supported": true,
+            "tls_client_certificate_bound_access_tokens": true,
+            "mtls_endpoint_aliases": {
+                "token_endpoint": format!("{secure}/token"),
+                "userinfo_endpoint": format!("{secure}/userinfo"),
+                "introspection_endpoint": format!("{secure}/introspect"),
+            },
+        })));
         if self.breaks(Rule::NoRsa) {
             let member = "id_token_signing_alg_values_supported";
             metadata.insert(member.into(), json!(["ES256"]));
@@ -658,6 +702,11 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         body: String::from_utf8_lossy(&body).into_owned(),
         proofs: proofs.collect(),
         proof: Ok(None),
+        certificate: head
+            .extensions
+            .get::<Option<tls::Shown>>()
+            .and_then(|shown| shown.clone().map(|shown| shown.0)),
+        told_certificate: text("client-cert"),
     };
     asked.proof = server.proof(&asked);
     server.fetch(&asked).await;

@@ -66,7 +66,7 @@ impl Server {
         let dpop = dpop::challenge(error.filter(|_| proven));
         Wire::new(status).with(
             "www-authenticate",
-            format!("Bearer resource_metadata=\"{metadata}\"{bearer}, {dpop}"),
+            format!("Bearer scope=\"read\", resource_metadata=\"{metadata}\"{bearer}, {dpop}"),
         )
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::clients::now;
+use super::clients::{Client, now, refusal};
 use super::jwt::{self, Parsed};
 use super::{Asked, Rule, Server, Who, Wire};
 
@@ -131,9 +131,40 @@ impl Server {
         wire.body = body.to_string();
     }
 
+    /// The thumbprint of the certificate that the client's tokens are bound to (RFC 8705 §3).
+    pub(crate) fn binding_certificate(
+        &self,
+        asked: &Asked,
+        client: &Client,
+    ) -> Result<Option<String>, Wire> {
+        if self.breaks(Rule::ClientCertIsBelieved)
+            && let Some(told) = &asked.told_certificate
+        {
+            return Ok(Some(told.clone()));
+        }
+        let public = matches!(client, Client::Public(_)) && self.breaks(Rule::PublicIsNotBound);
+        let flag = "tls_client_certificate_bound_access_tokens";
+        if !self.is_set(client.id(), flag) || self.breaks(Rule::CertificateIsForgotten) || public {
+            return Ok(None);
+        }
+        match thumbprint(asked) {
+            None => Err(refusal(400, "invalid_request")),
+            shown => Ok(shown),
+        }
+    }
+
     /// Whether a token of that confirmation is shown by whom it is bound to (§7.1, §7.2); the error where it is not.
     pub(crate) fn is_held(&self, asked: &Asked, token: &Parsed) -> Result<(), &'static str> {
-        let bound = token.claims.get("cnf").and_then(|cnf| cnf.get("jkt"));
+        let confirmation = token.claims.get("cnf");
+        let certificate = confirmation.and_then(|cnf| cnf.get("x5t#S256"));
+        let shown = thumbprint(asked).map(Value::from);
+        if certificate.is_some()
+            && certificate != shown.as_ref()
+            && !self.breaks(Rule::AnyCertificate)
+        {
+            return Err("invalid_token");
+        }
+        let bound = confirmation.and_then(|cnf| cnf.get("jkt"));
         let (scheme, _) = asked.credentials();
         if !scheme.eq_ignore_ascii_case("dpop") {
             let free = bound.is_none() || self.breaks(Rule::BoundIsBearer);
@@ -155,6 +186,12 @@ impl Server {
 pub(crate) fn challenge(error: Option<&str>) -> String {
     let error = error.map(|error| format!(", error=\"{error}\""));
     format!("DPoP algs=\"ES256\"{}", error.unwrap_or_default())
+}
+
+/// The thumbprint of the certificate that was shown (RFC 8705 §3.1).
+pub(crate) fn thumbprint(asked: &Asked) -> Option<String> {
+    let shown = asked.certificate.as_ref()?;
+    Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(shown)))
 }
 
 fn hash(token: &str) -> String {

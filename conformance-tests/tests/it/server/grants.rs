@@ -100,8 +100,9 @@ struct Grant {
     dead: bool,
     /// Whether its access tokens live on.
     access: bool,
-    /// The thumbprint of the key that its refresh tokens are bound to.
+    /// The thumbprints of the key and of the certificate that its refresh tokens are bound to.
     key: Option<String>,
+    certificate: Option<String>,
 }
 
 fn s256(text: &str) -> String {
@@ -198,6 +199,7 @@ impl Server {
             generation: 0,
             dead: false,
             access: true,
+            certificate: dpop::thumbprint(asked).filter(|_| matches!(client, Client::Public(_))),
             key: shown.filter(|_| {
                 matches!(client, Client::Public(_)) || self.breaks(Rule::RefreshIsBoundForAll)
             }),
@@ -231,6 +233,10 @@ impl Server {
         if !held && !self.breaks(Rule::RefreshForAnyKey) {
             return Err(invalid_grant());
         }
+        let certified = grant.certificate.is_none() || grant.certificate == dpop::thumbprint(asked);
+        if !certified && !self.breaks(Rule::RefreshForAnyCertificate) {
+            return Err(invalid_grant());
+        }
         let more = asked.field("authorization_details");
         if more.is_some_and(|more| !are_payments(more)) && !self.breaks(Rule::DetailsGrow) {
             return Err(refusal(400, "invalid_authorization_details"));
@@ -249,7 +255,10 @@ impl Server {
             }
             return Err(invalid_grant());
         }
-        if !self.breaks(Rule::NoRotation) {
+        let stays = self.is_set(&grant.issued.client, "dpop_bound_access_tokens")
+            && matches!(client, Client::Confidential(_))
+            && !self.breaks(Rule::RotatesForAll);
+        if !self.breaks(Rule::NoRotation) && !stays {
             grant.generation += 1;
         }
         let person = if self.breaks(Rule::RefreshIsAnotherPerson) {
@@ -270,6 +279,7 @@ impl Server {
             dead: false,
             access: true,
             key: None,
+            certificate: None,
         };
         let mut people = self.people.lock().unwrap();
         people.grants.insert(number, grant.clone());
@@ -415,6 +425,10 @@ impl Server {
         let posted = asked.field("access_token");
         let posted = posted.filter(|_| !self.breaks(Rule::NoTokenInBody));
         let posted = posted.map(|token| format!("Bearer {token}"));
+        let queried = asked.query.iter().find(|(name, _)| name == "access_token");
+        if queried.is_some() && self.breaks(Rule::UserinfoTakesQuery) {
+            return Wire::json(200, &json!({"sub": "person"}));
+        }
         let Some(authorization) = asked.authorization.as_ref().or(posted.as_ref()) else {
             return Wire::new(401).with("www-authenticate", "Bearer");
         };

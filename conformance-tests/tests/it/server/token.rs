@@ -77,9 +77,13 @@ impl Server {
         if always && key.is_none() && !self.breaks(Rule::ProofIsOptional) {
             return Err(refusal(400, "invalid_dpop_proof"));
         }
+        let certificate = self.binding_certificate(asked, &client)?;
         let mut wire = self.granted_to(asked, client)?;
         if let Some(key) = key {
             self.bind(&mut wire, &json!({ "jkt": key }), "DPoP");
+        }
+        if let Some(thumbprint) = certificate {
+            self.bind(&mut wire, &json!({ "x5t#S256": thumbprint }), "Bearer");
         }
         Ok(wire)
     }
