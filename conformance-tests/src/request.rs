@@ -180,8 +180,14 @@ impl<'s> Request<'s> {
             request = request.header("content-type", media_type).body(body);
         }
 
+        let own = self.http.is_some();
         let no_answer = |cause: reqwest::Error| {
             let response = redactor.text(&describe(&cause));
+            if own && cause.is_connect() {
+                return Stop::unchecked(format!(
+                    "there is no way to where certificates are asked for: {response}"
+                ));
+            }
             let exchange = Exchange {
                 request: recorded.clone(),
                 response,

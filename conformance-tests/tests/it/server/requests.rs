@@ -214,7 +214,7 @@ impl Server {
                 || ((self.breaks(Rule::AnyObjectNotBefore)
                     || nbf.is_some_and(|nbf| nbf + 3600 > now()))
                     && (self.breaks(Rule::AnyObjectExpiry)
-                        || exp.is_some_and(|exp| exp <= nbf.unwrap_or_default() + 3600))));
+                        || exp.is_some_and(|exp| nbf.is_none_or(|nbf| exp <= nbf + 3600)))));
         let timely = (listed || claims.get("aud") == Some(&json!(self.issuer)))
             && (exp > Some(now()) || self.breaks(Rule::AnyObjectExpiry));
         if (nested && !self.breaks(Rule::NestedObjects))
