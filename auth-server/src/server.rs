@@ -28,6 +28,7 @@ use crate::back_channel::BackChannel;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
+use crate::clients::authenticate::binding::Bindings;
 use crate::clients::callers::Callers;
 use crate::clients::certificate::{Authorities, Certificates};
 use crate::clients::jwks_uri::ClientKeys;
@@ -36,6 +37,7 @@ use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
 use crate::device::Devices;
+use crate::dpop::{self, TellNonce};
 use crate::feed::Feed;
 use crate::global_revocation::GlobalRevocation;
 use crate::interactions::Interactions;
@@ -328,8 +330,13 @@ fn app_state(
         documents: records.sites.documents.clone(),
         fetches: limits.documents,
     };
+    let dpop = dpop::judge(config, &records.root_secret, &codes.ephemeral);
     let authenticator = Arc::new(Authenticator {
         clients: callers.clone(),
+        bindings: Bindings {
+            dpop: dpop.clone(),
+            nonce: config.dpop.nonce.into(),
+        },
         keys: records.sites.keys.clone(),
         ephemeral: codes.ephemeral.clone(),
         audiences: offered.audiences(&config.issuer),
@@ -353,6 +360,7 @@ fn app_state(
             (records.accounts.clone(), records.identity_links.clone()),
         )),
         authenticator,
+        tell_nonce: TellNonce::new(dpop, Arc::clone(&world.clock)),
         introspection: Arc::new(Introspection {
             tokens: Arc::clone(&tokens),
             grantor: Arc::clone(&grantor),

@@ -16,6 +16,8 @@ mod back_channel;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod certificate_bound;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod claims;
@@ -35,6 +37,8 @@ mod consent;
 mod cors;
 #[cfg(test)]
 mod device;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod envelopes;
 #[cfg(test)]
