@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use prometheus::Registry;
+use shared_protocol::bearer::Proofs;
 use shared_protocol::jose::{Algorithm, VerifiedTokens};
 use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
@@ -331,11 +332,15 @@ fn app_state(
         fetches: limits.documents,
     };
     let dpop = dpop::judge(config, &records.root_secret, &codes.ephemeral);
+    let proofs = Proofs {
+        dpop: dpop.clone(),
+        nonces: config.dpop.nonce,
+    };
     let authenticator = Arc::new(Authenticator {
         clients: callers.clone(),
         bindings: Bindings {
             dpop: dpop.clone(),
-            nonce: config.dpop.nonce.into(),
+            nonce: config.dpop.nonce,
         },
         keys: records.sites.keys.clone(),
         ephemeral: codes.ephemeral.clone(),
@@ -376,6 +381,7 @@ fn app_state(
             grants: records.grants.clone(),
             clients: records.clients.clone(),
             accounts: limits.account,
+            proofs,
         }),
         addresses: limits.address,
         grantor,

@@ -10,32 +10,12 @@ const SHORTEST: Duration = Duration::from_secs(10);
 /// Longer, and a proof that was made ahead is good for hours.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Whether proofs must carry a nonce of this server.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NonceMode {
-    /// They may; where one comes, it must be good.
-    #[default]
-    Offered,
-    /// They must (RFC 9449 §8).
-    Required,
-}
-
-impl From<NonceMode> for NoncePolicy {
-    fn from(mode: NonceMode) -> Self {
-        match mode {
-            NonceMode::Offered => Self::Offered,
-            NonceMode::Required => Self::Required,
-        }
-    }
-}
-
 /// Proofs of possession of clients (RFC 9449).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DpopConfig {
     /// Whether they must carry a nonce of this server.
-    pub nonce: NonceMode,
+    pub nonce: NoncePolicy,
     /// How long a nonce is good, at least.
     #[serde(with = "shared_server::config::period")]
     pub nonce_lifetime: Duration,
@@ -44,7 +24,7 @@ pub struct DpopConfig {
 impl Default for DpopConfig {
     fn default() -> Self {
         Self {
-            nonce: NonceMode::default(),
+            nonce: NoncePolicy::default(),
             nonce_lifetime: Duration::from_mins(5),
         }
     }

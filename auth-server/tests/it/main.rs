@@ -14,6 +14,8 @@ mod authorize;
 #[cfg(test)]
 mod back_channel;
 #[cfg(test)]
+mod bound_userinfo;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod certificate_bound;

@@ -91,7 +91,7 @@ type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 26] = [
+    let cases: [(&str, Edit); 33] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -130,6 +130,29 @@ fn contradictions_name_their_key() {
             c.server.mode = Mode::Production;
             c.issuers[0].issuer = "https://login.example".parse().unwrap();
             c.resource.identifier = "https://api.example".parse().unwrap();
+        }),
+        ("mtls.listen", |c| {
+            c.mtls.listen = vec![([127, 0, 0, 1], 8443).into()];
+            c.mtls.certificate = Some("mtls.crt".into());
+            c.mtls.key = Some("mtls.key".into());
+        }),
+        ("mtls.url", |c| {
+            c.mtls.url = Some("https://mtls.api.example".parse().unwrap());
+        }),
+        ("dpop.nonce_lifetime", |c| {
+            c.dpop.nonce_lifetime = "9s".parse().unwrap();
+        }),
+        ("dpop.nonce_lifetime", |c| {
+            c.dpop.nonce_lifetime = "2h".parse().unwrap();
+        }),
+        ("dpop.nonce_key", |c| {
+            c.dpop.nonce_key = Some("AAECAwQFBgcICQoLDA0ODw==".to_owned().into());
+        }),
+        ("dpop.nonce_key", |c| {
+            c.dpop.nonce_key = Some("not base64".to_owned().into());
+        }),
+        ("dpop.nonce_key", |c| {
+            c.ephemeral.url = "redis://localhost".to_owned().into();
         }),
         ("outbound.timeout", |c| c.outbound.timeout = Duration::ZERO),
         ("outbound.networks", |c| {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_server::config::NonceMode;
-use shared_protocol::dpop::Nonces;
+use shared_protocol::dpop::{NoncePolicy, Nonces};
 use shared_testing::clock::MovableClock;
 
 use super::*;
@@ -21,7 +20,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 fn demanding(stores: &Stores) -> Config {
     let mut config = config(stores);
-    config.dpop.nonce = NonceMode::Required;
+    config.dpop.nonce = NoncePolicy::Required;
     config
 }
 
