@@ -1,6 +1,7 @@
 //! The requirements, standard by standard.
 
 mod back_channel_logout;
+mod client_documents;
 mod discovery;
 mod form_post;
 mod global_token_revocation;
@@ -22,6 +23,7 @@ mod rfc8252;
 mod rfc8414;
 mod rfc8628;
 mod rfc8693;
+mod rfc8705;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;
@@ -29,6 +31,8 @@ mod rfc9101;
 mod rfc9126;
 mod rfc9207;
 mod rfc9396;
+mod rfc9440;
+mod rfc9449;
 mod rfc9470;
 mod rfc9700;
 mod rfc9701;
@@ -42,6 +46,7 @@ use serde_json::Value;
 
 use crate::check::Check;
 use crate::metadata::Metadata;
+pub(crate) use rfc9126::request_uri;
 
 /// Every standard that the catalogue holds requirements of, in order of number.
 pub const STANDARDS: &[&Standard] = &[
@@ -63,6 +68,7 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc8414::STANDARD,
     &rfc8628::STANDARD,
     &rfc8693::STANDARD,
+    &rfc8705::STANDARD,
     &rfc8707::STANDARD,
     &rfc8725::STANDARD,
     &rfc9068::STANDARD,
@@ -70,6 +76,8 @@ pub const STANDARDS: &[&Standard] = &[
     &rfc9126::STANDARD,
     &rfc9207::STANDARD,
     &rfc9396::STANDARD,
+    &rfc9440::STANDARD,
+    &rfc9449::STANDARD,
     &rfc9470::STANDARD,
     &rfc9700::STANDARD,
     &rfc9701::STANDARD,
@@ -81,6 +89,7 @@ pub const STANDARDS: &[&Standard] = &[
     &jarm::STANDARD,
     &rp_logout::STANDARD,
     &back_channel_logout::STANDARD,
+    &client_documents::STANDARD,
     &id_jag::STANDARD,
     &global_token_revocation::STANDARD,
 ];
@@ -202,7 +211,7 @@ pub fn requirement(id: &str) -> Option<(&'static Standard, &'static Requirement)
 }
 
 /// A requirement of level MUST.
-const fn must(
+pub(crate) const fn must(
     id: &'static str,
     section: &'static str,
     statement: &'static str,
@@ -219,7 +228,7 @@ const fn must(
 }
 
 /// A requirement of level SHOULD.
-const fn should(
+pub(crate) const fn should(
     id: &'static str,
     section: &'static str,
     statement: &'static str,
@@ -232,13 +241,22 @@ const fn should(
 }
 
 impl Requirement {
+    /// The ids of the requirements that it rests on.
+    #[must_use]
+    pub fn rests_on(&self) -> &'static [&'static str] {
+        match self.evidence {
+            Evidence::Requirements(ids) => ids,
+            Evidence::Checks(_) | Evidence::Nothing(_) => &[],
+        }
+    }
+
     /// The same, for servers that announce all of `requires`.
-    const fn when(self, requires: &'static [Feature]) -> Self {
+    pub(crate) const fn when(self, requires: &'static [Feature]) -> Self {
         Self { requires, ..self }
     }
 
     /// The same without a check, for this reason.
-    const fn unchecked(self, reason: &'static str) -> Self {
+    pub(crate) const fn unchecked(self, reason: &'static str) -> Self {
         Self {
             evidence: Evidence::Nothing(reason),
             ..self

@@ -2,7 +2,7 @@
 //!
 //! A [`Standard`] of the [`catalogue`] lists [`Requirement`]s; each has [`Check`]s that speak HTTP to the server under
 //! test, a [`Subject`], and end in an [`Outcome`]. [`run`] turns them into a [`Report`], and [`run_plans`] does the same for the
-//! certification [`plan`]s that are named sets of them:
+//! certification [`plan`]s and the [`profile`]s that are named sets of them:
 //!
 //! ```no_run
 //! # async fn example(target: conformance_tests::Target) -> Result<(), conformance_tests::Unreachable> {
@@ -20,11 +20,14 @@
 pub mod browser;
 pub mod catalogue;
 pub mod plan;
+pub mod profile;
 
 mod answer;
+mod certificate;
 mod challenge;
 mod check;
 mod clock;
+mod dpop;
 mod exchange;
 mod jws;
 mod listener;
@@ -41,10 +44,11 @@ pub use clock::Clock;
 pub use exchange::Exchange;
 pub use listener::Listen;
 pub use plan::Plan;
+pub use profile::Profile;
 pub use report::{CheckResult, Report, RequirementResult, Score, StandardResult, Summary};
-pub use run::{run, run_plans};
+pub use run::{run, run_plans, run_profiles};
 pub use subject::{Limits, Subject, Unreachable};
 pub use target::{
     App, AssertionKey, Authentication, Credentials, Exchangeable, InvalidDemo, InvalidIssuer,
-    InvalidKey, Target, TrustedIssuer,
+    InvalidKey, ProfileClient, Target, TrustedIssuer,
 };

@@ -11,8 +11,8 @@ use clap::{Parser, ValueEnum};
 use conformance_tests::browser::Person;
 use conformance_tests::{
     App, AssertionKey, Authentication, Clock, Credentials, Evidence, Limits, Listen, Outcome, Plan,
-    Report, Requirement, RequirementResult, Standard, Subject, Target, TrustedIssuer, catalogue,
-    plan, run, run_plans,
+    Profile, ProfileClient, Report, Requirement, RequirementResult, Standard, Subject, Target,
+    TrustedIssuer, catalogue, plan, profile, run, run_plans, run_profiles,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -45,6 +45,10 @@ struct Arguments {
     /// `dynamic`, `form-post`, `rp-initiated-logout` or `back-channel-logout`; may be repeated.
     #[arg(long = "plan", value_name = "PLAN", value_parser = plan, conflicts_with = "standards")]
     plans: Vec<&'static Plan>,
+
+    /// Only this profile: `fapi2`, `fapi2-message-signing`, `mcp` or `oauth2.1`; may be repeated.
+    #[arg(long = "profile", value_name = "PROFILE", value_parser = profile, conflicts_with_all = ["standards", "plans"])]
+    profiles: Vec<&'static Profile>,
 
     /// Print what the catalogue, or the chosen part of it, holds, and what shows it; no server is asked.
     #[arg(long)]
@@ -156,6 +160,38 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     exchange_for: Option<String>,
 
+    /// File with certificates in PEM of authorities that vouch for the server, beside those that the system knows.
+    #[arg(long, value_name = "PATH")]
+    ca_file: Option<PathBuf>,
+
+    /// URL of the metadata document of a public client (Client ID Metadata Documents).
+    #[arg(long, value_name = "URL", requires = "document_redirect_uri")]
+    document_client_id: Option<String>,
+
+    /// A redirection URI that the document has; nothing needs to listen there.
+    #[arg(long, value_name = "URI", requires = "document_client_id")]
+    document_redirect_uri: Option<String>,
+
+    /// Confidential client of the profile, which authenticates with `private_key_jwt` and has the grants of the app.
+    #[arg(long, value_name = "CLIENT_ID", requires_all = ["profile_redirect_uri", "profile_key_file"])]
+    profile_client_id: Option<String>,
+
+    /// A redirection URI of that client; nothing needs to listen there.
+    #[arg(long, value_name = "URI", requires = "profile_client_id")]
+    profile_redirect_uri: Option<String>,
+
+    /// File with that client's private key in PEM; it signs assertions, and requests where the profile wants them signed.
+    #[arg(long, value_name = "PATH", requires = "profile_client_id")]
+    profile_key_file: Option<PathBuf>,
+
+    /// Algorithm of that key.
+    #[arg(long, value_name = "ALG", default_value = "ES256")]
+    profile_key_alg: String,
+
+    /// `kid` of that key.
+    #[arg(long, value_name = "KID")]
+    profile_key_id: Option<String>,
+
     /// File about an issuer whose assertions the server takes as grants from the confidential client (RFC 7523 §2.1): a JSON object
     /// with `issuer`, `subject` and `key` (a private key in PEM), and where wanted `alg` (ES256), `kid`, `scope` and `resource`.
     #[arg(long, value_name = "PATH")]
@@ -198,6 +234,13 @@ fn plan(name: &str) -> Result<&'static Plan, String> {
     })
 }
 
+fn profile(name: &str) -> Result<&'static Profile, String> {
+    profile::find(name).ok_or_else(|| {
+        let known: Vec<_> = profile::PROFILES.iter().map(|known| known.id).collect();
+        format!("no such profile; there are {}", known.join(", "))
+    })
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -218,9 +261,12 @@ async fn main() -> ExitCode {
 async fn check(arguments: Arguments) -> anyhow::Result<Report> {
     let format = arguments.format;
     let (standards, plans) = (arguments.standards.clone(), arguments.plans.clone());
+    let profiles = arguments.profiles.clone();
     let subject = Subject::connect(target(arguments)?, Clock::system(), Limits::default()).await?;
     let report = if !plans.is_empty() {
         run_plans(&subject, &plans, progress).await
+    } else if !profiles.is_empty() {
+        run_profiles(&subject, &profiles, progress).await
     } else if standards.is_empty() {
         run(&subject, catalogue::STANDARDS, progress).await
     } else {
@@ -264,9 +310,15 @@ fn listing(arguments: &Arguments) -> String {
             line(module.standard, &module.requirement);
         }
     }
-    let standards = match (arguments.standards.as_slice(), arguments.plans.as_slice()) {
-        ([], []) => catalogue::STANDARDS,
-        (chosen, _) => chosen,
+    for part in arguments.profiles.iter().flat_map(|profile| profile.parts) {
+        for requirement in part.requirements {
+            line(part.id, requirement);
+        }
+    }
+    let all = arguments.plans.is_empty() && arguments.profiles.is_empty();
+    let standards = match arguments.standards.as_slice() {
+        [] if all => catalogue::STANDARDS,
+        chosen => chosen,
     };
     for standard in standards {
         for requirement in standard.requirements {
@@ -308,9 +360,34 @@ fn target(arguments: Arguments) -> anyhow::Result<Target> {
     if let Some(path) = &arguments.registration_token_file {
         target.registration_token = Some(secret(path)?);
     }
+    if let Some(path) = &arguments.ca_file {
+        target.authorities = Some(read(path)?);
+    }
     if let Some(path) = &arguments.authorization_details_file {
         let details = serde_json::from_slice(&read(path)?);
         target.authorization_details = Some(details.with_context(|| path.display().to_string())?);
+    }
+    if let (Some(client_id), Some(redirect_uri)) = (
+        arguments.document_client_id,
+        arguments.document_redirect_uri,
+    ) {
+        target.document_client = Some(App {
+            client_id,
+            redirect_uri,
+        });
+    }
+    if let (Some(client_id), Some(redirect_uri), Some(path)) = (
+        arguments.profile_client_id,
+        arguments.profile_redirect_uri,
+        &arguments.profile_key_file,
+    ) {
+        let (algorithm, kid) = (&arguments.profile_key_alg, arguments.profile_key_id);
+        let key = AssertionKey::from_pem(algorithm, kid, &read(path)?);
+        target.profile_client = Some(ProfileClient {
+            client_id,
+            redirect_uri,
+            key: key.with_context(|| path.display().to_string())?,
+        });
     }
     if let Some(address) = arguments.listen {
         target.listen = Some(Listen {

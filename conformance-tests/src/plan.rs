@@ -45,15 +45,6 @@ pub struct Module {
 }
 
 impl Module {
-    /// The ids of the requirements that it rests on.
-    #[must_use]
-    pub fn rests_on(&self) -> &'static [&'static str] {
-        match self.requirement.evidence {
-            Evidence::Requirements(ids) => ids,
-            Evidence::Checks(_) | Evidence::Nothing(_) => &[],
-        }
-    }
-
     const fn when(self, requires: &'static [Feature]) -> Self {
         Self {
             standard: self.standard,

@@ -23,6 +23,7 @@ pub(crate) struct Request<'s> {
     headers: Vec<(&'static str, String)>,
     form: Vec<(String, String)>,
     raw: Option<(&'static str, String)>,
+    http: Option<reqwest::Client>,
 }
 
 impl<'s> Request<'s> {
@@ -34,11 +35,33 @@ impl<'s> Request<'s> {
             headers: Vec::new(),
             form: Vec::new(),
             raw: None,
+            http: None,
         }
     }
 
     pub(crate) const fn subject(&self) -> &'s Subject {
         self.subject
+    }
+
+    pub(crate) const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// To another URL.
+    pub(crate) fn at(self, url: Url) -> Self {
+        Self { url, ..self }
+    }
+
+    /// Sent by `http` in the place of the client that all share.
+    pub(crate) fn by(self, http: reqwest::Client) -> Self {
+        Self {
+            http: Some(http),
+            ..self
+        }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -90,6 +113,11 @@ impl<'s> Request<'s> {
         self.header("authorization", format!("Basic {pair}"))
     }
 
+    /// With a DPoP-bound token (RFC 9449 §7.1).
+    pub(crate) fn bound(self, token: &str) -> Self {
+        self.header("authorization", format!("DPoP {token}"))
+    }
+
     /// With a client assertion (RFC 7523 §2.2).
     pub(crate) fn assertion(self, assertion: &str) -> Self {
         self.form(&[
@@ -136,7 +164,8 @@ impl<'s> Request<'s> {
         };
 
         let mut recorded = format!("{} {}", self.method, redactor.url(self.url.as_str()));
-        let mut request = self.subject.http().request(self.method, self.url);
+        let http = self.http.as_ref().unwrap_or(self.subject.http());
+        let mut request = http.request(self.method, self.url);
         for (name, value) in &self.headers {
             let _ = write!(recorded, "\n{name}: {}", redactor.header(name, value));
             request = request.header(*name, value);
@@ -151,8 +180,14 @@ impl<'s> Request<'s> {
             request = request.header("content-type", media_type).body(body);
         }
 
+        let own = self.http.is_some();
         let no_answer = |cause: reqwest::Error| {
             let response = redactor.text(&describe(&cause));
+            if own && cause.is_connect() {
+                return Stop::unchecked(format!(
+                    "there is no way to where certificates are asked for: {response}"
+                ));
+            }
             let exchange = Exchange {
                 request: recorded.clone(),
                 response,

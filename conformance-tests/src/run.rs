@@ -6,7 +6,8 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::catalogue::{self, Evidence, Requirement, Standard};
 use crate::check::Outcome;
-use crate::plan::{Module, Plan};
+use crate::plan::Plan;
+use crate::profile::Profile;
 use crate::report::{CheckResult, Report, RequirementResult, StandardResult};
 use crate::subject::Subject;
 
@@ -24,7 +25,7 @@ pub async fn run(
     for &standard in standards {
         let asked = standard.requirements.iter();
         let asked = asked.map(|requirement| (standard.id, requirement));
-        let requirements = judge_all(subject, asked.collect(), &progress).await;
+        let requirements = judge_all(subject, asked.collect(), &Known::new(), &progress).await;
         results.push(StandardResult::new(
             standard.id,
             standard.title,
@@ -45,33 +46,63 @@ pub async fn run_plans(
     let mut results = Vec::with_capacity(plans.len());
     for plan in plans {
         let subject = subject.in_mode(plan.response_mode);
-        let rests_on = plan.modules.iter().flat_map(Module::rests_on);
-        let rests_on: BTreeMap<_, _> = rests_on
-            .filter_map(|id| Some((*id, catalogue::requirement(id)?)))
-            .collect();
-        let asked = rests_on.into_values();
-        let asked = asked.map(|(standard, requirement)| (standard.id, requirement));
-        let judged = judge_all(&subject, asked.collect(), &progress).await;
-        let known = judged.into_iter().map(|judged| (judged.id, judged.result));
-        let known: Known = known.collect();
-        let mut modules = Vec::with_capacity(plan.modules.len());
-        for module in plan.modules {
-            let result = judge(&subject, module.standard, &module.requirement, &known).await;
-            progress(&result);
-            modules.push(result);
-        }
-        results.push(StandardResult::new(plan.title, plan.name, modules));
+        let modules = plan.modules.iter();
+        let asked = modules.map(|module| (module.standard, &module.requirement));
+        let judged = judge_set(&subject, asked.collect(), &progress).await;
+        results.push(StandardResult::new(plan.title, plan.name, judged));
     }
     Report::new(subject.issuer(), started, subject.now(), results)
+}
+
+/// Checks every requirement of `profiles`. `progress` hears of each one, and of each requirement of the catalogue that they rest
+/// on.
+pub async fn run_profiles(
+    subject: &Subject,
+    profiles: &[&'static Profile],
+    progress: impl Fn(&RequirementResult) + Sync,
+) -> Report {
+    let started = subject.now();
+    let mut results = Vec::with_capacity(profiles.len());
+    for profile in profiles {
+        let subject = subject.signing(profile.signs);
+        let parts = profile.parts.iter();
+        let asked = parts.flat_map(|part| {
+            let requirements = part.requirements.iter();
+            requirements.map(|requirement| (part.id, requirement))
+        });
+        let judged = judge_set(&subject, asked.collect(), &progress).await;
+        results.push(StandardResult::new(profile.title, profile.edition, judged));
+    }
+    Report::new(subject.issuer(), started, subject.now(), results)
+}
+
+/// Judges what others of the catalogue may have to show first.
+async fn judge_set(
+    subject: &Subject,
+    asked: Vec<(&'static str, &'static Requirement)>,
+    progress: &(impl Fn(&RequirementResult) + Sync),
+) -> Vec<RequirementResult> {
+    let rests_on = asked
+        .iter()
+        .flat_map(|(_, requirement)| requirement.rests_on());
+    let rests_on: BTreeMap<_, _> = rests_on
+        .filter_map(|id| Some((*id, catalogue::requirement(id)?)))
+        .collect();
+    let others = rests_on.into_values();
+    let others = others.map(|(standard, requirement)| (standard.id, requirement));
+    let judged = judge_all(subject, others.collect(), &Known::new(), progress).await;
+    let known = judged.into_iter().map(|judged| (judged.id, judged.result));
+    judge_all(subject, asked, &known.collect(), progress).await
 }
 
 async fn judge_all(
     subject: &Subject,
     asked: Vec<(&'static str, &'static Requirement)>,
+    known: &Known,
     progress: &(impl Fn(&RequirementResult) + Sync),
 ) -> Vec<RequirementResult> {
     let pending = asked.into_iter().map(|(standard, requirement)| async move {
-        let result = judge(subject, standard, requirement, &Known::new()).await;
+        let result = judge(subject, standard, requirement, known).await;
         progress(&result);
         result
     });

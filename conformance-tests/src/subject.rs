@@ -24,6 +24,7 @@ use crate::answer::Answer;
 use crate::browser::Browser;
 use crate::check::{Outcome, Stop};
 use crate::clock::Clock;
+use crate::dpop::{Nonces, Prover};
 use crate::exchange::Redactor;
 use crate::jws::Jws;
 use crate::listener::Listener;
@@ -68,8 +69,11 @@ pub struct Subject {
     clock: Clock,
     limits: Limits,
     http: reqwest::Client,
+    authorities: Vec<reqwest::Certificate>,
     /// How authorization requests that do not say so themselves are to be answered.
     mode: Option<&'static str>,
+    /// Whether clients of a profile sign their requests.
+    signs: bool,
     redactor: Arc<Redactor>,
     metadata: Metadata,
     oauth: Option<Answer>,
@@ -83,6 +87,7 @@ pub struct Subject {
     grant: OnceCell<Result<Grant, Stop>>,
     exchanged: OnceCell<Result<Exchanged, Stop>>,
     assertions: Arc<AtomicU64>,
+    nonces: Arc<Nonces>,
     clients: Arc<Clients>,
     listener: Option<Arc<Listener>>,
 }
@@ -127,14 +132,12 @@ impl Subject {
         let Ok(issuer) = Url::parse(&target.issuer) else {
             return Err(unreachable("not a URL"));
         };
-        let mut http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(limits.request)
-            .user_agent(concat!("conformance-tests/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&issuer) {
-            http = http.no_proxy();
-        }
-        let http = http
+        let authorities = match &target.authorities {
+            Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|cause| unreachable(&cause.to_string()))?,
+            None => Vec::new(),
+        };
+        let http = client_builder(is_loopback(&issuer), &authorities, limits.request)
             .build()
             .map_err(|cause| unreachable(&cause.to_string()))?;
         let (Some(oauth_url), Ok(openid_url)) = (
@@ -168,7 +171,9 @@ impl Subject {
             clock,
             limits,
             http,
+            authorities,
             mode: None,
+            signs: false,
             redactor: Arc::default(),
             metadata: Metadata::default(),
             oauth: None,
@@ -176,6 +181,7 @@ impl Subject {
             jwks: OnceCell::new(),
             token: OnceCell::new(),
             assertions: Arc::default(),
+            nonces: Arc::default(),
         };
         if let Some(Credentials {
             authentication:
@@ -229,7 +235,9 @@ impl Subject {
             clock: self.clock.clone(),
             limits: self.limits,
             http: self.http.clone(),
+            authorities: self.authorities.clone(),
             mode,
+            signs: self.signs,
             redactor: self.redactor.clone(),
             metadata: self.metadata.clone(),
             oauth: self.oauth.clone(),
@@ -241,9 +249,22 @@ impl Subject {
             grant: OnceCell::new(),
             exchanged: OnceCell::new(),
             assertions: self.assertions.clone(),
+            nonces: self.nonces.clone(),
             clients: self.clients.clone(),
             listener: self.listener.clone(),
         }
+    }
+
+    /// The same server, whose clients of a profile sign their requests or do not. Nobody is signed in.
+    pub(crate) fn signing(&self, signs: bool) -> Self {
+        Self {
+            signs,
+            ..self.in_mode(None)
+        }
+    }
+
+    pub(crate) const fn signs(&self) -> bool {
+        self.signs
     }
 
     /// The issuer under test, as the target names it.
@@ -272,6 +293,22 @@ impl Subject {
 
     pub(crate) const fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    pub(crate) fn nonces(&self) -> &Nonces {
+        &self.nonces
+    }
+
+    /// Somebody with a key of that name, whom nobody else of this run is.
+    pub(crate) fn prover(&self, name: &str) -> Result<Prover, Stop> {
+        let seed = format!("conformance-tests {name} {}", self.clock.now().as_nanos());
+        Prover::of(&seed).ok_or_else(|| Stop::unchecked("no key could be made"))
+    }
+
+    /// What all clients of this run have in common.
+    pub(crate) fn client_builder(&self) -> reqwest::ClientBuilder {
+        let local = Url::parse(self.issuer()).is_ok_and(|issuer| is_loopback(&issuer));
+        client_builder(local, &self.authorities, self.limits.request)
     }
 
     /// Seconds since the epoch, as a `NumericDate` (RFC 7519 §2).
@@ -311,6 +348,19 @@ impl fmt::Debug for Subject {
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
+}
+
+fn client_builder(
+    local: bool,
+    authorities: &[reqwest::Certificate],
+    timeout: Duration,
+) -> reqwest::ClientBuilder {
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
+        .tls_certs_merge(authorities.iter().cloned())
+        .user_agent(concat!("conformance-tests/", env!("CARGO_PKG_VERSION")));
+    if local { http.no_proxy() } else { http }
 }
 
 fn first_line(text: &str) -> &str {

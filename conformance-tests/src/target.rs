@@ -42,6 +42,13 @@ pub struct Target {
     pub trusted_issuer: Option<TrustedIssuer>,
     /// The same whose assertions are Identity Assertion JWT Authorization Grants.
     pub identity_issuer: Option<TrustedIssuer>,
+    /// A confidential client of the profile that is tested, with the grants of the app. Where there is none and the issuer lets
+    /// strangers register, one is registered.
+    pub profile_client: Option<ProfileClient>,
+    /// Certificates in PEM of authorities that vouch for the server, beside those that the system knows.
+    pub authorities: Option<Vec<u8>>,
+    /// A public client with a metadata document at the URL that is its `client_id`.
+    pub document_client: Option<App>,
     /// Where the tests listen for what the issuer fetches from its clients and sends to them. Without it, that stays unchecked.
     pub listen: Option<Listen>,
 }
@@ -53,6 +60,17 @@ pub struct App {
     pub client_id: String,
     /// A redirection URI that it has registered. Nothing needs to listen there.
     pub redirect_uri: String,
+}
+
+/// A client that authenticates with `private_key_jwt` and signs its requests with the same key.
+#[derive(Debug)]
+pub struct ProfileClient {
+    /// Its `client_id`.
+    pub client_id: String,
+    /// A redirection URI that it has registered. Nothing needs to listen there.
+    pub redirect_uri: String,
+    /// Its key.
+    pub key: AssertionKey,
 }
 
 /// What the confidential client exchanges.
@@ -143,6 +161,9 @@ impl Target {
             exchange: Exchangeable::default(),
             trusted_issuer: None,
             identity_issuer: None,
+            profile_client: None,
+            document_client: None,
+            authorities: None,
             listen: None,
         }
     }
@@ -326,6 +347,9 @@ impl Target {
             exchange: demo.exchange,
             trusted_issuer: None,
             identity_issuer: None,
+            profile_client: None,
+            document_client: None,
+            authorities: None,
             listen: Some(Listen::here()),
         })
     }

@@ -171,7 +171,7 @@ fn push<'s>(subject: &'s Subject, request: &Authorization<'_>) -> Result<Request
 }
 
 /// The `request_uri` that a push was answered.
-pub(super) fn request_uri(subject: &Subject, answer: &Answer) -> Result<String, Stop> {
+pub(crate) fn request_uri(subject: &Subject, answer: &Answer) -> Result<String, Stop> {
     answer.status(&[201])?;
     let uri = answer.text("request_uri")?;
     subject.redactor().learn(&uri);

@@ -41,7 +41,12 @@ impl Subject {
         self.flow(&app.client_id, &app.redirect_uri)
     }
 
-    fn flow(&self, client_id: &str, redirect_uri: &str) -> Result<Authorization<'_>, Stop> {
+    /// An authorization request of any client that may answer there.
+    pub(crate) fn flow(
+        &self,
+        client_id: &str,
+        redirect_uri: &str,
+    ) -> Result<Authorization<'_>, Stop> {
         self.endpoint("authorization_endpoint")?;
         self.person()?;
         // Unpredictable enough here: nobody attacks the requests of a test.
@@ -112,10 +117,16 @@ impl Subject {
     /// The sign-in form that a new browser is led to, and the page it stands on.
     pub(crate) async fn sign_in_form(&self, browser: &Browser) -> Result<(Form, Answer), Stop> {
         let url = self.authorization()?.url()?;
-        let page = browser
-            .open(&url)
-            .await
-            .map_err(|cause| self.lost(&cause))?;
+        self.sign_in_form_at(browser, &url).await
+    }
+
+    /// The same of another request.
+    pub(crate) async fn sign_in_form_at(
+        &self,
+        browser: &Browser,
+        url: &Url,
+    ) -> Result<(Form, Answer), Stop> {
+        let page = browser.open(url).await.map_err(|cause| self.lost(&cause))?;
         let answer = self.seen(&page);
         let mut forms = page.forms().into_iter();
         let form = forms.find(|form| form.sign_in().is_some());

@@ -84,7 +84,7 @@ impl Registered {
             .get("token_endpoint_auth_method")
             .and_then(Value::as_str);
         Ok(match method {
-            Some("none") => request
+            Some("none" | "tls_client_auth" | "self_signed_tls_client_auth") => request
                 .without("client_id")
                 .form(&[("client_id", &self.client_id)]),
             Some("client_secret_post") => request.without("client_id").form(&[

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conformance_tests::{
-    Clock, Evidence, Limits, Outcome, Plan, Report, Standard, Subject, Target, catalogue, plan,
-    run, run_plans,
+    Clock, Evidence, Limits, Outcome, Plan, Profile, Report, Standard, Subject, Target, catalogue,
+    plan, profile, run, run_plans, run_profiles,
 };
 use futures_util::{StreamExt as _, stream};
 
@@ -364,4 +364,81 @@ async fn a_plan_fails_by_its_modules() {
     let basic = plan::find("basic").unwrap();
     let report = planned(Fault::Rule(Rule::NoFormPost), Who::Basic, &[basic]).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
+}
+
+/// The results of these profiles.
+async fn profiled(fault: Fault, profiles: &[&'static Profile]) -> Report {
+    let target = Server::start(fault, Who::Basic).await;
+    let subject = Subject::connect(target, Clock::system(), limits()).await;
+    run_profiles(&subject.unwrap(), profiles, |_| ()).await
+}
+
+#[tokio::test]
+async fn a_server_can_be_of_every_profile() {
+    let report = profiled(Fault::None, profile::PROFILES).await;
+    assert_eq!(report.summary.failed, 0, "{}", report.text());
+    assert_eq!(report.standards.len(), profile::PROFILES.len());
+    let passed = ids(&report, |outcome| matches!(outcome, Outcome::Passed));
+    let never: BTreeSet<_> = report
+        .requirements()
+        .map(|result| result.id)
+        .filter(|id| !passed.contains(id))
+        .collect();
+    // What would have to be waited for, what people judge, what needs a scope that nobody has, and the body as the client
+    // sends no secret in it.
+    let expected = [
+        "fapi2-5.3.2.1-code-lifetime",
+        "fapi2-5.3.2.2-informed",
+        "mcp-11.1-insufficient-scope",
+        "oauth2.1-2.4.1-body",
+    ];
+    assert_eq!(never, BTreeSet::from(expected), "{}", report.text());
+}
+
+/// The profile with these requirements alone.
+fn part_of(profile: &str, wanted: &[&str]) -> &'static Profile {
+    let whole = profile::find(profile).unwrap();
+    let parts = whole.parts.iter().map(|part| {
+        let asked = part.requirements.iter();
+        let asked = asked.filter(|requirement| wanted.contains(&requirement.id));
+        &*Box::leak(Box::new(Standard {
+            id: part.id,
+            title: part.title,
+            requirements: asked.copied().collect::<Vec<_>>().leak(),
+        }))
+    });
+    Box::leak(Box::new(Profile {
+        parts: parts.collect::<Vec<_>>().leak(),
+        ..*whole
+    }))
+}
+
+#[tokio::test]
+async fn each_broken_rule_fails_its_requirement_of_a_profile() {
+    let judged =
+        stream::iter(faults::of_profiles()).map(|(what, name, fault, expected)| async move {
+            let report = profiled(fault, &[part_of(name, expected)]).await;
+            let failed = ids(&report, |outcome| matches!(outcome, Outcome::Failed { .. }));
+            let missed = expected.iter().filter(|id| !failed.contains(*id));
+            let missed: Vec<_> = missed
+                .map(|id| format!("{what}: {id}\n{}", report.text()))
+                .collect();
+            (expected, missed)
+        });
+    let judged: Vec<_> = judged.buffer_unordered(4).collect().await;
+    let missed: Vec<_> = judged.iter().flat_map(|(_, missed)| missed).collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+    let covered: BTreeSet<_> = judged.iter().flat_map(|(ids, _)| ids.iter()).collect();
+    let cannot_fail: Vec<_> = profile::PROFILES
+        .iter()
+        .flat_map(|profile| profile.parts)
+        .flat_map(|part| part.requirements)
+        .filter(|requirement| matches!(requirement.evidence, Evidence::Checks(_)))
+        .map(|requirement| requirement.id)
+        .filter(|id| !covered.contains(&id))
+        .collect();
+    assert!(
+        cannot_fail.is_empty(),
+        "no broken server shows that these can fail: {cannot_fail:#?}"
+    );
 }

@@ -39,6 +39,10 @@ pub(crate) fn faults() -> Vec<Row> {
         signed_introspection(),
         identity_assertions(),
         global_revocation(),
+        proofs(),
+        bound_tokens(),
+        certificates(),
+        client_documents(),
     ]
     .concat()
 }
@@ -251,7 +255,7 @@ fn metadata() -> Vec<Row> {
         ("no S256", Basic, Metadata(|m| set(m, "code_challenge_methods_supported", json!(["plain"]))), &["rfc9700-2.1.1-pkce"]),
         ("implicit", Basic, Metadata(|m| set(m, "response_types_supported", json!(["code", "id_token token"]))),
             &["rfc9700-2.1.2-no-implicit"]),
-        ("nothing binds tokens", Basic, Metadata(|m| drop(m.remove("dpop_signing_alg_values_supported"))),
+        ("nothing binds tokens", Basic, Metadata(|m| m.retain(|name, _| !name.starts_with("dpop") && !name.starts_with("tls"))),
             &["rfc9700-2.2.1-sender-constrained"]),
         ("the password grant", Basic, Metadata(|m| set(m, "grant_types_supported", json!(["password"]))), &["rfc9700-2.4-no-password-grant"]),
         ("secrets only", Basic, Metadata(|m| set(m, "token_endpoint_auth_methods_supported", json!(["client_secret_basic"]))),
@@ -669,5 +673,149 @@ fn global_revocation() -> Vec<Row> {
         ("nobody is found", Basic, On("/global", |w| w.restatus(404, 204)), &["globaltokenrevocation-3.4.2-unknown"]),
         ("a method as text", Basic, Metadata(|m| set(m, "global_token_revocation_endpoint_auth_methods_supported", json!("Bearer"))),
             &["globaltokenrevocation-5-methods"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn proofs() -> Vec<Row> {
+    vec![
+        ("two proofs", Basic, Rule(R::TwoProofs), &["rfc9449-4.3-one-header"]),
+        ("anything is a proof", Basic, Rule(R::AnythingIsAProof), &["rfc9449-4.3-well-formed"]),
+        ("claims of a proof are optional", Basic, Rule(R::ProofClaimsAreOptional), &["rfc9449-4.3-claims"]),
+        ("any typ of a proof", Basic, Rule(R::AnyProofType), &["rfc9449-4.3-typ"]),
+        ("unsigned proofs", Basic, Rule(R::UnsignedProofs), &["rfc9449-4.3-alg"]),
+        ("any signature of a proof", Basic, Rule(R::AnyProofSignature), &["rfc9449-4.3-signature"]),
+        ("private keys in proofs", Basic, Rule(R::PrivateKeysInProofs), &["rfc9449-4.3-no-private-key"]),
+        ("any method in a proof", Basic, Rule(R::AnyProofMethod), &["rfc9449-4.3-htm", "rfc9449-7.1-checked"]),
+        ("any URL in a proof", Basic, Rule(R::AnyProofUrl), &["rfc9449-4.3-htu", "rfc9449-7.1-checked"]),
+        ("the URL of a proof letter by letter", Basic, Rule(R::ProofUrlIsExact), &["rfc9449-4.3-htu-normalized"]),
+        ("any time of a proof", Basic, Rule(R::AnyProofTime), &["rfc9449-4.3-window", "rfc9449-7.1-checked"]),
+        ("a proof works twice", Basic, Rule(R::ProofWorksTwice), &["rfc9449-11.1-once"]),
+        ("invalid_dpop_proof by another name", Basic, On("/token", |w| w.replace("invalid_dpop_proof", "invalid_request")),
+            &["rfc9449-5-invalid-proof"]),
+        ("any nonce", Basic, Rule(R::AnyNonce), &["rfc9449-8-nonce-checked", "rfc9449-9-resource-nonce"]),
+        ("any nonce where one is wanted", Post, Rule(R::AnyNonce), &["rfc9449-8-nonce-checked"]),
+        ("use_dpop_nonce by another name", Basic, On("/token", |w| w.replace("use_dpop_nonce", "invalid_dpop_proof")),
+            &["rfc9449-8-challenge"]),
+        ("no nonce where one is wanted", Basic, On("/token", |w| if w.status == 400 { w.remove("dpop-nonce") }), &["rfc9449-8-challenge"]),
+        ("a nonce that is not kept", Basic, On("/token", |w| w.replace("n0nce-of-the-server", "n0nce-of-another")), &["rfc9449-8-challenge"]),
+        ("the wish for a nonce spends the code", Basic, Rule(R::NonceSpendsCode), &["rfc9449-8-code-survives"]),
+        ("a nonce with spaces", Basic, On("/token", |w| w.replace("n0nce-of-the-server", "n0nce of the server")), &["rfc9449-8.1-syntax"]),
+        ("nonces may be stored", Basic, On("/token", |w| w.remove("cache-control")), &["rfc9449-8.2-not-cached"]),
+        ("the API is silent about its nonce", Basic, On("/api/me", |w| w.replace("use_dpop_nonce", "invalid_token")),
+            &["rfc9449-9-resource-nonce"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn bound_tokens() -> Vec<Row> {
+    vec![
+        ("bound tokens are called bearer tokens", Basic, On("/token", |w| w.replace("\"DPoP\"", "\"Bearer\"")), &["rfc9449-5-token-type"]),
+        ("tokens are not bound", Basic, Rule(R::TokensAreNotBound),
+            &["rfc9449-5-token-type", "rfc9449-5-grants", "rfc9449-6.1-jkt", "rfc9449-6.2-introspection"]),
+        ("a refresh token for any key", Basic, Rule(R::RefreshForAnyKey), &["rfc9449-5-refresh-binding"]),
+        ("refresh tokens of all are bound", Basic, Rule(R::RefreshIsBoundForAll), &["rfc9449-5-refresh-of-confidential"]),
+        ("HS256 for proofs", Basic, Metadata(|m| set(m, "dpop_signing_alg_values_supported", json!(["ES256", "HS256"]))),
+            &["rfc9449-5.1-metadata"]),
+        ("a proof is optional", Basic, Rule(R::ProofIsOptional), &["rfc9449-5.2-always"]),
+        ("another key is introspected", Basic, On("/introspect", |w| w.edit(200, |m| set(m, "cnf", json!({"jkt": "other"})))),
+            &["rfc9449-6.2-introspection"]),
+        ("another type is introspected", Basic, On("/introspect", |w| w.edit(200, |m| set(m, "token_type", json!("Bearer")))),
+            &["rfc9449-6.2-introspection"]),
+        ("a proven token is refused", Basic, On("/userinfo", |w| w.restatus(200, 401)), &["rfc9449-7.1-scheme"]),
+        ("no proof for a resource", Basic, Rule(R::ApiNeedsNoProof), &["rfc9449-7.1-proof"]),
+        ("any ath", Basic, Rule(R::AnyAth), &["rfc9449-7-ath"]),
+        ("any key for a resource", Basic, Rule(R::AnyProofKey), &["rfc9449-7.1-key", "rfc9449-7.1-error"]),
+        ("a challenge without algorithms", Basic, On("/userinfo", |w| w.replace(" algs=\"ES256\",", "")), &["rfc9449-7.1-algs"]),
+        ("bound tokens are bearer tokens", Basic, Rule(R::BoundIsBearer), &["rfc9449-7.2-no-downgrade"]),
+        ("an error before anything was shown", Basic, On("/api/me", |w| w.replace("algs=\"ES256\"", "error=\"invalid_token\"")),
+            &["rfc9449-7.2-no-error-without-token"]),
+        ("dpop_jkt is ignored", Basic, Rule(R::CodeKeyIsIgnored), &["rfc9449-10-dpop-jkt", "rfc9449-10.1-pushed"]),
+        ("a pushed proof is ignored", Basic, Rule(R::PushedProofIsIgnored), &["rfc9449-10.1-pushed"]),
+        ("a pushed proof is not checked", Basic, Rule(R::PushedProofIsAnything), &["rfc9449-10.1-checked"]),
+        ("two keys are pushed", Basic, Rule(R::PushedKeysDiffer), &["rfc9449-10.1-both"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn certificates() -> Vec<Row> {
+    vec![
+        ("any certificate of a client", Basic, Rule(R::AnyClientCertificate), &["rfc8705-2.2-self-signed"]),
+        ("userinfo refuses certificates", Basic, On("/userinfo", |w| w.restatus(200, 401)), &["rfc8705-3-same-certificate"]),
+        ("any certificate at userinfo", Basic, Rule(R::AnyCertificate), &["rfc8705-3-other-certificate"]),
+        ("certificates are forgotten", Basic, Rule(R::CertificateIsForgotten),
+            &["rfc8705-3.1-thumbprint", "rfc8705-3.2-introspection", "rfc8705-4-public-clients"]),
+        ("introspection forgets certificates", Basic, On("/introspect", |w| w.edit(200, |m| drop(m.remove("cnf")))),
+            &["rfc8705-3.2-introspection"]),
+        ("a flag as text", Basic, Metadata(|m| set(m, "tls_client_certificate_bound_access_tokens", json!("true"))), &["rfc8705-3.3-metadata"]),
+        ("public clients are not bound", Basic, Rule(R::PublicIsNotBound), &["rfc8705-4-public-clients"]),
+        ("a refresh token for any certificate", Basic, Rule(R::RefreshForAnyCertificate), &["rfc8705-4-refresh-tokens"]),
+        ("an alias in the open", Basic, Metadata(|m| set(m, "mtls_endpoint_aliases", json!({"token_endpoint": UNREACHABLE}))),
+            &["rfc8705-5-aliases"]),
+        ("clients are believed about certificates", Basic, Rule(R::ClientCertIsBelieved), &["rfc9440-2.4-not-from-clients"]),
+    ]
+}
+
+#[rustfmt::skip]
+fn client_documents() -> Vec<Row> {
+    vec![
+        ("any document", Basic, Rule(R::AnyDocument),
+            &["clientidmetadatadocument-3-https", "clientidmetadatadocument-3-form", "clientidmetadatadocument-4-document",
+              "clientidmetadatadocument-5.1-errors"]),
+        ("documents are refused", Basic, Rule(R::DocumentsAreRefused), &["clientidmetadatadocument-4-document"]),
+        ("any redirect of a document", Basic, Rule(R::AnyRedirect), &["clientidmetadatadocument-4.2-redirects"]),
+        ("documents by a flag as text", Basic, Metadata(|m| set(m, "client_id_metadata_document_supported", json!("true"))),
+            &["clientidmetadatadocument-6-metadata"]),
+    ]
+}
+
+/// What must fail of profiles, by the profile.
+type ProfileRow = (&'static str, &'static str, Fault, &'static [&'static str]);
+
+#[rustfmt::skip]
+pub(crate) fn of_profiles() -> Vec<ProfileRow> {
+    let signing = "fapi2-message-signing";
+    vec![
+        ("a name is enough", "fapi2", Rule(R::NameIsEnough), &["fapi2-5.3.2.1-confidential", "fapi2-5.3.2.2-push-authenticated"]),
+        ("a proof is optional", "fapi2", Rule(R::ProofIsOptional), &["fapi2-5.3.2.1-sender-constrained"]),
+        ("tokens are not bound", "fapi2", Rule(R::TokensAreNotBound), &["fapi2-5.3.2.1-method"]),
+        ("pushes are refused", "fapi2", On("/par", |w| w.restatus(201, 400)), &["fapi2-5.3.2.1-authentication", "fapi2-5.3.2.2-pushed"]),
+        ("any audience", "fapi2", Rule(R::AnyAssertionAudience), &["fapi2-5.3.2.1-audience"]),
+        ("rotation for all", "fapi2", Rule(R::RotatesForAll), &["fapi2-5.3.2.1-no-rotation"]),
+        ("dpop_jkt is ignored", "fapi2", Rule(R::CodeKeyIsIgnored), &["fapi2-5.3.2.1-code-binding"]),
+        ("clocks must agree", "fapi2", Rule(R::NoClockSkew), &["fapi2-5.3.2.1-clocks"]),
+        ("clocks do not matter", "fapi2", Rule(R::AnyAssertionTime), &["fapi2-5.3.2.1-clocks"]),
+        ("any response type", "fapi2", Rule(R::AnyResponseType), &["fapi2-5.3.2.2-code"]),
+        ("plain requests", "fapi2", Rule(R::ClientMayAskOtherwise), &["fapi2-5.3.2.2-only-pushed"]),
+        ("PKCE is optional", "fapi2", Rule(R::PkceIsOptional), &["fapi2-5.3.2.2-pkce"]),
+        ("redirect_uri is optional", "fapi2", Rule(R::RedirectIsOptional), &["fapi2-5.3.2.2-redirect-uri"]),
+        ("no iss", "fapi2", Rule(R::NoIss), &["fapi2-5.3.2.2-iss"]),
+        ("any redirect is registered", "fapi2", Rule(R::AnyRedirectIsRegistered), &["fapi2-5.3.2.2-no-http-redirect"]),
+        ("a code works twice", "fapi2", Rule(R::CodeWorksTwice), &["fapi2-5.3.2.2-code-once"]),
+        ("credentials go on", "fapi2", On("/login", |w| w.restatus(303, 307)), &["fapi2-5.3.2.2-no-307", "fapi2-5.3.2.2-303"]),
+        ("ten minutes", "fapi2", On("/par", |w| w.edit(201, |m| set(m, "expires_in", json!(600)))), &["fapi2-5.3.2.2-expires-in"]),
+        ("one nonce for all", "fapi2", IdToken(|_, c| set(c, "nonce", json!("n"))), &["fapi2-5.3.2.2-nonce"]),
+        ("a proven token is refused", "fapi2", On("/userinfo", |w| w.restatus(200, 401)), &["fapi2-5.3.4-header"]),
+        ("bound tokens are bearer tokens", "fapi2", Rule(R::BoundIsBearer), &["fapi2-5.3.4-verified"]),
+        ("userinfo takes a token in the query", "fapi2", Rule(R::UserinfoTakesQuery), &["fapi2-5.3.4-no-query"]),
+        ("ID tokens with RS256", "fapi2", IdToken(|h, _| { set(h, "alg", json!("RS256")); set(h, "kid", json!("rsa1")); }),
+            &["fapi2-5.4.1-algorithms"]),
+        ("any signature of an assertion", "fapi2", Rule(R::AnySignature), &["fapi2-5.4.1-algorithms"]),
+        ("keys in the open", "fapi2", Metadata(|m| set(m, "jwks_uri", json!(UNREACHABLE))), &["fapi2-5.4.2-tls"]),
+        ("unsigned pushes", signing, Rule(R::UnsignedPush), &["fapi2-message-signing-5.3.1-signed"]),
+        ("any signature of an object", signing, Rule(R::AnyObjectSignature), &["fapi2-message-signing-5.3.1-signed"]),
+        ("an object for anyone", signing, Rule(R::ObjectForAnyone), &["fapi2-message-signing-5.3.1-audience"]),
+        ("an object for one alone", signing, Rule(R::ObjectAudienceIsText), &["fapi2-message-signing-5.3.1-audience"]),
+        ("any nbf of an object", signing, Rule(R::AnyObjectNotBefore), &["fapi2-message-signing-5.3.1-not-before"]),
+        ("any exp of an object", signing, Rule(R::AnyObjectExpiry), &["fapi2-message-signing-5.3.1-expiry"]),
+        ("objects are refused", signing, Rule(R::ObjectsAreRefused), &["fapi2-message-signing-5.3.1-typ"]),
+        ("plain responses", signing, Rule(R::PlainResponses), &["fapi2-message-signing-5.4.1-signed"]),
+        ("unsigned responses", signing, Rule(R::JarmIsUnsigned), &["fapi2-message-signing-5.4.1-signed"]),
+        ("introspection as JSON", signing, On("/introspect", |w| w.set("content-type", "application/json")),
+            &["fapi2-message-signing-5.5.1-introspection"]),
+        ("no documents", "mcp", Metadata(|m| drop(m.remove("client_id_metadata_document_supported"))), &["mcp-3-client-documents"]),
+        ("no scope in the challenge", "mcp", On("/api/me", |w| w.replace("scope=\"read\", ", "")), &["mcp-6-scope"]),
+        ("tokens for a day", "mcp", On("/token", |w| w.edit(200, |m| set(m, "expires_in", json!(86_400)))), &["mcp-12-short-lived"]),
+        ("PKCE is not announced", "mcp", OpenId(|m| drop(m.remove("code_challenge_methods_supported"))), &["mcp-12-pkce-announced"]),
     ]
 }

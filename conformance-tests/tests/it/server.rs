@@ -4,6 +4,7 @@ mod api;
 mod authorize;
 mod clients;
 mod device;
+mod dpop;
 mod exchange;
 mod grants;
 mod introspection;
@@ -12,6 +13,7 @@ mod logout;
 mod outside;
 mod registration;
 mod requests;
+mod tls;
 mod token;
 
 use std::collections::{HashMap, HashSet};
@@ -71,10 +73,15 @@ pub(crate) enum Rule {
     AnyAssertionIssuer,
     AnyAssertionNotBefore,
     AnyAssertionSubject,
+    AnyAssertionTime,
     AnyAssertionType,
+    AnyAth,
+    AnyCertificate,
     AnyClientAtLogout,
+    AnyClientCertificate,
     AnyClientInObject,
     AnyDetails,
+    AnyDocument,
     AnyHint,
     AnyIdentityIsExchanged,
     AnyJagClient,
@@ -82,7 +89,16 @@ pub(crate) enum Rule {
     AnyKindAtUserinfo,
     AnyLogoutRedirect,
     AnyMethod,
+    AnyNonce,
+    AnyObjectExpiry,
+    AnyObjectNotBefore,
     AnyObjectSignature,
+    AnyProofKey,
+    AnyProofMethod,
+    AnyProofSignature,
+    AnyProofTime,
+    AnyProofType,
+    AnyProofUrl,
     AnyRedirect,
     AnyRedirectAtToken,
     AnyRedirectIsRegistered,
@@ -97,11 +113,13 @@ pub(crate) enum Rule {
     AnyoneExchanges,
     AnyoneIntrospects,
     AnyoneRevokesGlobally,
+    AnythingIsAProof,
     ApiAnyAudience,
     ApiAnyType,
     ApiCaseMatters,
     ApiConfusesKeys,
     ApiIsLax,
+    ApiNeedsNoProof,
     ApiTakesNone,
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
@@ -109,11 +127,15 @@ pub(crate) enum Rule {
     AuthenticationIsOptional,
     BothAtOnce,
     BothKeysAreTaken,
+    BoundIsBearer,
+    CertificateIsForgotten,
     ClaimsAreIgnored,
+    ClientCertIsBelieved,
     ClientMayAskOtherwise,
     CodeForAnyClient,
     CodeIsNotShown,
     CodeIsTypedExactly,
+    CodeKeyIsIgnored,
     CodeWorksTwice,
     ConsentIsRemembered,
     DefaultMaxAgeIsIgnored,
@@ -122,6 +144,7 @@ pub(crate) enum Rule {
     DetailsGrow,
     DeviceCodeForAnyClient,
     DeviceCodeWorksTwice,
+    DocumentsAreRefused,
     EmptyIsPresent,
     EverythingIsTold,
     FixedPort,
@@ -157,9 +180,11 @@ pub(crate) enum Rule {
     LogoutTokenAsJson,
     LogoutTokenHasNonce,
     MaxAgeIsIgnored,
+    NameIsEnough,
     NestedObjects,
     NestedStatement,
     NoAssertions,
+    NoClockSkew,
     NoFormPost,
     NoIss,
     NoResources,
@@ -168,7 +193,9 @@ pub(crate) enum Rule {
     NoSecretInBody,
     NoTokenInBody,
     NobodyIsPatient,
+    NonceSpendsCode,
     NoneIsRefused,
+    ObjectAudienceIsText,
     ObjectForAnyone,
     ObjectsAreRefused,
     OneAlgorithm,
@@ -178,18 +205,28 @@ pub(crate) enum Rule {
     PaddedToken,
     PkceIsOptional,
     PlainChallenge,
+    PlainResponses,
     PostIsRefused,
     PostedSecretIsRefused,
     PreferencesAreErrors,
+    PrivateKeysInProofs,
     PromptIsIgnored,
+    ProofClaimsAreOptional,
+    ProofIsOptional,
+    ProofUrlIsExact,
+    ProofWorksTwice,
     PublicClientCredentials,
     PublicIntrospects,
+    PublicIsNotBound,
     PushForAnyClient,
     PushIsForgotten,
     PushIsNotValidated,
     PushIsRequired,
     PushWorksTwice,
+    PushedKeysDiffer,
     PushedObjectIsIgnored,
+    PushedProofIsAnything,
+    PushedProofIsIgnored,
     PushedReference,
     QueryIsRead,
     RawBasic,
@@ -197,8 +234,11 @@ pub(crate) enum Rule {
     RedirectWithoutHint,
     RedirectsAreOptional,
     ReferencesAreNotFetched,
+    RefreshForAnyCertificate,
     RefreshForAnyClient,
+    RefreshForAnyKey,
     RefreshIsAnotherPerson,
+    RefreshIsBoundForAll,
     RefreshIsRefused,
     RefreshOutlivesSession,
     RefuseUnknownParameters,
@@ -208,6 +248,7 @@ pub(crate) enum Rule {
     RevocationDoesNothing,
     RevocationIsForAll,
     RevokedIsExchanged,
+    RotatesForAll,
     SameDeviceCode,
     SamePush,
     SameTokenAgain,
@@ -219,16 +260,21 @@ pub(crate) enum Rule {
     SpentIsForgotten,
     StateIsLost,
     SubjectByClient,
+    TokensAreNotBound,
     TwoMethods,
+    TwoProofs,
     TypesNeedNotFit,
     UnknownHintFails,
     UnknownMetadataIsKept,
     UnknownPushIsAny,
     UnknownTokenFails,
+    UnsignedProofs,
+    UnsignedPush,
     UpdateChangesId,
     UpdateMerges,
     UserinfoIsPlain,
     UserinfoIsPublic,
+    UserinfoTakesQuery,
     VerifierIsOptional,
 }
 
@@ -304,9 +350,21 @@ pub(crate) struct Asked {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) form: Vec<(String, String)>,
     pub(crate) body: String,
+    /// What came in `DPoP` header fields, and what is thought of it.
+    pub(crate) proofs: Vec<String>,
+    pub(crate) proof: dpop::Proof,
+    /// The certificate that was shown, and the one that a proxy would tell of.
+    pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) told_certificate: Option<String>,
 }
 
 impl Asked {
+    /// Scheme and token of `Authorization`.
+    pub(crate) fn credentials(&self) -> (&str, &str) {
+        let authorization = self.authorization.as_deref().unwrap_or_default();
+        authorization.split_once(' ').unwrap_or_default()
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut named = self
             .form
@@ -318,6 +376,8 @@ impl Asked {
 
 pub(crate) struct Server {
     pub(crate) issuer: String,
+    /// The same where certificates are asked for.
+    pub(crate) secure: String,
     pub(crate) fault: Fault,
     pub(crate) counter: AtomicU64,
     pub(crate) revoked: Mutex<HashSet<String>>,
@@ -326,6 +386,8 @@ pub(crate) struct Server {
     pub(crate) clients: Mutex<HashMap<String, Members>>,
     pub(crate) pushed: Mutex<HashMap<String, requests::Pushed>>,
     pub(crate) devices: Mutex<Vec<device::Waiting>>,
+    /// The ids of proofs that were shown.
+    pub(crate) proofs: Mutex<HashSet<String>>,
     /// What was fetched from clients, by URL.
     pub(crate) fetched: Mutex<HashMap<String, String>>,
     /// What is to be posted to clients.
@@ -346,21 +408,26 @@ impl Server {
     pub(crate) async fn start(fault: Fault, who: Who) -> Target {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let secure = tls::Secure::bind().await;
         let server = Arc::new(Self {
             issuer: issuer.clone(),
+            secure: secure.url.clone(),
             fault,
             counter: AtomicU64::new(0),
             revoked: Mutex::default(),
             last: Mutex::default(),
             people: Mutex::default(),
-            clients: Mutex::default(),
+            clients: Mutex::new(registration::known()),
             pushed: Mutex::default(),
             devices: Mutex::default(),
+            proofs: Mutex::default(),
             fetched: Mutex::default(),
             outbox: Mutex::default(),
             who,
         });
         let app = Router::new().fallback(handle).with_state(server);
+        let authorities = secure.pem.clone().into_bytes();
+        tokio::spawn(secure.serve(app.clone()));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
 
         let (client_id, authentication) = match who {
@@ -407,6 +474,12 @@ impl Server {
             },
             trusted_issuer: Some(trusted(exchange::TRUSTED)),
             identity_issuer: Some(trusted(exchange::IDENTITY)),
+            profile_client: None,
+            document_client: Some(App {
+                client_id: registration::DOCUMENT.into(),
+                redirect_uri: registration::CALLBACK.into(),
+            }),
+            authorities: Some(authorities),
             listen: Some(Listen::here()),
             issuer,
         };
@@ -476,6 +549,7 @@ impl Server {
 
     fn metadata(&self) -> Members {
         let issuer = &self.issuer;
+        let secure = &self.secure;
         let mut metadata = members(json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
@@ -511,12 +585,21 @@ impl Server {
             "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
             "authorization_signing_alg_values_supported": ["ES256"],
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
             "code_challenge_methods_supported": ["S256"],
             "dpop_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": true,
         }));
+        metadata.extend(members(json!({
+            "client_id_metadata_document_supported": true,
+            "tls_client_certificate_bound_access_tokens": true,
+            "mtls_endpoint_aliases": {
+                "token_endpoint": format!("{secure}/token"),
+                "userinfo_endpoint": format!("{secure}/userinfo"),
+                "introspection_endpoint": format!("{secure}/introspect"),
+            },
+        })));
         if self.breaks(Rule::NoRsa) {
             let member = "id_token_signing_alg_values_supported";
             metadata.insert(member.into(), json!(["ES256"]));
@@ -603,7 +686,11 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     };
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect();
-    let asked = Asked {
+    let proofs = head.headers.get_all("dpop").iter();
+    let proofs = proofs
+        .filter_map(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut asked = Asked {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         authorization: text("authorization"),
@@ -613,9 +700,18 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         query: pairs(head.uri.query().unwrap_or_default().as_bytes()),
         form: pairs(&body),
         body: String::from_utf8_lossy(&body).into_owned(),
+        proofs: proofs.collect(),
+        proof: Ok(None),
+        certificate: head
+            .extensions
+            .get::<Option<tls::Shown>>()
+            .and_then(|shown| shown.clone().map(|shown| shown.0)),
+        told_certificate: text("client-cert"),
     };
+    asked.proof = server.proof(&asked);
     server.fetch(&asked).await;
     let mut wire = server.answer(&asked);
+    Server::offer_nonce(&asked, &mut wire);
     server.deliver().await;
     if let Fault::Wire(path, edit) = server.fault
         && (path == asked.path || (path == "/register/*" && asked.path.starts_with("/register/")))

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::dpop;
 use super::jwt::Parsed;
 use super::{Asked, Rule, Server, Wire};
 
@@ -10,57 +11,62 @@ impl Server {
         if let Some((_, token)) = asked.query.iter().find(|(name, _)| name == "access_token")
             && self.breaks(Rule::ApiTakesQuery)
         {
-            return self.judge(token);
+            return self.judge(asked, token);
         }
         let Some(authorization) = &asked.authorization else {
-            return self.challenge(401, None);
+            return self.challenge(asked, 401, None);
         };
         if self.breaks(Rule::ApiIsLax) {
             let token = authorization.split_whitespace().nth(1).unwrap_or_default();
-            return self.judge(token);
+            return self.judge(asked, token);
         }
-        let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
+        let (scheme, token) = asked.credentials();
         let known = if self.breaks(Rule::ApiCaseMatters) {
             scheme == "Bearer"
         } else {
-            scheme.eq_ignore_ascii_case("bearer")
+            ["bearer", "dpop"].contains(&scheme.to_ascii_lowercase().as_str())
         };
         if !known {
-            return self.challenge(401, None);
+            return self.challenge(asked, 401, None);
         }
         let b64token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
         if token.is_empty() || !token.chars().all(b64token) {
-            return self.challenge(400, Some("invalid_request"));
+            return self.challenge(asked, 400, Some("invalid_request"));
         }
-        self.judge(token)
+        self.judge(asked, token)
     }
 
-    fn judge(&self, token: &str) -> Wire {
+    fn judge(&self, asked: &Asked, token: &str) -> Wire {
         let [api, _] = self.resources();
-        let right = Parsed::of(token).is_some_and(|token| {
+        let right = Parsed::of(token).filter(|token| {
             let typ = token.header.get("typ").and_then(Value::as_str);
             if self.breaks(Rule::ApiAnyType) && typ == Some("JWT") {
-                return self.is_believed(&token);
+                return self.is_believed(token);
             }
             let audience =
                 token.claims.get("aud") == Some(&json!(api)) || self.breaks(Rule::ApiAnyAudience);
-            typ == Some("at+jwt") && audience && self.is_believed(&token)
+            typ == Some("at+jwt") && audience && self.is_believed(token)
         });
-        if right {
-            Wire::json(200, &json!({"type": "client"}))
-        } else {
-            self.challenge(401, Some("invalid_token"))
+        let Some(token) = right else {
+            return self.challenge(asked, 401, Some("invalid_token"));
+        };
+        match self.is_held(asked, &token) {
+            Ok(()) => Wire::json(200, &json!({"type": "client"})),
+            Err(code) => self.challenge(asked, 401, Some(code)),
         }
     }
 
-    fn challenge(&self, status: u16, error: Option<&str>) -> Wire {
+    /// A challenge of each scheme; the error goes with the one that was tried (RFC 9449 §7.2).
+    fn challenge(&self, asked: &Asked, status: u16, error: Option<&str>) -> Wire {
         let metadata = format!("{}/.well-known/oauth-protected-resource/api", self.issuer);
-        let error = error
-            .map(|error| format!(", error=\"{error}\""))
-            .unwrap_or_default();
+        let proven = asked.credentials().0.eq_ignore_ascii_case("dpop");
+        let bearer = error.filter(|_| !proven);
+        let bearer = bearer.map(|error| format!(", error=\"{error}\""));
+        let bearer = bearer.unwrap_or_default();
+        let dpop = dpop::challenge(error.filter(|_| proven));
         Wire::new(status).with(
             "www-authenticate",
-            format!("Bearer resource_metadata=\"{metadata}\"{error}"),
+            format!("Bearer scope=\"read\", resource_metadata=\"{metadata}\"{bearer}, {dpop}"),
         )
     }
 }

@@ -25,7 +25,8 @@ const SCOPES: [&str; 7] = [
     "read",
 ];
 
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
+    "dpop_jkt",
     "request",
     "request_uri",
     "login_hint",

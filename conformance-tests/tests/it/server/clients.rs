@@ -86,6 +86,13 @@ impl Server {
             (Some("poster"), Some(SECRET)) if !self.breaks(Rule::NoSecretInBody) => {
                 Ok(Client::Confidential("poster".into()))
             }
+            (Some(client_id), None)
+                if self.is_certified(asked, client_id)
+                    || (self.breaks(Rule::NameIsEnough)
+                        && self.registered(client_id).is_some()) =>
+            {
+                Ok(Client::Confidential(client_id.to_owned()))
+            }
             (Some(client_id), None) if self.is_secret(client_id, "none", None) => {
                 Ok(Client::Public(client_id.to_owned()))
             }
@@ -103,11 +110,34 @@ impl Server {
     fn asserting(&self, token: &Parsed) -> Option<String> {
         let client = token.claims.get("iss")?.as_str()?;
         let metadata = self.registered(client)?;
+        let right = |rule, holds: bool| self.breaks(rule) || holds;
+        let time = |name: &str| token.claims.get(name).and_then(serde_json::Value::as_u64);
+        let ahead = if self.breaks(Rule::NoClockSkew) {
+            0
+        } else {
+            60
+        };
+        let timely = |name: &str| time(name).is_none_or(|time| time <= now() + ahead);
         let ours = metadata["token_endpoint_auth_method"] == json!("private_key_jwt")
-            && token.claims.get("aud") == Some(&json!(self.issuer));
+            && right(
+                Rule::AnyAssertionAudience,
+                token.claims.get("aud") == Some(&json!(self.issuer)),
+            )
+            && right(Rule::AnyAssertionTime, timely("iat") && timely("nbf"));
         let mut keys = self.keys_of(client).into_iter();
         let signed = keys.any(|key| token.verifies_with_jwk(&key));
-        (ours && signed).then(|| client.to_owned())
+        (ours && right(Rule::AnySignature, signed)).then(|| client.to_owned())
+    }
+
+    /// Whether the certificate that was shown is one that the client registered (RFC 8705 §2.2).
+    fn is_certified(&self, asked: &Asked, client_id: &str) -> bool {
+        let metadata = self.registered(client_id).unwrap_or_default();
+        let method = metadata.get("token_endpoint_auth_method");
+        let known = &metadata.get("jwks").cloned().unwrap_or_default()["keys"][0]["x5c"][0];
+        let shown = asked.certificate.as_ref();
+        let shown = shown.map(|shown| json!(BASE64_STANDARD.encode(shown)));
+        method == Some(&json!("self_signed_tls_client_auth"))
+            && (self.breaks(Rule::AnyClientCertificate) || shown.as_ref() == Some(known))
     }
 
     /// Whether that is a registered client's secret, and its method.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::authorize::{Parameters, are_payments};
 use super::clients::{Client, now, refusal};
+use super::dpop;
 use super::jwt::{self, Parsed};
 use super::registration::host;
 use super::{Asked, Fault, Members, Rule, Server, Wire, members};
@@ -47,6 +48,8 @@ pub(crate) struct Issued {
     client: String,
     session: Option<String>,
     redirect: String,
+    /// The thumbprint of the key that must redeem it.
+    key: Option<String>,
     challenge: Option<String>,
     resources: Vec<String>,
     details: Option<String>,
@@ -79,6 +82,7 @@ impl Issued {
             claims: serde_json::from_str(claims).unwrap_or_default(),
             acr: acr.split(' ').any(|acr| acr == "password"),
             redirect: owned("redirect_uri").unwrap_or_default(),
+            key: owned("dpop_jkt"),
             challenge: owned("code_challenge"),
             scope: owned("scope").unwrap_or_default(),
             nonce: owned("nonce"),
@@ -96,6 +100,9 @@ struct Grant {
     dead: bool,
     /// Whether its access tokens live on.
     access: bool,
+    /// The thumbprints of the key and of the certificate that its refresh tokens are bound to.
+    key: Option<String>,
+    certificate: Option<String>,
 }
 
 fn s256(text: &str) -> String {
@@ -170,6 +177,11 @@ impl Server {
         if !proven {
             return Err(invalid_grant());
         }
+        let shown = asked.proof.clone().unwrap_or_default();
+        let right = issued.key.is_none() || issued.key == shown;
+        if !right && !self.breaks(Rule::CodeKeyIsIgnored) {
+            return Err(invalid_grant());
+        }
         let number = issued.grant;
         if issued.spent && !self.breaks(Rule::CodeWorksTwice) {
             if !self.breaks(Rule::ReplayIsForgotten)
@@ -187,10 +199,22 @@ impl Server {
             generation: 0,
             dead: false,
             access: true,
+            certificate: dpop::thumbprint(asked).filter(|_| matches!(client, Client::Public(_))),
+            key: shown.filter(|_| {
+                matches!(client, Client::Public(_)) || self.breaks(Rule::RefreshIsBoundForAll)
+            }),
         };
         people.grants.insert(number, grant.clone());
         let person = self.person(&grant.issued.client);
         Ok(self.tokens(number, &grant, (&grant.issued.scope, &target), &person))
+    }
+
+    /// As a server would that looks at the proof too late.
+    pub(crate) fn spend_code(&self, asked: &Asked) {
+        let code = asked.field("code").unwrap_or_default();
+        if let Some(issued) = self.people.lock().unwrap().codes.get_mut(code) {
+            issued.spent = true;
+        }
     }
 
     /// RFC 6749 §6, RFC 9700 §4.14.2.
@@ -202,6 +226,15 @@ impl Server {
         let grant = people.grants.get_mut(&number).ok_or_else(invalid_grant)?;
         let ours = client.id() == grant.issued.client || self.breaks(Rule::RefreshForAnyClient);
         if grant.dead || !ours || self.breaks(Rule::RefreshIsRefused) {
+            return Err(invalid_grant());
+        }
+        let shown = asked.proof.clone().unwrap_or_default();
+        let held = grant.key.is_none() || grant.key == shown;
+        if !held && !self.breaks(Rule::RefreshForAnyKey) {
+            return Err(invalid_grant());
+        }
+        let certified = grant.certificate.is_none() || grant.certificate == dpop::thumbprint(asked);
+        if !certified && !self.breaks(Rule::RefreshForAnyCertificate) {
             return Err(invalid_grant());
         }
         let more = asked.field("authorization_details");
@@ -222,7 +255,10 @@ impl Server {
             }
             return Err(invalid_grant());
         }
-        if !self.breaks(Rule::NoRotation) {
+        let stays = self.is_set(&grant.issued.client, "dpop_bound_access_tokens")
+            && matches!(client, Client::Confidential(_))
+            && !self.breaks(Rule::RotatesForAll);
+        if !self.breaks(Rule::NoRotation) && !stays {
             grant.generation += 1;
         }
         let person = if self.breaks(Rule::RefreshIsAnotherPerson) {
@@ -242,6 +278,8 @@ impl Server {
             generation: 0,
             dead: false,
             access: true,
+            key: None,
+            certificate: None,
         };
         let mut people = self.people.lock().unwrap();
         people.grants.insert(number, grant.clone());
@@ -387,10 +425,14 @@ impl Server {
         let posted = asked.field("access_token");
         let posted = posted.filter(|_| !self.breaks(Rule::NoTokenInBody));
         let posted = posted.map(|token| format!("Bearer {token}"));
+        let queried = asked.query.iter().find(|(name, _)| name == "access_token");
+        if queried.is_some() && self.breaks(Rule::UserinfoTakesQuery) {
+            return Wire::json(200, &json!({"sub": "person"}));
+        }
         let Some(authorization) = asked.authorization.as_ref().or(posted.as_ref()) else {
             return Wire::new(401).with("www-authenticate", "Bearer");
         };
-        let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+        let (_, token) = authorization.split_once(' ').unwrap_or_default();
         let parsed = Parsed::of(token).filter(|token| self.is_genuine(token));
         let typed = |parsed: &Parsed| parsed.header.get("typ") == Some(&json!("at+jwt"));
         let Some(parsed) =
@@ -398,6 +440,15 @@ impl Server {
         else {
             return Wire::new(401).with("www-authenticate", r#"Bearer error="invalid_token""#);
         };
+        if let Err(code) = self.is_held(asked, &parsed) {
+            let proven = asked.credentials().0.eq_ignore_ascii_case("dpop");
+            let challenge = if proven {
+                format!("Bearer, {}", dpop::challenge(Some(code)))
+            } else {
+                format!(r#"Bearer error="{code}", {}"#, dpop::challenge(None))
+            };
+            return Wire::new(401).with("www-authenticate", challenge);
+        }
         if !typed(&parsed) {
             return Wire::json(200, &json!({"sub": parsed.claims["sub"]}));
         }

@@ -1,5 +1,6 @@
 //! Clients that register themselves, with faults.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
@@ -8,7 +9,23 @@ use url::Url;
 use super::clients::refusal;
 use super::{Asked, Members, Rule, Server, Wire, members};
 
-const KNOWN: [&str; 29] = [
+/// The URL of a document about a client, and where that client is.
+pub(crate) const DOCUMENT: &str = "https://client.example/document.json";
+pub(crate) const CALLBACK: &str = "https://client.example/callback";
+
+/// What is known of clients without a registration.
+pub(crate) fn known() -> HashMap<String, Members> {
+    let document = members(json!({
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": [CALLBACK],
+    }));
+    HashMap::from([(DOCUMENT.to_owned(), document)])
+}
+
+const KNOWN: [&str; 32] = [
+    "tls_client_certificate_bound_access_tokens",
+    "authorization_signed_response_alg",
+    "dpop_bound_access_tokens",
     "introspection_signed_response_alg",
     "introspection_encrypted_response_alg",
     "introspection_encrypted_response_enc",
@@ -49,7 +66,21 @@ fn texts(members: &Members, name: &str) -> Vec<String> {
 impl Server {
     /// The metadata of a client that registered itself.
     pub(crate) fn registered(&self, client_id: &str) -> Option<Members> {
-        self.clients.lock().unwrap().get(client_id).cloned()
+        let known = if self.breaks(Rule::AnyDocument) && client_id.contains("://") {
+            DOCUMENT
+        } else {
+            client_id
+        };
+        if known == DOCUMENT && self.breaks(Rule::DocumentsAreRefused) {
+            return None;
+        }
+        self.clients.lock().unwrap().get(known).cloned()
+    }
+
+    /// Whether that flag is among the client's metadata.
+    pub(crate) fn is_set(&self, client_id: &str, name: &str) -> bool {
+        let metadata = self.registered(client_id).unwrap_or_default();
+        metadata.get(name) == Some(&json!(true))
     }
 
     /// Whether that client may be answered there; `None` for a client that is not registered.
@@ -106,6 +137,7 @@ impl Server {
             "client_secret_basic",
             "client_secret_post",
             "private_key_jwt",
+            "self_signed_tls_client_auth",
         ];
         let keys = kept.contains_key("jwks") && kept.contains_key("jwks_uri");
         let codes = texts(&kept, "grant_types").contains(&"authorization_code".to_owned());

@@ -32,8 +32,29 @@ impl Server {
         if asked.field("request_uri").is_some() && !self.breaks(Rule::PushedReference) {
             return refusal(400, "invalid_request");
         }
+        let key = match &asked.proof {
+            Ok(key) => key.clone(),
+            Err(_) if self.breaks(Rule::PushedProofIsAnything) => None,
+            Err(code) => return refusal(400, code),
+        };
+        let named = asked.field("dpop_jkt");
+        let differ = key.is_some() && named.is_some() && named != key.as_deref();
+        if differ && !self.breaks(Rule::PushedKeysDiffer) {
+            return refusal(400, "invalid_request");
+        }
         let mut parameters = asked.form.clone();
-        parameters.retain(|(name, _)| name != "client_id" && name != "client_secret");
+        parameters.retain(|(name, _)| {
+            name != "client_id" && name != "client_secret" && !name.starts_with("client_assertion")
+        });
+        let signs = self.is_set(&client, "require_signed_request_object");
+        if signs && asked.field("request").is_none() && !self.breaks(Rule::UnsignedPush) {
+            return refusal(400, "invalid_request");
+        }
+        if let Some(key) =
+            key.filter(|_| named.is_none() && !self.breaks(Rule::PushedProofIsIgnored))
+        {
+            parameters.push(("dpop_jkt".into(), key));
+        }
         parameters.push(("client_id".into(), client.clone()));
         if let Some(object) = asked.field("request")
             && !self.breaks(Rule::PushedObjectIsIgnored)
@@ -45,7 +66,14 @@ impl Server {
         }
         let judged = Parameters::new(parameters.clone());
         let redirect = judged.get("redirect_uri").unwrap_or_default();
-        let known = self.is_registered(&client, redirect);
+        let lax = redirect.is_empty() && self.breaks(Rule::RedirectIsOptional);
+        let known = lax || self.is_registered(&client, redirect);
+        let plain = judged.get("response_mode") != Some("jwt");
+        let response = self.registered(&client).unwrap_or_default();
+        let response = response.contains_key("authorization_signed_response_alg");
+        if plain && response && !self.breaks(Rule::PlainResponses) {
+            return refusal(400, "invalid_request");
+        }
         let judged = self.accept(&judged);
         if !self.breaks(Rule::PushIsNotValidated) {
             if !known {
@@ -178,7 +206,17 @@ impl Server {
         let nested = claims.contains_key("request") || claims.contains_key("request_uri");
         let named = claims.get("client_id") == Some(&json!(client));
         let exp = claims.get("exp").and_then(Value::as_u64);
-        let timely = claims.get("aud") == Some(&json!(self.issuer)) && exp > Some(now());
+        let nbf = claims.get("nbf").and_then(Value::as_u64);
+        let listed = !self.breaks(Rule::ObjectAudienceIsText)
+            && claims.get("aud") == Some(&json!([self.issuer]));
+        let named = named
+            && (!self.is_set(client, "require_signed_request_object")
+                || ((self.breaks(Rule::AnyObjectNotBefore)
+                    || nbf.is_some_and(|nbf| nbf + 3600 > now()))
+                    && (self.breaks(Rule::AnyObjectExpiry)
+                        || exp.is_some_and(|exp| nbf.is_none_or(|nbf| exp <= nbf + 3600)))));
+        let timely = (listed || claims.get("aud") == Some(&json!(self.issuer)))
+            && (exp > Some(now()) || self.breaks(Rule::AnyObjectExpiry));
         if (nested && !self.breaks(Rule::NestedObjects))
             || (!named && !self.breaks(Rule::AnyClientInObject))
             || (!timely && !self.breaks(Rule::ObjectForAnyone))

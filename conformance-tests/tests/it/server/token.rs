@@ -63,6 +63,33 @@ impl Server {
             return Err(invalid_request());
         }
         let client = self.authenticate(asked)?;
+        let key = match &asked.proof {
+            Ok(key) => key,
+            Err(code) => {
+                if self.breaks(Rule::NonceSpendsCode) {
+                    self.spend_code(asked);
+                }
+                return Err(refusal(400, code));
+            }
+        };
+        let always = self.registered(client.id()).unwrap_or_default();
+        let always = always.get("dpop_bound_access_tokens") == Some(&json!(true));
+        if always && key.is_none() && !self.breaks(Rule::ProofIsOptional) {
+            return Err(refusal(400, "invalid_dpop_proof"));
+        }
+        let certificate = self.binding_certificate(asked, &client)?;
+        let mut wire = self.granted_to(asked, client)?;
+        if let Some(key) = key {
+            self.bind(&mut wire, &json!({ "jkt": key }), "DPoP");
+        }
+        if let Some(thumbprint) = certificate {
+            self.bind(&mut wire, &json!({ "x5t#S256": thumbprint }), "Bearer");
+        }
+        Ok(wire)
+    }
+
+    fn granted_to(&self, asked: &Asked, client: Client) -> Result<Wire, Wire> {
+        let invalid_request = || refusal(400, "invalid_request");
         match asked.field("grant_type") {
             None => return Err(invalid_request()),
             Some("client_credentials") => {}
@@ -223,6 +250,9 @@ impl Server {
             Some(parsed) => {
                 let mut told = parsed.claims;
                 told.insert("active".into(), true.into());
+                if told.contains_key("cnf") {
+                    told.insert("token_type".into(), "DPoP".into());
+                }
                 self.introspected(asked, &client, told.into())
             }
             None if self.breaks(Rule::UnknownTokenFails) => refusal(400, "invalid_request"),
