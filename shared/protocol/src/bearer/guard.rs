@@ -220,7 +220,10 @@ where
                     request.extensions_mut().insert(token);
                     inner.call(request).await
                 }
-                Err(error) => Ok(guard.refusal(error).into_response()),
+                Err(error) => {
+                    let refusal = guard.refusal(error).on_route_of(&layer.scope);
+                    Ok(refusal.into_response())
+                }
             }
         })
     }
