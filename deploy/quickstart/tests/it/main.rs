@@ -18,6 +18,8 @@ mod forms;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod openidconnect;

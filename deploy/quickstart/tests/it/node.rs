@@ -1,4 +1,4 @@
-//! `openid-client` and `oauth4webapi` from npm, clients of strangers.
+//! `openid-client`, `oauth4webapi` and the MCP SDK from npm, clients of strangers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
@@ -17,6 +17,7 @@ const FILES: [&str; 11] = [
     "device.mjs",
     "exchange.mjs",
     "flow.mjs",
+    "mcp.mjs",
     "register.mjs",
     "requests.mjs",
     "rich.mjs",
@@ -47,7 +48,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// What a script makes of its input.
-fn run(script: &str, input: &Value) -> Value {
+pub(crate) fn run(script: &str, input: &Value) -> Value {
     told(
         Command::new("node").arg(script).current_dir(&*FOLDER),
         input,

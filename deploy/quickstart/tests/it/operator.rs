@@ -131,4 +131,14 @@ impl Operator {
             .await
             .unwrap();
     }
+
+    /// Another resource server, with these scopes.
+    pub(crate) async fn register_scopes(&self, identifier: &str, scopes: &[&str]) {
+        let identifier = identifier.parse().unwrap();
+        let mut server = ResourceServer::new(identifier, "Notes".into(), Algorithm::Es256);
+        let told = |scope: &&str| (scope.parse().unwrap(), (*scope).to_owned());
+        server.scopes = scopes.iter().map(told).collect();
+        let (servers, now) = (&self.records.resource_servers, self.world.clock.now());
+        servers.put(&server, now).await.unwrap();
+    }
 }
