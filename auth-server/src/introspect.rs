@@ -77,7 +77,7 @@ impl Serialize for IntrospectionResponse {
         match self {
             Self::Active(claims) => ActiveToken {
                 active: true,
-                token_type: "Bearer",
+                token_type: claims.token_type(),
                 claims,
             }
             .serialize(serializer),

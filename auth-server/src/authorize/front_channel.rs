@@ -18,6 +18,7 @@ use crate::refusals::Detail;
 use crate::token::Target;
 use crate::token::access_token::AccessTokens;
 use crate::token::audience::Audience;
+use crate::token::chain::Chain;
 use crate::token::error::TokenError;
 
 /// Makes tokens without a code.
@@ -125,9 +126,12 @@ impl FrontChannel {
             .mapped(&audience, metadata, Some(&terms.account_id));
         let (mapped, _) = mapped.await?;
         let granted = (grant_id, terms);
-        let order = self
-            .tokens
-            .order(&request.client, granted, (audience, mapped));
+        let order = self.tokens.order(
+            &request.client,
+            granted,
+            (audience, mapped),
+            (Chain::of_client(&request.client.metadata), None),
+        );
         let access_token = self.tokens.issue(order, now).await?;
         Ok(FrontToken {
             access_token,

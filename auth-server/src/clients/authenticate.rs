@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
@@ -151,6 +152,12 @@ impl AuthenticatedClient {
     #[must_use]
     pub fn id(&self) -> &ClientId {
         &self.client.id
+    }
+
+    /// What the tokens are bound to that it gets now, if they are to be.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        None
     }
 
     /// Whether it proved who it is (RFC 6749 §2.1).

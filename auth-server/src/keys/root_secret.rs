@@ -87,18 +87,24 @@ impl RootSecret {
         ))
     }
 
-    /// The key for one purpose. Purposes never share one.
+    /// The key for message authentication for one purpose. Purposes never share one.
+    #[must_use]
+    pub fn mac_key(&self, purpose: &'static str) -> MacKey {
+        MacKey(hmac::Key::new(hmac::HMAC_SHA256, &*self.key(purpose)))
+    }
+
+    /// The key for one purpose, for whoever has a use of its own for it.
     ///
     /// # Panics
     /// Never: HKDF refuses nothing but outputs past 8,160 bytes.
     #[must_use]
-    pub fn mac_key(&self, purpose: &'static str) -> MacKey {
+    pub fn key(&self, purpose: &'static str) -> Zeroizing<[u8; LENGTH]> {
         let mut key = Zeroizing::new([0; LENGTH]);
         self.0
             .expand(&[purpose.as_bytes()], Length)
             .and_then(|okm| okm.fill(&mut *key))
             .expect("HKDF refuses nothing but outputs past 8,160 bytes");
-        MacKey(hmac::Key::new(hmac::HMAC_SHA256, &*key))
+        key
     }
 }
 

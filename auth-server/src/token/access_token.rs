@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared_protocol::authorization_details::AuthorizationDetails;
 use shared_protocol::client_id::ClientId;
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{JwtError, JwtKind, Signer, UnverifiedJwt, VerifiedTokens, sign_jwt};
 use shared_protocol::random::{self, Random};
@@ -68,6 +69,9 @@ pub struct AccessTokenClaims {
     /// What they granted: with it the token dies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<GrantId>,
+    /// Who alone may use it (RFC 7800 §3.1): whoever holds this key, or this certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// Who acts for the subject (RFC 8693 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Actor>>,
@@ -99,6 +103,23 @@ impl AccessTokenClaims {
     }
 }
 
+impl AccessTokenClaims {
+    /// How the token is presented (RFC 6749 §7.1).
+    #[must_use]
+    pub fn token_type(&self) -> &'static str {
+        token_type(self.cnf.as_ref())
+    }
+}
+
+/// How a token is presented that is bound so: with a proof, or as any other, for a certificate shows by itself (RFC 9449 §5, RFC 8705 §3).
+#[must_use]
+pub fn token_type(confirmation: Option<&Confirmation>) -> &'static str {
+    match confirmation.and_then(Confirmation::jkt) {
+        Some(_) => "DPoP",
+        None => "Bearer",
+    }
+}
+
 /// What an access token is to say.
 pub struct Order<'a> {
     /// Who it is issued to.
@@ -113,6 +134,8 @@ pub struct Order<'a> {
     pub mapped: Map<String, Value>,
     /// What it was exchanged for, if it was.
     pub chain: Chain,
+    /// What its sender has to prove, if it is bound to anything.
+    pub confirmation: Option<Confirmation>,
 }
 
 /// How a person stands behind an access token.
@@ -232,6 +255,7 @@ impl AccessTokens {
         client: &'a Client,
         (grant_id, terms): (&'a GrantId, &'a Terms),
         (audience, mapped): (Audience, Map<String, Value>),
+        (chain, confirmation): (Chain, Option<Confirmation>),
     ) -> Order<'a> {
         let account_id = &terms.account_id;
         Order {
@@ -245,7 +269,8 @@ impl AccessTokens {
                 amr: &terms.amr,
                 acr: terms.acr.as_deref(),
             }),
-            chain: Chain::of_client(&client.metadata),
+            chain,
+            confirmation,
             mapped,
         }
     }
@@ -272,6 +297,7 @@ impl AccessTokens {
             amr: person.map_or_else(Vec::new, |person| person.amr.to_vec()),
             acr: person.and_then(|person| person.acr.map(str::to_owned)),
             grant_id: person.map(|person| person.grant_id.clone()),
+            cnf: order.confirmation,
             act: order.chain.act,
             may_act: order.chain.may_act,
             subject_tokens: order.chain.subject_tokens,

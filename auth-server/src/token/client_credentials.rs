@@ -3,7 +3,7 @@
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use super::access_token::{AccessTokens, Order};
+use super::access_token::{AccessTokens, Order, token_type};
 use super::audience::Audience;
 use super::chain::Chain;
 use super::error::TokenError;
@@ -47,6 +47,7 @@ pub(super) async fn issue(
         audience,
         on_behalf: None,
         chain: Chain::default(),
+        confirmation: client.confirmation().cloned(),
         mapped,
     };
     let access_token = tokens.issue(order, now).await?;
@@ -54,7 +55,7 @@ pub(super) async fn issue(
     Ok(TokenResponse {
         access_token,
         issued_token_type: None,
-        token_type: "Bearer",
+        token_type: token_type(client.confirmation()),
         expires_in,
         scope,
         authorization_details,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
-use super::access_token::Order;
+use super::access_token::token_type;
 use super::audience::Audience;
 use super::chain::Chain;
 use super::error::TokenError;
@@ -99,11 +99,8 @@ impl Grantor {
             TokenFormat::Jwt => (None, mapped),
             TokenFormat::Opaque => {
                 let audience = (audience.clone(), mapped);
-                let order = tokens.order(client.client(), (id, terms), audience);
-                let order = Order {
-                    chain: chain.clone(),
-                    ..order
-                };
+                let rests = (chain.clone(), client.confirmation().cloned());
+                let order = tokens.order(client.client(), (id, terms), audience, rests);
                 (Some(tokens.issue(order, now).await?), Map::new())
             }
         };
@@ -150,11 +147,10 @@ impl Grantor {
             token
         } else {
             let audience = (prepared.audience, prepared.mapped);
-            let order = self.tokens.order(client.client(), (id, terms), audience);
-            let order = Order {
-                chain: prepared.chain,
-                ..order
-            };
+            let rests = (prepared.chain, client.confirmation().cloned());
+            let order = self
+                .tokens
+                .order(client.client(), (id, terms), audience, rests);
             self.tokens.issue(order, now).await?
         };
         let id_token = if OwnScope::OpenId.is_in(own) && granted.name.may_bring_id_tokens() {
@@ -176,7 +172,7 @@ impl Grantor {
         Ok(TokenResponse {
             access_token,
             issued_token_type: None,
-            token_type: "Bearer",
+            token_type: token_type(client.confirmation()),
             expires_in,
             scope,
             authorization_details,

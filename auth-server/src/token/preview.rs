@@ -137,6 +137,7 @@ impl Previewer<'_> {
             audience,
             on_behalf: None,
             chain: Chain::default(),
+            confirmation: None,
             mapped,
         };
         Ok(Preview {
@@ -166,7 +167,8 @@ impl Previewer<'_> {
         let (mapped, _) = mapped.await?;
         let id = GrantId::generate(&*tokens.random);
         let about = audience.clone();
-        let order = tokens.order(client, (&id, &terms), (audience, mapped));
+        let rests = (Chain::of_client(metadata), None);
+        let order = tokens.order(client, (&id, &terms), (audience, mapped), rests);
         let own = &allowed.own;
         let (mut id_token, mut userinfo) = (None, None);
         if OwnScope::OpenId.is_in(own) {

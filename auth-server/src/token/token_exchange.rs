@@ -18,7 +18,7 @@ use shared_protocol::time::Instant;
 use self::error::{BadToken, ExchangeError};
 pub use self::request::ExchangeRequest;
 use self::subject::{Principal, Subject};
-use super::access_token::{OnBehalf, Order};
+use super::access_token::{OnBehalf, Order, token_type};
 use super::audience::Audience;
 use super::chain::{Actor, Chain};
 use super::error::TokenError;
@@ -146,12 +146,14 @@ impl Exchange<'_> {
             audience,
             on_behalf,
             chain,
+            // Whoever asked for it is who presents it, whatever the token was bound to that it is exchanged for.
+            confirmation: self.client.confirmation().cloned(),
             mapped,
         };
         Ok(TokenResponse {
             access_token: tokens.issue(order, self.now).await?,
             issued_token_type: Some(request.requested),
-            token_type: "Bearer",
+            token_type: token_type(self.client.confirmation()),
             expires_in: seconds(ends_at, self.now),
             scope,
             authorization_details,

@@ -19,8 +19,8 @@ pub use jwe::{
 };
 pub use jwk::{InvalidJwk, JwkSet, KeyId, PublicJwk, Thumbprint};
 pub use jwt::{
-    Audience, Claims, EitherJwt, JwtError, JwtHeader, JwtKind, UnverifiedJwt, header_of, sign_jwt,
-    unsecured_claims,
+    Audience, Claims, EitherJwt, EmbeddedJwt, JwtError, JwtHeader, JwtKind, UnverifiedJwt,
+    header_of, sign_jwt, unsecured_claims,
 };
 pub use mac::{JwsAlgorithm, MacAlgorithm, UnknownJwsAlgorithm};
 pub use memory::VerifiedTokens;

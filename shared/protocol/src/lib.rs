@@ -4,6 +4,8 @@
 pub mod authorization_details;
 pub mod bearer;
 pub mod client_id;
+pub mod confirmation;
+pub mod dpop;
 pub mod issuer;
 pub mod jose;
 pub mod lookups;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Negative before it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -80,6 +80,32 @@ impl fmt::Display for Instant {
             Ok(timestamp) => timestamp.fmt(f),
             Err(_) => write!(f, "{} ms after the epoch", self.0),
         }
+    }
+}
+
+/// Seconds since 1970, maybe with a fraction (RFC 7519 §2).
+#[derive(Clone, Copy)]
+pub(crate) struct NumericDate(Instant);
+
+impl NumericDate {
+    pub(crate) const fn instant(self) -> Instant {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        if let Some(secs) = number.as_i64() {
+            return Ok(Self(Instant::from_secs(secs)));
+        }
+        let secs = number.as_f64().unwrap_or(f64::INFINITY);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a cast from f64 saturates, and less than a millisecond is of no account"
+        )]
+        let millis = (secs * 1000.0) as i64;
+        Ok(Self(Instant::from_millis(millis)))
     }
 }
 

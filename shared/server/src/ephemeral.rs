@@ -9,6 +9,7 @@ pub(crate) mod bucket;
 mod config;
 mod memory;
 mod metrics;
+mod proofs;
 mod redis;
 
 use std::error::Error;

@@ -14,7 +14,7 @@ use crate::issuer::Issuer;
 use crate::jose::Audience;
 use crate::resource::ResourceId;
 use crate::scope::ScopeSet;
-use crate::time::Instant;
+use crate::time::{Instant, NumericDate};
 
 /// How far the issuer's clock may be ahead of ours for `nbf` and `iat`. `exp` has no leeway.
 const LEEWAY: Duration = Duration::from_secs(5);
@@ -187,26 +187,6 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Seconds since 1970, maybe with a fraction (RFC 7519 §2).
-#[derive(Clone, Copy)]
-pub(super) struct NumericDate(Instant);
-
-impl<'de> Deserialize<'de> for NumericDate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        if let Some(secs) = number.as_i64() {
-            return Ok(Self(Instant::from_secs(secs)));
-        }
-        let secs = number.as_f64().unwrap_or(f64::INFINITY);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a cast from f64 saturates, and less than a millisecond is of no account"
-        )]
-        let millis = (secs * 1000.0) as i64;
-        Ok(Self(Instant::from_millis(millis)))
-    }
-}
-
 /// A token that its issuer vouched for, by signature or by answer. It is accepted only after [`Vouched::accept`].
 pub(super) struct Vouched {
     token: Arc<AccessToken>,
@@ -225,7 +205,7 @@ impl Vouched {
         let bearer = claims
             .token_type
             .is_none_or(|token_type| token_type.eq_ignore_ascii_case("Bearer"));
-        let instant = |date: Option<NumericDate>| date.map(|date| date.0);
+        let instant = |date: Option<NumericDate>| date.map(NumericDate::instant);
         let (issued_at, not_before) = (instant(claims.iat), instant(claims.nbf));
         Ok(Self {
             audience: claims.aud,
@@ -237,7 +217,7 @@ impl Vouched {
                 client_id: claims.client_id,
                 scope: claims.scope,
                 authorization_details: claims.authorization_details,
-                expires_at: claims.exp.0,
+                expires_at: claims.exp.instant(),
                 issued_at,
                 auth_time: instant(claims.auth_time),
                 acr: claims.acr,

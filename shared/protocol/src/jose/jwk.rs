@@ -1,6 +1,7 @@
 //! Public keys as JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::jwe::{EncryptionKey, KeyManagement};
 use super::{Algorithm, json};
+use crate::confirmation::{InvalidThumbprint, digest_of_text};
+use crate::text::serde_as_text;
 
 /// Keys in a set past this many are a mistake or an attack.
 const MAX_KEYS: usize = 100;
@@ -46,12 +49,30 @@ impl fmt::Display for KeyId {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Thumbprint([u8; 32]);
 
+impl Thumbprint {
+    /// The digest itself.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// Base64url without padding, as in `jkt` (RFC 9449 §6).
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
+
+impl FromStr for Thumbprint {
+    type Err = InvalidThumbprint;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidThumbprint> {
+        digest_of_text(raw).map(Self)
+    }
+}
+
+serde_as_text!(Thumbprint, InvalidThumbprint);
 
 /// Why a JWK is not a public key that this project verifies with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -47,6 +47,8 @@ pub enum JwtKind {
     ServerMetadata,
     /// What introspection says of a token, signed: `typ` is `token-introspection+jwt` (RFC 9701 §5).
     TokenIntrospection,
+    /// A proof that its maker holds a key, which stands in it: `typ` is `dpop+jwt` (RFC 9449 §4.2).
+    DpopProof,
 }
 
 impl JwtKind {
@@ -60,6 +62,7 @@ impl JwtKind {
             Self::LogoutToken => Some("logout+jwt"),
             Self::IdentityAssertion => Some("oauth-id-jag+jwt"),
             Self::TokenIntrospection => Some("token-introspection+jwt"),
+            Self::DpopProof => Some("dpop+jwt"),
             Self::IdToken
             | Self::SoftwareStatement
             | Self::BearerAssertion
@@ -83,6 +86,7 @@ impl JwtKind {
             | Self::Userinfo
             | Self::ServerMetadata
             | Self::TokenIntrospection
+            | Self::DpopProof
             | Self::AuthorizationResponse => false,
         }
     }
@@ -118,6 +122,11 @@ pub enum JwtError {
     /// No key of this id and algorithm.
     #[error("no key for this JWT")]
     UnknownKey,
+    /// The key that stands in the header is absent, private, or none that signatures are verified with here.
+    #[error(
+        "the JWT's header holds no public key (`jwk`) of P-256, Ed25519, or RSA of 2048 to 4096 bits"
+    )]
+    EmbeddedKey,
     /// The signature is not the key's.
     #[error("the JWT's signature does not verify")]
     Signature,
@@ -166,6 +175,40 @@ impl<'a> UnverifiedJwt<'a> {
             error = JwtError::Signature;
         }
         Err(error)
+    }
+}
+
+/// A JWT that brings its own key (`jwk`, RFC 7515 §4.1.3): nobody vouches for it, and that is what a DPoP proof is for (RFC 9449 §4.2).
+/// Nothing else is read so.
+pub struct EmbeddedJwt<'a> {
+    jwt: UnverifiedJwt<'a>,
+    key: PublicJwk,
+}
+
+impl<'a> EmbeddedJwt<'a> {
+    /// Reads a DPoP proof.
+    ///
+    /// # Errors
+    /// [`JwtError`]; [`JwtError::EmbeddedKey`] for a key that is symmetric, or of which more than the public half is there.
+    pub fn parse(token: &'a str) -> Result<Self, JwtError> {
+        let (jwt, header) = UnverifiedJwt::read_with_header(token, JwtKind::DpopProof)?;
+        let key = header.get("jwk").and_then(Value::as_object);
+        let key = key.and_then(|jwk| PublicJwk::from_object(jwk).ok());
+        let key = key.ok_or(JwtError::EmbeddedKey)?;
+        Ok(Self { jwt, key })
+    }
+
+    /// The claims, if the key made the signature, and the key.
+    ///
+    /// # Errors
+    /// [`JwtError::Signature`].
+    pub fn verify(self) -> Result<(Claims, PublicJwk), JwtError> {
+        let Self { jwt, key } = self;
+        if key.verify(jwt.signing_input.as_bytes(), jwt.signature, jwt.alg) {
+            Ok((Claims(jwt.claims), key))
+        } else {
+            Err(JwtError::Signature)
+        }
     }
 }
 
@@ -263,6 +306,16 @@ impl<'a, A: Copy> UnverifiedJwt<'a, A> {
     where
         A: FromStr,
     {
+        Self::read_with_header(token, kind).map(|(jwt, _)| jwt)
+    }
+
+    fn read_with_header(
+        token: &'a str,
+        kind: JwtKind,
+    ) -> Result<(Self, Map<String, Value>), JwtError>
+    where
+        A: FromStr,
+    {
         if token.len() > MAX_BYTES {
             return Err(JwtError::Malformed);
         }
@@ -290,13 +343,14 @@ impl<'a, A: Copy> UnverifiedJwt<'a, A> {
         let key_id = text("kid")?
             .map(|kid| KeyId::new(kid).ok_or(JwtError::Malformed))
             .transpose()?;
-        Ok(Self {
+        let jwt = Self {
             alg,
             kid: key_id,
             signing_input,
             signature,
             claims: part(payload)?,
-        })
+        };
+        Ok((jwt, header))
     }
 
     /// The algorithm of the header.

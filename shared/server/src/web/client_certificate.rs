@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use shared_protocol::confirmation::CertificateThumbprint;
 
 use super::{Problem, Proxies};
 
@@ -32,6 +33,7 @@ struct Presented {
     leaf: CertificateDer<'static>,
     between: Vec<CertificateDer<'static>>,
     digest: [u8; 32],
+    thumbprint: CertificateThumbprint,
 }
 
 /// Why the headers of a proxy tell of no certificate.
@@ -68,6 +70,7 @@ impl ClientCertificate {
             leaf: leaf.clone().into_owned(),
             between: between.iter().map(|one| one.clone().into_owned()).collect(),
             digest: digest.finalize().into(),
+            thumbprint: CertificateThumbprint::of(leaf),
         })))
     }
 
@@ -81,6 +84,18 @@ impl ClientCertificate {
     #[must_use]
     pub fn between(&self) -> &[CertificateDer<'static>] {
         &self.0.between
+    }
+
+    /// What a token is bound to by the client's own (RFC 8705 §3).
+    #[must_use]
+    pub fn thumbprint(&self) -> CertificateThumbprint {
+        self.0.thumbprint
+    }
+
+    /// Tells handlers of it, and of its thumbprint alone those that know nothing of certificates.
+    pub(super) fn insert_into(self, extensions: &mut Extensions) {
+        extensions.insert(self.0.thumbprint);
+        extensions.insert(self);
     }
 
     /// SHA-256 of all of them: what a judgement of them may be remembered by.
@@ -165,10 +180,12 @@ pub(super) fn certify(request: &mut Request, proxies: &Proxies) -> Result<(), Pr
         refused("Client-Cert or Client-Cert-Chain is malformed")
     })?;
     let extensions = request.extensions_mut();
-    match presented {
-        Some(presented) => extensions.insert(presented),
-        None => extensions.remove::<ClientCertificate>(),
-    };
+    if let Some(presented) = presented {
+        presented.insert_into(extensions);
+    } else {
+        extensions.remove::<ClientCertificate>();
+        extensions.remove::<CertificateThumbprint>();
+    }
     Ok(())
 }
 

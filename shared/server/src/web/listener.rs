@@ -296,7 +296,7 @@ impl Served {
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(certificate) = &certificate {
-                request.extensions_mut().insert(certificate.clone());
+                certificate.clone().insert_into(request.extensions_mut());
             }
             progress.fetch_add(1, Ordering::Relaxed);
             // A router is always ready.

@@ -1,0 +1,32 @@
+//! The memory of DPoP proofs that were used (RFC 9449 §11.1), shared by all nodes.
+
+use futures_util::future::BoxFuture;
+use shared_protocol::dpop::{MemoryFailure, ProofId, ProofUse, UsedProofs};
+use shared_protocol::time::Instant;
+
+use super::{Entry, Ephemeral, Key, Kind, PutNew};
+
+const PROOF: Kind = Kind::new("dpop-proof");
+
+impl UsedProofs for Ephemeral {
+    fn note(
+        &self,
+        proof: ProofId,
+        until: Instant,
+        now: Instant,
+    ) -> BoxFuture<'_, Result<ProofUse, MemoryFailure>> {
+        Box::pin(async move {
+            let entry = Entry {
+                value: &[],
+                mark: &[],
+                deadline: until,
+            };
+            let key = Key::new(PROOF, proof.as_bytes());
+            match self.put_new(&key, entry, now).await {
+                Ok(PutNew::Stored { epoch }) => Ok(ProofUse::First { since: epoch }),
+                Ok(PutNew::Exists) => Ok(ProofUse::Again),
+                Err(error) => Err(MemoryFailure::new(error)),
+            }
+        })
+    }
+}
