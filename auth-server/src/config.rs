@@ -172,11 +172,10 @@ impl Config {
         let mut problems = self.server.problems();
         let edge = self.edge().mistakes(self.mode == Mode::Production);
         let outbound = self.outbound.mistakes(self.mode == Mode::Production);
+        let mtls = self.mtls.mistakes(&self.issuer, &self.tls, &self.proxies);
         let mistakes = edge.into_iter().chain(self.limits.mistakes());
-        let mistakes = mistakes.chain(outbound);
+        let mistakes = mistakes.chain(outbound).chain(mtls);
         problems.extend(mistakes.map(|mistake| mistake.to_string()));
-        let mtls = self.mtls.problems(&self.issuer, &self.tls, &self.proxies);
-        problems.extend(mtls);
         if self.nodes > 1 && self.ephemeral.url.expose_secret() == "memory" {
             problems.push("ephemeral.url is `memory` but nodes is more than 1: nodes share state through Redis".into());
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest as _, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use tokio::time::timeout;
 
@@ -50,11 +50,26 @@ pub(crate) async fn read(request: Request) -> Result<(HeaderMap, Bytes), FormErr
 pub(crate) async fn body(mut request: Request) -> Result<(HeaderMap, Bytes), StatusCode> {
     // Taken, not cloned: what reads the body needs none of them.
     let headers = std::mem::take(request.headers_mut());
-    let body = timeout(TO_READ, Bytes::from_request(request, &()))
+    let body = in_time(request).await?;
+    Ok((headers, body))
+}
+
+/// The body of a form, of a request that was taken apart.
+///
+/// # Errors
+/// [`FormError`].
+pub(crate) async fn of(body: Body) -> Result<Bytes, FormError> {
+    let mut request = Request::new(body);
+    // The body has bounds of its own.
+    DefaultBodyLimit::disable().apply(&mut request);
+    in_time(request).await.map_err(FormError::Body)
+}
+
+async fn in_time(request: Request) -> Result<Bytes, StatusCode> {
+    timeout(TO_READ, Bytes::from_request(request, &()))
         .await
         .map_err(|_| StatusCode::REQUEST_TIMEOUT)?
-        .map_err(|rejection| rejection.status())?;
-    Ok((headers, body))
+        .map_err(|rejection| rejection.status())
 }
 
 /// Whether a request says that its body is a form.

@@ -119,6 +119,7 @@ fn endpoints(issuer: &Issuer, offered: &Offered) -> Value {
             "revocation_endpoint": mtls.endpoint(routes::REVOKE),
             "pushed_authorization_request_endpoint": mtls.endpoint(routes::PUSH),
             "device_authorization_endpoint": mtls.endpoint(routes::DEVICE_AUTHORIZATION),
+            "userinfo_endpoint": mtls.endpoint(routes::USERINFO),
         })
     });
     json!({

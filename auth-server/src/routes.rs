@@ -218,11 +218,6 @@ pub fn routes(
             Arc::clone(&state.0.frame),
             pages::framed,
         ));
-    let clients = state.0.clients.clone();
-    let of_clients = Cors::known(move |origin| {
-        let clients = clients.clone();
-        async move { clients.has_origin(origin).await }
-    });
     let stated = |group: Router<AppState>| group.with_state(state.clone());
     let rest = refusing(for_servers.merge(for_tools.layer(refused()))).merge(people);
     let rest = stated(rest).merge(health.router());
@@ -235,13 +230,22 @@ pub fn routes(
         .merge(layers_for(
             stated(refusing(for_apps.layer(refused()))),
             observed,
-            of_clients,
+            of_clients(state),
         ))
         .merge(layers(rest, observed))
 }
 
-/// The endpoints at which clients authenticate, once more, for the listener that asks them for certificates (RFC 8705 §5): no page, for
-/// there every browser would ask its person for a certificate.
+/// Pages of the origins that clients registered.
+fn of_clients(AppState(state): &AppState) -> Cors {
+    let clients = state.clients.clone();
+    Cors::known(move |origin| {
+        let clients = clients.clone();
+        async move { clients.has_origin(origin).await }
+    })
+}
+
+/// The endpoints at which clients show a certificate, once more, for the listener that asks them for one (RFC 8705 §5): those at which they
+/// authenticate, and userinfo, which takes tokens that are bound to one. No page, for there every browser would ask its person.
 pub fn for_certificates(
     issuer: &Issuer,
     state: &AppState,
@@ -263,12 +267,24 @@ pub fn for_certificates(
         )
         .route(&below(REVOKE), post(revoke::endpoint).layer(writing))
         .fallback(web::not_found)
-        .layer(counted)
+        .layer(counted.clone())
         // As in `routes`, not counted by address.
         .route(&below(INTROSPECT), post(introspect::endpoint))
+        .layer(map_response_with_state(
+            Arc::clone(&metrics),
+            count_refusals,
+        ))
+        .with_state(state.clone());
+    let for_apps = Router::new()
+        .route(
+            &below(USERINFO),
+            get(userinfo::endpoint).post(userinfo::endpoint),
+        )
+        .method_not_allowed_fallback(web::method_not_allowed)
+        .layer(counted)
         .layer(map_response_with_state(metrics, count_refusals))
         .with_state(state.clone());
-    layers(group, observed)
+    layers(group, observed).merge(layers_for(for_apps, observed, of_clients(state)))
 }
 
 /// What everybody may fetch, and caches keep: not counted.

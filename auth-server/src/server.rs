@@ -6,6 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use prometheus::Registry;
+use shared_protocol::bearer::Proofs;
+use shared_protocol::dpop::{Dpop, DpopSettings, NoncePolicy, Nonces};
+use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Algorithm, VerifiedTokens};
 use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
@@ -368,6 +371,7 @@ fn app_state(
             grants: records.grants.clone(),
             clients: records.clients.clone(),
             accounts: limits.account,
+            proofs: proofs(config, records, &codes.ephemeral),
         }),
         addresses: limits.address,
         grantor,
@@ -396,6 +400,21 @@ fn app_state(
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),
     }))
+}
+
+/// The proofs of those whose tokens are bound to a key.
+fn proofs(config: &Config, records: &Records, ephemeral: &Ephemeral) -> Proofs {
+    let elsewhere = config.offered().mtls;
+    let issuers = std::iter::once(&config.issuer).chain(&elsewhere);
+    let key = records.root_secret.key("dpop nonce");
+    Proofs {
+        dpop: Dpop::new(DpopSettings {
+            origins: issuers.map(Issuer::url).cloned().collect(),
+            nonces: Nonces::new(&key, Duration::from_mins(5)),
+            used: Arc::new(ephemeral.clone()),
+        }),
+        nonces: NoncePolicy::Offered,
+    }
 }
 
 /// What makes access tokens and knows them again.

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use shared_protocol::bearer::{BearerError, BearerRefusal, InvalidToken, bearer_token};
+use shared_protocol::bearer::{
+    BearerError, BearerRefusal, InvalidToken, Presented, Proofs, Scheme, Sender, access_token,
+};
 use shared_protocol::client_id::ClientId;
+use shared_protocol::dpop;
 use shared_protocol::jose::{Content, JwtKind, sign_jwt};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
@@ -35,12 +40,14 @@ pub struct Userinfo {
     pub clients: Clients,
     /// Counts what is asked on behalf of people.
     pub accounts: RateLimiter,
+    /// The proofs of those whose tokens are bound to a key.
+    pub proofs: Proofs,
 }
 
 /// Why nothing was told.
 #[derive(Debug)]
 pub enum UserinfoError {
-    /// As everywhere that takes bearer tokens (RFC 6750 §3).
+    /// As everywhere that takes access tokens (RFC 6750 §3, RFC 9449 §7).
     Bearer(BearerError),
     /// What is not about the token: the body could not be read, or a store did not answer.
     Other(TokenError),
@@ -63,11 +70,19 @@ impl<E: Into<BearerError>> From<E> for UserinfoError {
     }
 }
 
-impl IntoResponse for UserinfoError {
+/// A refusal, and how its request presented a token.
+pub struct UserinfoRefusal {
+    error: UserinfoError,
+    used: Option<Scheme>,
+    nonce: Option<HeaderValue>,
+}
+
+impl IntoResponse for UserinfoRefusal {
     fn into_response(self) -> Response {
-        match self {
-            Self::Bearer(error) => {
+        match self.error {
+            UserinfoError::Bearer(error) => {
                 let refusal = BearerRefusal::without_metadata(error);
+                let refusal = refusal.to(self.used, || self.nonce);
                 let cause = refusal.cause();
                 let code = cause.wire().1;
                 let mut response = refusal.into_response();
@@ -78,7 +93,7 @@ impl IntoResponse for UserinfoError {
                 }
                 response
             }
-            Self::Other(error) => error.into_response(),
+            UserinfoError::Other(error) => error.into_response(),
         }
     }
 }
@@ -96,55 +111,91 @@ struct UserinfoClaims<'a> {
 }
 
 /// The same, as it is sent.
-pub enum UserinfoResponse {
+pub enum UserinfoBody {
     /// Open.
     Json(Vec<u8>),
     /// Signed, encrypted, or both: a compact JWS or JWE.
     Jwt(Vec<u8>),
 }
 
+/// The answer.
+pub struct UserinfoResponse {
+    body: UserinfoBody,
+    nonce: Option<HeaderValue>,
+}
+
 impl IntoResponse for UserinfoResponse {
     fn into_response(self) -> Response {
-        let (media_type, body) = match self {
-            Self::Json(body) => ("application/json", body),
-            Self::Jwt(token) => ("application/jwt", token),
+        let (media_type, body) = match self.body {
+            UserinfoBody::Json(body) => ("application/json", body),
+            UserinfoBody::Jwt(token) => ("application/jwt", token),
         };
         let headers = [
             (header::CONTENT_TYPE, media_type),
             (header::CACHE_CONTROL, "no-store"),
         ];
-        (headers, body).into_response()
+        let mut response = (headers, body).into_response();
+        let nonce = self.nonce.map(|nonce| (dpop::NONCE, nonce));
+        response.headers_mut().extend(nonce);
+        response
     }
 }
 
 /// GET and POST `/oauth/userinfo`.
 ///
 /// # Errors
-/// [`UserinfoError`].
+/// [`UserinfoRefusal`].
 pub async fn endpoint(
     State(userinfo): State<Arc<Userinfo>>,
     Now(now): Now,
     standings: Standings,
-    mut request: Request,
-) -> Result<UserinfoResponse, UserinfoError> {
-    // RFC 6750 §2.2. What stands in a query is not looked at (RFC 9700 §4.3.2).
-    let (headers, in_form) = if request.method() == Method::POST && is_form(request.headers()) {
-        let read = form::read(request).await;
-        let (headers, body) = read.map_err(|error| UserinfoError::Other(error.into()))?;
-        let parameters = Parameters::parse(&body).map_err(|_| BearerError::Form)?;
-        let token = parameters.optional("access_token");
-        (headers, token.map(str::to_owned))
-    } else {
-        (std::mem::take(request.headers_mut()), None)
+    request: Request,
+) -> Result<UserinfoResponse, UserinfoRefusal> {
+    let (parts, body) = request.into_parts();
+    let form = token_of_form(&parts, body).await;
+    let used = match (&form, Scheme::of(&parts.headers)) {
+        // RFC 6750 §2.2: what a form carries has no proof.
+        (Ok(Some(_)), None) => Some(Scheme::Bearer),
+        (Ok(Some(_)), Some(_)) => None,
+        (Ok(None) | Err(_), in_header) => in_header,
     };
-    let token = token(&headers, in_form.as_deref())?;
-    userinfo.tell(token, &standings, now).await
+    let told = match form {
+        Ok(form) => {
+            let telling = userinfo.tell(&parts, form.as_deref(), &standings, now);
+            telling.await
+        }
+        Err(error) => Err(error),
+    };
+    // RFC 9449 §9.
+    let is_dpop = used == Some(Scheme::Dpop);
+    let nonce = is_dpop.then(|| userinfo.proofs.nonce(now));
+    match told {
+        Ok(body) => Ok(UserinfoResponse { body, nonce }),
+        Err(error) => Err(UserinfoRefusal { error, used, nonce }),
+    }
+}
+
+/// RFC 6750 §2.2. What stands in a query is not looked at (RFC 9700 §4.3.2).
+async fn token_of_form(parts: &Parts, body: Body) -> Result<Option<String>, UserinfoError> {
+    if parts.method != Method::POST || !is_form(&parts.headers) {
+        return Ok(None);
+    }
+    let body = form::of(body).await;
+    let body = body.map_err(|error| UserinfoError::Other(error.into()))?;
+    let parameters = Parameters::parse(&body).map_err(|_| BearerError::Form)?;
+    Ok(parameters.optional("access_token").map(str::to_owned))
 }
 
 /// RFC 6750 §2: by one method, and no more.
-fn token<'a>(headers: &'a HeaderMap, form: Option<&'a str>) -> Result<&'a str, BearerError> {
-    match (bearer_token(headers), form) {
-        (Err(BearerError::NoToken), Some(token)) => Ok(token),
+fn presented<'a>(
+    headers: &'a HeaderMap,
+    form: Option<&'a str>,
+) -> Result<Presented<'a>, BearerError> {
+    match (access_token(headers), form) {
+        (Err(BearerError::NoToken), Some(token)) => Ok(Presented {
+            scheme: Scheme::Bearer,
+            token,
+        }),
         (Ok(_), Some(_)) => Err(BearerError::TwoPlaces),
         (header, _) => header,
     }
@@ -153,11 +204,16 @@ fn token<'a>(headers: &'a HeaderMap, form: Option<&'a str>) -> Result<&'a str, B
 impl Userinfo {
     async fn tell(
         &self,
-        token: &str,
+        request: &Parts,
+        form: Option<&str>,
         standings: &Standings,
         now: Instant,
-    ) -> Result<UserinfoResponse, UserinfoError> {
-        let claims = self.tokens.read(token, now).await?;
+    ) -> Result<UserinfoBody, UserinfoError> {
+        let presented = presented(&request.headers, form)?;
+        let claims = self.tokens.read(presented.token, now).await?;
+        let (bound, proofs) = (claims.cnf.as_ref(), Some(&self.proofs));
+        let confirmed = Sender::of(request).confirm(presented, bound, proofs, now);
+        confirmed.await?;
         let insufficient = || BearerError::InsufficientScope {
             needed: OwnScope::OpenId.as_str().parse().unwrap_or_default(),
         };
@@ -224,7 +280,7 @@ impl Userinfo {
         told: Told<'_>,
         client: &Client,
         now: Instant,
-    ) -> Result<UserinfoResponse, TokenError> {
+    ) -> Result<UserinfoBody, TokenError> {
         let metadata = &client.metadata;
         let alg = metadata.userinfo_signed_response_alg;
         let claims = UserinfoClaims {
@@ -248,13 +304,13 @@ impl Userinfo {
         };
         let Some(encryption) = metadata.userinfo_encryption() else {
             return Ok(match content {
-                Content::Jwt => UserinfoResponse::Jwt(body),
-                Content::Claims => UserinfoResponse::Json(body),
+                Content::Jwt => UserinfoBody::Jwt(body),
+                Content::Claims => UserinfoBody::Json(body),
             });
         };
         let encrypted = self
             .tokens
             .encrypt((&body, content), client, encryption, now);
-        Ok(UserinfoResponse::Jwt(encrypted.await?.into_bytes()))
+        Ok(UserinfoBody::Jwt(encrypted.await?.into_bytes()))
     }
 }

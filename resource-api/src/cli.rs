@@ -96,6 +96,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
     tracing::info!(
         addresses = ?bound.addresses(),
         operations = ?bound.operations_addresses(),
+        mtls = ?bound.mtls_addresses(),
         "listening"
     );
     bound.serve(shutdown).await;

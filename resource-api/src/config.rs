@@ -2,6 +2,7 @@
 
 mod check;
 mod cors;
+mod mtls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -21,6 +22,7 @@ use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
 
 pub use self::cors::{AllowedOrigin, CorsSettings};
+pub use self::mtls::MtlsConfig;
 
 /// The whole configuration. The default suits development beside an authorization server on this machine.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,6 +54,8 @@ pub struct Config {
     pub tls: TlsSettings,
     /// The proxies before it.
     pub proxies: Proxies,
+    /// Where clients are asked for certificates.
+    pub mtls: MtlsConfig,
     /// How much one client may ask.
     pub limits: Limits,
     /// Whose pages may call from a browser.
@@ -171,6 +175,7 @@ impl Default for Config {
             traces: TraceSettings::named("resource-api"),
             tls: TlsSettings::default(),
             proxies: Proxies::default(),
+            mtls: MtlsConfig::default(),
             limits: Limits::default(),
             cors: CorsSettings::default(),
         }

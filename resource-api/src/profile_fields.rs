@@ -121,7 +121,7 @@ pub(crate) async fn field(
         let needed = field.needed();
         let refusal = api
             .guard
-            .refusal(BearerError::InsufficientDetails { needed });
+            .refusal(&token, BearerError::InsufficientDetails { needed });
         return Ok(refusal.into_response());
     }
     let Caller::Person { iss, sub } = caller else {

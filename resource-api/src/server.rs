@@ -63,10 +63,17 @@ pub enum StartError {
 pub struct Server {
     listen: Vec<SocketAddr>,
     operations_listen: Vec<SocketAddr>,
+    by_certificate: Option<ByCertificate>,
     api: Api,
     pages: Cors,
     observed: Observed,
     registry: Registry,
+}
+
+/// Where clients are asked for certificates.
+struct ByCertificate {
+    listen: Vec<SocketAddr>,
+    edge: Edge,
 }
 
 /// A server that has its addresses.
@@ -74,6 +81,7 @@ pub struct Bound {
     server: Server,
     listener: Listener,
     operations: Listener,
+    by_certificate: Option<Listener>,
 }
 
 impl Server {
@@ -104,6 +112,13 @@ impl Server {
             Ephemeral::connect(&config.ephemeral.settings(), Arc::clone(&clock)).await?;
         let registry = Registry::new();
         let edge = Edge::open(config.edge(), Arc::clone(&clock), &registry)?;
+        let by_certificate = match config.mtls.section().settings(&config.tls) {
+            None => None,
+            Some(settings) => Some(ByCertificate {
+                listen: config.mtls.listen.clone(),
+                edge: edge.asking_clients(settings, Arc::clone(&clock), &registry)?,
+            }),
+        };
         telemetry::process(&registry, "resource-api", env!("CARGO_PKG_VERSION"))?;
         store.register(&registry)?;
         let guard = guard(&config, Arc::clone(&clock))?;
@@ -128,6 +143,7 @@ impl Server {
                 refusals: None,
             },
             registry,
+            by_certificate,
             listen: config.server.listen,
             operations_listen: config.server.operations_listen,
         })
@@ -144,9 +160,14 @@ impl Server {
     /// # Errors
     /// The first address that cannot be had.
     pub async fn bind(self) -> Result<Bound, BindError> {
+        let by_certificate = match &self.by_certificate {
+            None => None,
+            Some(known) => Some(Listener::bind(&known.listen).await?.behind(&known.edge)),
+        };
         Ok(Bound {
             listener: Listener::bind(&self.listen).await?,
             operations: Listener::bind(&self.operations_listen).await?,
+            by_certificate,
             server: self,
         })
     }
@@ -179,10 +200,22 @@ impl Bound {
         self.operations.addresses()
     }
 
+    /// Where clients are asked for certificates, if anywhere.
+    #[must_use]
+    pub fn mtls_addresses(&self) -> Vec<SocketAddr> {
+        let listener = self.by_certificate.as_ref();
+        listener.map(Listener::addresses).unwrap_or_default()
+    }
+
     /// Serves until `shutdown` triggers and requests in flight have finished.
     pub async fn serve(self, shutdown: Shutdown) {
         let server = self.server;
-        let listeners = [("public", &self.listener), ("operations", &self.operations)];
+        let mut listeners = vec![("public", &self.listener), ("operations", &self.operations)];
+        listeners.extend(
+            self.by_certificate
+                .iter()
+                .map(|listener| ("mtls", listener)),
+        );
         telemetry::connections(&server.registry, &listeners);
         let health = server.health(&shutdown);
         let observed = &server.observed;
@@ -190,13 +223,19 @@ impl Bound {
         let app = routes::router(api, &health, &shutdown, observed, server.pages);
         let limits = &observed.limits;
         let operators = operators(&health, server.registry.clone());
+        let by_certificate = async {
+            if let Some(listener) = self.by_certificate {
+                web::serve(listener, app.clone(), limits, shutdown.clone()).await;
+            }
+        };
         tokio::join!(
             web::serve(
                 self.listener.behind(&server.observed.edge),
-                app,
+                app.clone(),
                 limits,
                 shutdown.clone()
             ),
+            by_certificate,
             operate(self.operations, operators, limits, shutdown.clone()),
         );
     }

@@ -1,11 +1,12 @@
 //! Clients that authenticate by certificates (RFC 8705).
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared_protocol::issuer::Issuer;
-use shared_server::web::{MtlsSettings, Proxies, TlsSettings};
+use shared_server::config::Mistake;
+use shared_server::web::{MtlsSection, MtlsSettings, Proxies, TlsSettings};
 
 use crate::clients::AuthMethod;
 
@@ -26,9 +27,18 @@ pub struct MtlsConfig {
 }
 
 impl MtlsConfig {
+    fn section(&self) -> MtlsSection<'_> {
+        MtlsSection {
+            listen: &self.listen,
+            url: self.url.as_ref().map(Issuer::url),
+            certificate: self.certificate.as_deref(),
+            key: self.key.as_deref(),
+        }
+    }
+
     /// Whether anybody's certificate could be seen, here or by a proxy.
     pub(super) fn is_on(&self, proxies: &Proxies) -> bool {
-        !self.listen.is_empty() || proxies.client_certificates
+        self.section().is_on(proxies)
     }
 
     /// What clients may authenticate by.
@@ -50,60 +60,23 @@ impl MtlsConfig {
     /// The listener, if there is one, its handshakes and files treated as those of `tls`.
     #[must_use]
     pub fn settings<'a>(&'a self, tls: &'a TlsSettings) -> Option<MtlsSettings<'a>> {
-        let own = self.certificate.as_deref().zip(self.key.as_deref());
-        let shared = || tls.certificate.as_deref().zip(tls.key.as_deref());
-        let of = |section: &'static str| {
-            move |(certificate, key): (&'a Path, &'a Path)| MtlsSettings {
-                section,
-                certificate,
-                key,
-                tls,
-            }
-        };
-        let settings = own.map(of("mtls")).or_else(|| shared().map(of("tls")));
-        settings.filter(|_| !self.listen.is_empty())
+        self.section().settings(tls)
     }
 
-    pub(super) fn problems(
+    pub(super) fn mistakes(
         &self,
         issuer: &Issuer,
         tls: &TlsSettings,
         proxies: &Proxies,
-    ) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut problem = |text: &str| problems.push(text.to_owned());
-        if self.certificate.is_some() != self.key.is_some() {
-            problem("mtls.certificate and mtls.key belong together; name both files, or neither");
+    ) -> Vec<Mistake> {
+        let public = ("issuer", issuer.url());
+        let mut mistakes = self.section().mistakes(public, tls, proxies);
+        if !self.is_on(proxies) && self.client_ca.is_some() {
+            mistakes.push(Mistake::together(
+                "mtls.client_ca",
+                "it is of no use where no client certificate is seen; set mtls.listen, or proxies.client_certificates, or take it out",
+            ));
         }
-        let listens = !self.listen.is_empty();
-        if listens && self.url.is_none() {
-            problem(
-                "mtls.listen is set but mtls.url is not; say at which https URL clients reach these addresses",
-            );
-        }
-        if listens && self.certificate.is_none() && !tls.is_on() {
-            problem(
-                "mtls.listen is set but there is no certificate for it; name mtls.certificate and mtls.key, or tls.certificate and tls.key",
-            );
-        }
-        if !listens && (self.certificate.is_some() || self.key.is_some()) {
-            problem("mtls.certificate and mtls.key are for mtls.listen; set it, or take them out");
-        }
-        if !self.is_on(proxies) && (self.url.is_some() || self.client_ca.is_some()) {
-            problem(
-                "mtls.url and mtls.client_ca are of no use where no client certificate is seen; set mtls.listen, or proxies.client_certificates, or take them out",
-            );
-        }
-        if let Some(url) = &self.url {
-            if url.is_plain_http() {
-                problem("mtls.url is plain http; certificates are shown over https");
-            }
-            if url.path() != issuer.path() {
-                problem(
-                    "mtls.url has another path than issuer; only scheme, host and port may differ",
-                );
-            }
-        }
-        problems
+        mistakes
     }
 }

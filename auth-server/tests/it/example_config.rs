@@ -145,7 +145,7 @@ fn contradictions_about_certificates_of_clients_are_told() {
         ("no certificate", &[listen, url], &["mtls.listen"]),
         ("nobody listens", &[pair], &["mtls.certificate"]),
         ("nobody is asked", &[url], &["mtls.url"]),
-        ("nobody is asked for it", &[authority], &["mtls.url"]),
+        ("nobody is asked for it", &[authority], &["mtls.client_ca"]),
         (
             "half a pair",
             &[listen, url, pair, |config| config.mtls.key = None],

@@ -347,6 +347,7 @@ async fn rfc8705_5_what_is_configured_is_announced_and_nothing_else(stores: &Sto
                 "revocation_endpoint": format!("{mtls}/oauth/revoke"),
                 "pushed_authorization_request_endpoint": format!("{mtls}/oauth/par"),
                 "device_authorization_endpoint": format!("{mtls}/oauth/device_authorization"),
+                "userinfo_endpoint": format!("{mtls}/oauth/userinfo"),
             })
         });
         assert_eq!(*aliases, expected.unwrap_or_default());

@@ -61,6 +61,9 @@ impl Config {
         let production = self.server.mode == Mode::Production;
         mistakes.extend(self.edge().mistakes(production));
         mistakes.extend(self.outbound.mistakes(production));
+        let public = ("resource.identifier", self.resource.identifier.url());
+        let mtls = self.mtls.section();
+        mistakes.extend(mtls.mistakes(public, &self.tls, &self.proxies));
         mistakes
     }
 

@@ -91,7 +91,7 @@ type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 26] = [
+    let cases: [(&str, Edit); 28] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -130,6 +130,14 @@ fn contradictions_name_their_key() {
             c.server.mode = Mode::Production;
             c.issuers[0].issuer = "https://login.example".parse().unwrap();
             c.resource.identifier = "https://api.example".parse().unwrap();
+        }),
+        ("mtls.listen", |c| {
+            c.mtls.listen = vec![([127, 0, 0, 1], 8443).into()];
+            c.mtls.certificate = Some("mtls.crt".into());
+            c.mtls.key = Some("mtls.key".into());
+        }),
+        ("mtls.url", |c| {
+            c.mtls.url = Some("https://mtls.api.example".parse().unwrap());
         }),
         ("outbound.timeout", |c| c.outbound.timeout = Duration::ZERO),
         ("outbound.networks", |c| {

@@ -1,5 +1,6 @@
-//! The guard for routes that take bearer tokens (RFC 6750): tokens are verified offline with the issuer's keys (RFC 9068 §4) or
-//! asked for at its introspection endpoint (RFC 7662), and every refusal is a challenge that names its reason.
+//! The guard for routes that take access tokens, of whoever has them (RFC 6750) or of those alone to whom they are bound (RFC 9449 §7,
+//! RFC 8705 §3): tokens are verified offline with the issuer's keys (RFC 9068 §4) or asked for at its introspection endpoint (RFC 7662),
+//! and every refusal is a challenge that names its reason.
 
 mod access_token;
 mod authentication;
@@ -8,6 +9,7 @@ mod guard;
 mod introspection;
 mod issuer_keys;
 mod presented;
+mod sender;
 mod verifier;
 
 use std::sync::Arc;
@@ -19,7 +21,8 @@ pub use access_token::AccessToken;
 pub use authentication::{AuthenticationRequirement, InvalidAcrValue};
 pub use error::{BearerError, BearerRefusal, InvalidToken, IssuerFailure, header_parameters};
 pub use guard::{Guard, GuardLayer, GuardService};
-pub use presented::bearer_token;
+pub use presented::{Presented, Scheme, access_token, bearer_token};
+pub use sender::{Proofs, Sender};
 
 use crate::client_id::ClientId;
 use crate::issuer::Issuer;
@@ -68,6 +71,13 @@ pub struct GuardSettings {
     pub remembered: u64,
     /// How long an introspection answer is believed; at most 5 s.
     pub introspection_cache: Duration,
+    /// The DPoP proofs that are taken (RFC 9449 §7). Without them, no token that is bound to a key is.
+    pub proofs: Option<Proofs>,
+    /// Whether requests tell, by a [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), of the certificates of clients. As
+    /// the metadata says; a token that is bound to one is never taken without it.
+    pub certificates: bool,
+    /// Whether every route takes only tokens that are bound to a key or a certificate; [`GuardLayer::sender_constrained`] says it of one.
+    pub sender_constrained: bool,
 }
 
 /// Why no guard can be made of the settings.
@@ -88,6 +98,11 @@ pub enum InvalidGuard {
     /// The answers would be believed for too long.
     #[error("introspection answers may be cached for at most 5 seconds")]
     IntrospectionCache,
+    /// No token could be accepted.
+    #[error(
+        "only sender-constrained tokens are accepted, but neither DPoP proofs nor certificates are"
+    )]
+    NoConstraint,
 }
 
 #[cfg(test)]

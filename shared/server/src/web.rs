@@ -8,6 +8,7 @@ mod edge;
 mod health;
 mod layers;
 mod listener;
+mod mtls;
 mod noted;
 mod paced;
 mod patience;
@@ -33,6 +34,7 @@ pub use self::layers::{
     Cause, Now, Observed, Refusal, Refused, layers, layers_for, method_not_allowed, not_found,
 };
 pub use self::listener::{BindError, Listener, serve};
+pub use self::mtls::MtlsSection;
 pub use self::noted::{Caller, Noted, note_claim, note_client, note_grant_type};
 pub use self::problem::Problem;
 pub use self::request_id::RequestId;

@@ -2,13 +2,14 @@
 
 use super::*;
 
-/// The endpoints at which clients authenticate.
-const AUTHENTICATING: [&str; 5] = [
+/// The endpoints at which clients show certificates.
+const BY_CERTIFICATE: [&str; 6] = [
     "token_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
     "pushed_authorization_request_endpoint",
     "device_authorization_endpoint",
+    "userinfo_endpoint",
 ];
 
 impl Walk<'_> {
@@ -155,7 +156,7 @@ impl Walk<'_> {
                 continue;
             }
             let there = format!("{mtls}{path}");
-            let alias = AUTHENTICATING
+            let alias = BY_CERTIFICATE
                 .contains(&name.as_str())
                 .then_some(there.as_str());
             assert_eq!(aliases[name].as_str(), alias, "{name}");

@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{BearerError, InvalidToken};
+use super::InvalidToken;
 use crate::authorization_details::AuthorizationDetails;
 use crate::client_id::ClientId;
+use crate::confirmation::Confirmation;
 use crate::issuer::Issuer;
 use crate::jose::Audience;
 use crate::resource::ResourceId;
@@ -32,6 +33,7 @@ pub struct AccessToken {
     auth_time: Option<Instant>,
     acr: Option<String>,
     jti: Option<String>,
+    confirmation: Option<Confirmation>,
     others: Map<String, Value>,
     is_granted: bool,
 }
@@ -97,6 +99,20 @@ impl AccessToken {
         self.jti.as_deref()
     }
 
+    /// What its sender proved, if it is bound to anything (RFC 7800 §3.1).
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
+    }
+
+    /// The same, bound so.
+    pub(super) fn bound_to(&self, confirmation: &Confirmation) -> Self {
+        Self {
+            confirmation: Some(confirmation.clone()),
+            ..self.clone()
+        }
+    }
+
     /// A claim that has no meaning to the guard, such as those that an operator of the issuer mapped for this resource server
     /// (`groups`, `roles` and `entitlements` of RFC 9068 §2.2.3.1 among them). The issuer vouches for it as for all others.
     #[must_use]
@@ -138,15 +154,19 @@ pub(super) struct TokenClaims {
     token_type: Option<String>,
     #[serde(default, rename = "grant_id", deserialize_with = "present")]
     is_granted: bool,
-    #[serde(default, rename = "cnf", deserialize_with = "present")]
-    sender_constrained: bool,
+    #[serde(skip)]
+    confirmation: Option<Confirmation>,
     #[serde(skip)]
     others: Map<String, Value>,
 }
 
 impl TokenClaims {
     /// Reads them; what is not among the members of this type is kept as it is.
-    pub(super) fn of(mut members: Map<String, Value>) -> Option<Self> {
+    pub(super) fn of(mut members: Map<String, Value>) -> Result<Self, InvalidToken> {
+        // RFC 7800 §3.1: whatever its value is, even `null`. A confirmation that we do not understand is not one to ignore.
+        let confirmation = members.remove("cnf").map(serde_json::from_value);
+        let confirmation = confirmation.transpose();
+        let confirmation = confirmation.map_err(|_| InvalidToken::Confirmation)?;
         let mut others = Map::new();
         if !members.keys().all(|name| is_understood(name)) {
             let (own, rest) = members
@@ -154,8 +174,13 @@ impl TokenClaims {
                 .partition(|(name, _)| is_understood(name));
             (members, others) = (own, rest);
         }
-        let claims: Self = serde_json::from_value(Value::Object(members)).ok()?;
-        Some(Self { others, ..claims })
+        let claims = serde_json::from_value(Value::Object(members));
+        let claims: Self = claims.map_err(|_| InvalidToken::Claims)?;
+        Ok(Self {
+            confirmation,
+            others,
+            ..claims
+        })
     }
 }
 
@@ -177,12 +202,11 @@ fn is_understood(name: &str) -> bool {
             | "authorization_details"
             | "token_type"
             | "grant_id"
-            | "cnf"
             | "active"
     )
 }
 
-/// Whatever its value is, even `null`: a confirmation that we do not understand is not one to ignore.
+/// Whatever its value is, even `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
@@ -192,7 +216,6 @@ pub(super) struct Vouched {
     token: Arc<AccessToken>,
     audience: Audience,
     not_before: Instant,
-    sender_constrained: bool,
 }
 
 impl Vouched {
@@ -201,16 +224,21 @@ impl Vouched {
         if claims.sub.is_empty() {
             return Err(InvalidToken::Claims);
         }
-        // RFC 7662 §2.2: only an answer has it. `DPoP` is bound to a key; what is no access token at all has another name.
-        let bearer = claims
-            .token_type
-            .is_none_or(|token_type| token_type.eq_ignore_ascii_case("Bearer"));
+        // RFC 7662 §2.2: only an answer has it. What is `DPoP` is bound to a key; what is no access token at all has another name.
+        let has_jkt = claims.confirmation.as_ref().and_then(Confirmation::jkt);
+        match claims.token_type.as_deref() {
+            None => {}
+            Some(bearer) if bearer.eq_ignore_ascii_case("Bearer") => {}
+            Some(dpop) if dpop.eq_ignore_ascii_case("DPoP") => {
+                has_jkt.ok_or(InvalidToken::Confirmation)?;
+            }
+            Some(_) => return Err(InvalidToken::TokenType),
+        }
         let instant = |date: Option<NumericDate>| date.map(NumericDate::instant);
         let (issued_at, not_before) = (instant(claims.iat), instant(claims.nbf));
         Ok(Self {
             audience: claims.aud,
             not_before: issued_at.max(not_before).unwrap_or(Instant::EPOCH),
-            sender_constrained: claims.sender_constrained || !bearer,
             token: Arc::new(AccessToken {
                 issuer: issuer.clone(),
                 subject: claims.sub,
@@ -222,35 +250,28 @@ impl Vouched {
                 auth_time: instant(claims.auth_time),
                 acr: claims.acr,
                 jti: claims.jti,
+                confirmation: claims.confirmation,
                 others: claims.others,
                 is_granted: claims.is_granted,
             }),
         })
     }
 
-    /// What depends on the moment and on the request, checked each time: `aud`, `exp`, `nbf`, `iat`, `cnf` and scope.
+    /// What depends on the moment, checked each time: `aud`, `exp`, `nbf` and `iat`. What depends on the request, such as `cnf`, is for the
+    /// guard to check.
     pub(super) fn accept(
         &self,
         resource: &ResourceId,
-        needed: &ScopeSet,
         now: Instant,
-    ) -> Result<Arc<AccessToken>, BearerError> {
+    ) -> Result<Arc<AccessToken>, InvalidToken> {
         if !self.audience.iter().any(|aud| names(aud, resource)) {
-            return Err(InvalidToken::Audience.into());
-        }
-        if self.sender_constrained {
-            return Err(InvalidToken::SenderConstrained.into());
+            return Err(InvalidToken::Audience);
         }
         if now >= self.token.expires_at {
-            return Err(InvalidToken::Expired.into());
+            return Err(InvalidToken::Expired);
         }
         if now + LEEWAY < self.not_before {
-            return Err(InvalidToken::NotYetValid.into());
-        }
-        if !needed.is_subset(&self.token.scope) {
-            return Err(BearerError::InsufficientScope {
-                needed: needed.clone(),
-            });
+            return Err(InvalidToken::NotYetValid);
         }
         Ok(Arc::clone(&self.token))
     }

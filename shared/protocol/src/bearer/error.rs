@@ -1,4 +1,4 @@
-//! Every refusal of the guard, and its wire form (RFC 6750 §3).
+//! Every refusal of the guard, and its wire form (RFC 6750 §3, RFC 9449 §7).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use url::Url;
 
-use super::AuthenticationRequirement;
+use super::{AuthenticationRequirement, Scheme};
 use crate::authorization_details::AuthorizationDetails;
-use crate::jose::{InvalidJwk, JwtError};
+use crate::dpop::{self, DpopError};
+use crate::jose::{Algorithm, InvalidJwk, JwtError};
 use crate::outbound::FetchError;
 use crate::scope::ScopeSet;
 
@@ -23,7 +24,7 @@ pub enum BearerError {
     /// More than one `Authorization` header.
     #[error("the request carries more than one Authorization header")]
     Repeated,
-    /// A Bearer header that is not of the form of RFC 6750 §2.1, or is too long.
+    /// A header of one of our schemes that is not of the form of RFC 6750 §2.1 and RFC 9449 §7.1, or is too long.
     #[error("the Authorization header is malformed")]
     Malformed,
     /// RFC 6750 §2: a token in the header and one in the form.
@@ -35,6 +36,12 @@ pub enum BearerError {
     /// The token is not good here or now.
     #[error("the access token is not accepted")]
     InvalidToken(#[from] InvalidToken),
+    /// RFC 9449 §7.1: a token that is bound to a key comes with a proof of it.
+    #[error("the request carries no DPoP proof")]
+    NoProof,
+    /// The proof is none, or has to be made anew.
+    #[error(transparent)]
+    Proof(#[from] DpopError),
     /// The token is good, but not for this.
     #[error("the access token lacks scope")]
     InsufficientScope {
@@ -79,9 +86,27 @@ pub enum InvalidToken {
     /// `nbf` or `iat` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// It is bound to a key (`cnf`), and was presented without proof of it (RFC 9449 §7.2, RFC 8705 §3).
+    /// It is bound to something that we do not understand (`cnf`), or called so and is not.
+    #[error("the token is bound in a way that is not understood")]
+    Confirmation,
+    /// The issuer says that it is not used as access tokens are.
+    #[error("the token is of a type that is not accepted")]
+    TokenType,
+    /// It is bound to a key, and was presented as if it were not (RFC 9449 §7.2).
     #[error("the token is sender-constrained, and not accepted as a plain bearer token")]
     SenderConstrained,
+    /// The proof is by another key than the one that it is bound to (RFC 9449 §7.1).
+    #[error("the DPoP proof is not by the key that the token is bound to")]
+    OtherKey,
+    /// It was presented as bound to a key, and is not (RFC 9449 §7.1).
+    #[error("the token is bound to no key, and not accepted as DPoP")]
+    NotBound,
+    /// It is bound to a certificate, and the request came with none, or another (RFC 8705 §3).
+    #[error("the token is bound to a certificate, and the request did not come with it")]
+    Certificate,
+    /// It is bound to nothing, and such are not taken here.
+    #[error("the token is not sender-constrained, and no other is accepted here")]
+    Unconstrained,
     /// The issuer says that it is not active: unknown, expired or revoked.
     #[error("the issuer says that the token is not active")]
     Inactive,
@@ -120,7 +145,7 @@ pub enum IssuerFailure {
 }
 
 impl BearerError {
-    /// Status and error code of RFC 6750 §3.1 and RFC 9470 §3. Who sent no token learns no code (RFC 6750 §3.1).
+    /// Status and error code of RFC 6750 §3.1, RFC 9449 §7.1 and RFC 9470 §3. Who sent no token learns no code (RFC 6750 §3.1).
     #[must_use]
     pub fn wire(&self) -> (StatusCode, Option<&'static str>) {
         match self {
@@ -129,6 +154,12 @@ impl BearerError {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"))
             }
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::NoProof | Self::Proof(DpopError::Invalid(_)) => {
+                (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof"))
+            }
+            Self::Proof(DpopError::UseNonce(_)) => {
+                (StatusCode::UNAUTHORIZED, Some("use_dpop_nonce"))
+            }
             // RFC 9396 has no code of its own: the request needs more than the token brings (RFC 6750 §3.1).
             Self::InsufficientScope { .. } | Self::InsufficientDetails { .. } => {
                 (StatusCode::FORBIDDEN, Some("insufficient_scope"))
@@ -137,7 +168,9 @@ impl BearerError {
                 StatusCode::UNAUTHORIZED,
                 Some("insufficient_user_authentication"),
             ),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::Unavailable(_) | Self::Proof(DpopError::Memory(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, None)
+            }
         }
     }
 
@@ -151,6 +184,8 @@ impl BearerError {
             | Self::Malformed
             | Self::TwoPlaces
             | Self::Form
+            | Self::NoProof
+            | Self::Proof(_)
             | Self::InsufficientScope { .. }
             | Self::InsufficientAuthentication { .. }
             | Self::InsufficientDetails { .. }
@@ -159,7 +194,7 @@ impl BearerError {
     }
 }
 
-/// A refusal with all that its challenge needs. As a response: status, `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1),
+/// A refusal with all that its challenges need. As a response: status, `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1),
 /// `Cache-Control: no-store` and no body; the [`BearerError`] is in the response's extensions as an `Arc`, for whoever logs it or
 /// renders a body.
 #[derive(Clone, Debug)]
@@ -167,25 +202,63 @@ pub struct BearerRefusal {
     error: Arc<BearerError>,
     scope: Option<Arc<ScopeSet>>,
     resource_metadata: Option<Url>,
+    taken: Taken,
+    used: Option<Scheme>,
+    nonce: Option<HeaderValue>,
+}
+
+/// The schemes that a resource server takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Taken {
+    Bearer,
+    Dpop,
+    Both,
+}
+
+impl Taken {
+    fn has(self, scheme: Scheme) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Bearer => scheme == Scheme::Bearer,
+            Self::Dpop => scheme == Scheme::Dpop,
+        }
+    }
 }
 
 impl BearerRefusal {
-    pub(super) fn new(error: BearerError, resource_metadata: Url) -> Self {
+    pub(super) fn new(error: BearerError, resource_metadata: Url, taken: Taken) -> Self {
         Self {
             error: Arc::new(error),
             scope: None,
             resource_metadata: Some(resource_metadata),
+            taken,
+            used: None,
+            nonce: None,
         }
     }
 
     /// A refusal of an endpoint that is described by its authorization server's own metadata, such as userinfo, and needs no other
-    /// (RFC 9728 §5.1).
+    /// (RFC 9728 §5.1). It takes tokens under either scheme.
     #[must_use]
     pub fn without_metadata(error: BearerError) -> Self {
         Self {
             error: Arc::new(error),
             scope: None,
             resource_metadata: None,
+            taken: Taken::Both,
+            used: None,
+            nonce: None,
+        }
+    }
+
+    /// To a request under this scheme, if it is known; under [`Scheme::Dpop`], with the nonce for the next one.
+    #[must_use]
+    pub fn to(self, used: Option<Scheme>, nonce: impl FnOnce() -> Option<HeaderValue>) -> Self {
+        let is_dpop = used == Some(Scheme::Dpop);
+        Self {
+            used,
+            nonce: is_dpop.then(nonce).flatten(),
+            ..self
         }
     }
 
@@ -209,14 +282,39 @@ impl BearerRefusal {
         &self.error
     }
 
-    /// The challenge; `None` where the fault is not the request's.
-    #[must_use]
-    pub fn challenge(&self) -> Option<String> {
-        if matches!(*self.error, BearerError::Unavailable(_)) {
-            return None;
-        }
-        let mut parameters = Vec::with_capacity(5);
-        if let (_, Some(code)) = self.error.wire() {
+    /// The challenges, each for a line of its own; none where the fault is not the request's.
+    pub fn challenges(&self) -> impl Iterator<Item = String> {
+        let (status, _) = self.error.wire();
+        let used = self.used.filter(|scheme| self.taken.has(*scheme));
+        // RFC 9449 §7.2: what went wrong is told under the scheme that was used, if that is clear. Then the other is told of only where it
+        // would have done.
+        let both = used.is_none() || self.asks_for_dpop();
+        let first = used.unwrap_or(Scheme::Bearer);
+        let second = match first {
+            Scheme::Bearer => Scheme::Dpop,
+            Scheme::Dpop => Scheme::Bearer,
+        };
+        let second = Some(second).filter(|_| both);
+        [Some(first), second]
+            .into_iter()
+            .flatten()
+            .filter(move |scheme| !status.is_server_error() && self.taken.has(*scheme))
+            .map(move |scheme| self.challenge(scheme, used.is_none_or(|used| used == scheme)))
+    }
+
+    /// Whether the token would have been taken with a proof, or one that is bound would be.
+    fn asks_for_dpop(&self) -> bool {
+        matches!(
+            *self.error,
+            BearerError::InvalidToken(
+                InvalidToken::SenderConstrained | InvalidToken::Unconstrained
+            )
+        )
+    }
+
+    fn challenge(&self, scheme: Scheme, with_error: bool) -> String {
+        let mut parameters = Vec::with_capacity(6);
+        if let (true, (_, Some(code))) = (with_error, self.error.wire()) {
             parameters.push(("error", code.to_owned()));
             parameters.push(("error_description", self.error.description()));
         }
@@ -235,15 +333,20 @@ impl BearerRefusal {
             | BearerError::Malformed
             | BearerError::TwoPlaces
             | BearerError::Form
+            | BearerError::NoProof
+            | BearerError::Proof(_)
             | BearerError::Unavailable(_) => {}
             BearerError::InsufficientAuthentication { needed } => {
                 parameters.extend(needed.parameters());
             }
         }
+        if scheme == Scheme::Dpop {
+            parameters.push(("algs", dpop::ALGORITHMS.map(Algorithm::name).join(" ")));
+        }
         if let Some(url) = &self.resource_metadata {
             parameters.push(("resource_metadata", url.to_string()));
         }
-        Some(header_parameters("Bearer", &parameters))
+        header_parameters(scheme.name(), &parameters)
     }
 }
 
@@ -253,13 +356,15 @@ impl IntoResponse for BearerRefusal {
         let mut response = status.into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match self
-            .challenge()
-            .map(|text| HeaderValue::try_from(text).ok())
-        {
-            Some(challenge) => headers.extend(challenge.map(|value| (WWW_AUTHENTICATE, value))),
-            None => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("2"))),
+        if status.is_server_error() {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
+        for challenge in self.challenges() {
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                headers.append(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        headers.extend(self.nonce.map(|nonce| (dpop::NONCE, nonce)));
         response.extensions_mut().insert(self.error);
         response
     }

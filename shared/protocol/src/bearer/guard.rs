@@ -7,21 +7,29 @@ use std::task::{Context, Poll};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tower::{Layer, Service};
 use url::Url;
 
-use super::presented::bearer_token;
+use super::error::Taken;
+use super::presented::{access_token, bearer_token};
 use super::verifier::{Always, Verifier};
 use super::{
-    AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, GuardSettings, InvalidGuard,
+    AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, GuardSettings,
+    InvalidGuard, InvalidToken, Presented, Proofs, Scheme, Sender,
 };
 use crate::authorization_details::AuthorizationDetail;
+use crate::confirmation::Confirmation;
+use crate::dpop;
 use crate::issuer::Issuer;
+use crate::jose::Algorithm;
 use crate::lookups::Lookups;
 use crate::resource::ResourceId;
 use crate::scope::ScopeSet;
+use crate::time::Instant;
 
 /// What accepts tokens for one resource server. Cheap to clone; clones share what they remember.
 #[derive(Clone)]
@@ -31,6 +39,20 @@ struct Inner {
     verifier: Verifier,
     resource: ResourceId,
     resource_metadata_url: Url,
+    proofs: Option<Proofs>,
+    certificates: bool,
+    sender_constrained: bool,
+}
+
+impl Inner {
+    /// A token that is bound to a certificate is sent as any other (RFC 8705 §3).
+    fn taken(&self) -> Taken {
+        match (&self.proofs, self.sender_constrained && !self.certificates) {
+            (None, _) => Taken::Bearer,
+            (Some(_), false) => Taken::Both,
+            (Some(_), true) => Taken::Dpop,
+        }
+    }
 }
 
 impl Guard {
@@ -49,8 +71,14 @@ impl Guard {
             path => path.to_owned(),
         };
         resource_metadata_url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
+        if settings.sender_constrained && settings.proofs.is_none() && !settings.certificates {
+            return Err(InvalidGuard::NoConstraint);
+        }
         Ok(Self(Arc::new(Inner {
             resource: settings.resource.clone(),
+            proofs: settings.proofs.clone(),
+            certificates: settings.certificates,
+            sender_constrained: settings.sender_constrained,
             verifier: Verifier::new(settings)?,
             resource_metadata_url,
         })))
@@ -74,6 +102,7 @@ impl Guard {
             guard: self.clone(),
             scope: Arc::new(scope),
             always,
+            sender_constrained: self.0.sender_constrained,
             authentication: Arc::default(),
         }
     }
@@ -109,9 +138,31 @@ impl Guard {
             "scopes_supported": scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "bearer_methods_supported": ["header"],
         });
-        if let (false, Some(members)) = (details_types.is_empty(), metadata.as_object_mut()) {
-            let name = "authorization_details_types_supported";
-            members.insert(name.into(), details_types.into());
+        // RFC 9728 §2: no empty arrays, and what is not there is not so.
+        let algorithms = dpop::ALGORITHMS.map(Algorithm::name);
+        let taken = self.0.taken();
+        let further = [
+            (
+                "authorization_details_types_supported",
+                (!details_types.is_empty()).then(|| details_types.into()),
+            ),
+            (
+                "dpop_signing_alg_values_supported",
+                (taken != Taken::Bearer).then(|| algorithms.as_slice().into()),
+            ),
+            (
+                "dpop_bound_access_tokens_required",
+                (taken == Taken::Dpop).then_some(Value::Bool(true)),
+            ),
+            (
+                "tls_client_certificate_bound_access_tokens",
+                self.0.certificates.then_some(Value::Bool(true)),
+            ),
+        ];
+        for (name, value) in further {
+            if let (Some(value), Some(members)) = (value, metadata.as_object_mut()) {
+                members.insert(name.into(), value);
+            }
         }
         metadata
     }
@@ -134,26 +185,76 @@ impl Guard {
         })
     }
 
-    /// The response to a request that is refused for `error`: for handlers that find out later than the layer.
+    /// The response to a request with this token that is refused for `error`: for handlers that find out later than the layer.
     #[must_use]
-    pub fn refusal(&self, error: BearerError) -> BearerRefusal {
-        BearerRefusal::new(error, self.resource_metadata_url())
+    pub fn refusal(&self, token: &AccessToken, error: BearerError) -> BearerRefusal {
+        let jkt = token.confirmation().and_then(Confirmation::jkt);
+        let used = jkt.map_or(Scheme::Bearer, |_| Scheme::Dpop);
+        // The nonce comes with the answer, whatever it is.
+        self.challenge(error).to(Some(used), || None)
+    }
+
+    fn challenge(&self, error: BearerError) -> BearerRefusal {
+        BearerRefusal::new(error, self.resource_metadata_url(), self.0.taken())
+    }
+
+    /// A token under a scheme that is known here.
+    fn presented<'a>(&self, headers: &'a HeaderMap) -> Result<Presented<'a>, BearerError> {
+        match self.0.proofs {
+            Some(_) => access_token(headers),
+            None => bearer_token(headers).map(|token| Presented {
+                scheme: Scheme::Bearer,
+                token,
+            }),
+        }
     }
 
     async fn admit(
         &self,
-        headers: &HeaderMap,
+        request: &Parts,
         layer: &GuardLayer,
+        now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
-        let token = bearer_token(headers)?;
+        let presented = self.presented(&request.headers)?;
         let verifier = &self.0.verifier;
-        let (token, now) = verifier.accept(token, &layer.scope, layer.always).await?;
+        let token = verifier.accept(presented.token, layer.always, now).await?;
+        let confirmation = token.confirmation();
+        let proofs = self.0.proofs.as_ref();
+        let sender = Sender::of(request);
+        let confirmed = sender.confirm(presented, confirmation, proofs, now);
+        confirmed.await?;
+        if layer.sender_constrained && confirmation.is_none() {
+            return Err(InvalidToken::Unconstrained.into());
+        }
+        if !layer.scope.is_subset(token.scope()) {
+            let needed = (*layer.scope).clone();
+            return Err(BearerError::InsufficientScope { needed });
+        }
         if layer.authentication.is_met(&token, now) {
             Ok(token)
         } else {
             let needed = (*layer.authentication).clone();
             Err(BearerError::InsufficientAuthentication { needed })
         }
+    }
+
+    /// The nonce for the next request of whoever sent this one (RFC 9449 §9).
+    fn next_nonce(&self, used: Option<Scheme>, now: Instant) -> Option<HeaderValue> {
+        let proofs = self.0.proofs.as_ref();
+        let proofs = proofs.filter(|_| used == Some(Scheme::Dpop))?;
+        Some(proofs.nonce(now))
+    }
+}
+
+/// RFC 9449 §8.2: never on what a cache may keep.
+fn tell_nonce(nonce: HeaderValue, headers: &mut HeaderMap) {
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    if directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store")) {
+        headers.insert(dpop::NONCE, nonce);
     }
 }
 
@@ -163,10 +264,20 @@ pub struct GuardLayer {
     guard: Guard,
     scope: Arc<ScopeSet>,
     always: Always,
+    sender_constrained: bool,
     authentication: Arc<AuthenticationRequirement>,
 }
 
 impl GuardLayer {
+    /// The same for routes that take only tokens that are bound to a key or a certificate.
+    #[must_use]
+    pub fn sender_constrained(self) -> Self {
+        Self {
+            sender_constrained: true,
+            ..self
+        }
+    }
+
     /// The same for routes that need a person who is proven so (RFC 9470): of a token that has all else.
     #[must_use]
     pub fn authenticated(self, needed: AuthenticationRequirement) -> Self {
@@ -208,23 +319,33 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         // The one that was polled ready is the one to call.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         let layer = self.layer.clone();
         Box::pin(async move {
             let guard = &layer.guard;
-            match guard.admit(request.headers(), &layer).await {
-                Ok(token) => {
-                    request.extensions_mut().insert(token);
-                    inner.call(request).await
-                }
+            let now = guard.0.verifier.now();
+            let (mut parts, body) = request.into_parts();
+            let token = match guard.admit(&parts, &layer, now).await {
+                Ok(token) => token,
                 Err(error) => {
-                    let refusal = guard.refusal(error).on_route_of(&layer.scope);
-                    Ok(refusal.into_response())
+                    let used = Scheme::of(&parts.headers);
+                    let refusal = guard.challenge(error);
+                    let refusal = refusal.to(used, || guard.next_nonce(used, now));
+                    let refusal = refusal.on_route_of(&layer.scope);
+                    return Ok(refusal.into_response());
                 }
+            };
+            let jkt = token.confirmation().and_then(Confirmation::jkt);
+            let nonce = guard.next_nonce(jkt.map(|_| Scheme::Dpop), now);
+            parts.extensions.insert(token);
+            let mut response = inner.call(Request::from_parts(parts, body)).await?;
+            if let Some(nonce) = nonce {
+                tell_nonce(nonce, response.headers_mut());
             }
+            Ok(response)
         })
     }
 }

@@ -105,8 +105,9 @@ impl Introspection {
             Some(Value::Bool(false)) => return Ok(Err(InvalidToken::Inactive)),
             _ => return Err(IssuerFailure::Answer),
         }
-        let Some(claims) = TokenClaims::of(answer) else {
-            return Ok(Err(InvalidToken::Claims));
+        let claims = match TokenClaims::of(answer) {
+            Ok(claims) => claims,
+            Err(cause) => return Ok(Err(cause)),
         };
         if claims
             .iss

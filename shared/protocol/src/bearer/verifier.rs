@@ -15,7 +15,6 @@ use crate::issuer::Issuer;
 use crate::jose::{JwtError, JwtKind, UnverifiedJwt, VerifiedTokens, object};
 use crate::lookups::Lookups;
 use crate::resource::ResourceId;
-use crate::scope::ScopeSet;
 use crate::time::{Clock, Instant};
 
 /// The longest that an introspection answer may be believed.
@@ -113,27 +112,20 @@ impl Verifier {
         Ok(())
     }
 
-    /// The token, if it is good here, now, and for `needed`; and when that is.
+    /// Now, by the clock that tokens are judged by.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The token, if it is good here and now for anything.
     pub(super) async fn accept(
         &self,
         token: &str,
-        needed: &ScopeSet,
-        always: Always,
-    ) -> Result<(Arc<AccessToken>, Instant), BearerError> {
-        let now = self.clock.now();
-        let accepted = self.accept_at(token, needed, always, now).await?;
-        Ok((accepted, now))
-    }
-
-    async fn accept_at(
-        &self,
-        token: &str,
-        needed: &ScopeSet,
         always: Always,
         now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
         if !is_jwt(token) {
-            return self.accept_opaque(token, needed, now).await;
+            return self.accept_opaque(token, now).await;
         }
         let jwt = UnverifiedJwt::parse(token, JwtKind::AccessToken).map_err(InvalidToken::Jwt)?;
         // Nobody has vouched for this `iss`; whose keys or answer then speak for the token, follows from it.
@@ -141,22 +133,33 @@ impl Verifier {
             .unverified_text("iss")
             .and_then(|iss| self.issuers.iter().find(|t| t.issuer.as_str() == iss))
             .ok_or(InvalidToken::Issuer)?;
-        if trusted.policy == Policy::Jwks {
-            let vouched = self.verify(trusted, token, jwt).await?;
-            let accepted = vouched.accept(&self.resource, needed, now)?;
-            if always == Always::AsThePolicySays {
-                return Ok(accepted);
-            }
+        let ask = async || {
+            let answer = trusted.ask(token, now).await?;
+            answer?
+                .accept(&self.resource, now)
+                .map_err(BearerError::from)
+        };
+        if trusted.policy == Policy::Introspect {
+            return ask().await;
         }
-        let answer = trusted.ask(token, now).await?;
-        answer?.accept(&self.resource, needed, now)
+        let vouched = self.verify(trusted, token, jwt).await?;
+        let verified = vouched.accept(&self.resource, now)?;
+        if always == Always::AsThePolicySays {
+            return Ok(verified);
+        }
+        let answered = ask().await?;
+        // What the token itself is bound to is not for an answer to leave out, or to change.
+        match (verified.confirmation(), answered.confirmation()) {
+            (Some(own), None) => Ok(Arc::new(answered.bound_to(own))),
+            (Some(own), Some(other)) if own != other => Err(InvalidToken::Confirmation.into()),
+            (Some(_) | None, Some(_)) | (None, None) => Ok(answered),
+        }
     }
 
     /// A token whose issuer nobody knows: the first that calls it active speaks for it.
     async fn accept_opaque(
         &self,
         token: &str,
-        needed: &ScopeSet,
         now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
         let mut refusal = BearerError::InvalidToken(InvalidToken::Opaque);
@@ -165,7 +168,7 @@ impl Verifier {
                 continue;
             }
             match trusted.ask(token, now).await {
-                Ok(Ok(vouched)) => return vouched.accept(&self.resource, needed, now),
+                Ok(Ok(vouched)) => return Ok(vouched.accept(&self.resource, now)?),
                 // The token may be that of an issuer which did not answer: then it is not known to be invalid.
                 Ok(Err(cause)) if !matches!(refusal, BearerError::Unavailable(_)) => {
                     refusal = cause.into();
@@ -206,7 +209,7 @@ impl Verifier {
             verified => verified,
         };
         let (claims, key) = verified.map_err(InvalidToken::Jwt)?;
-        let claims = TokenClaims::of(claims.into_members()).ok_or(InvalidToken::Claims)?;
+        let claims = TokenClaims::of(claims.into_members())?;
         // RFC 9068 §2.2: these too are required of a JWT.
         if claims.iss.is_none() || claims.iat.is_none() || claims.jti.is_none() {
             return Err(InvalidToken::Claims.into());

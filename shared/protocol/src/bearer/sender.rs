@@ -1,0 +1,97 @@
+//! Whether a token comes from whom it is bound to (RFC 7800 §3): whoever makes the DPoP proof (RFC 9449 §7), whose connection has the
+//! certificate (RFC 8705 §3), or both.
+
+use axum::extract::OriginalUri;
+use http::request::Parts;
+use http::{HeaderValue, Uri};
+
+use super::{BearerError, InvalidToken, Presented, Scheme};
+use crate::confirmation::{CertificateThumbprint, Confirmation};
+use crate::dpop::{Dpop, NoncePolicy, ProofRequest};
+use crate::time::Instant;
+
+/// The DPoP proofs that a resource server takes.
+#[derive(Clone)]
+pub struct Proofs {
+    /// Judges them.
+    pub dpop: Dpop,
+    /// Whether each has to hold a nonce.
+    pub nonces: NoncePolicy,
+}
+
+impl Proofs {
+    /// What answers to requests under [`Scheme::Dpop`] carry (RFC 9449 §9).
+    #[must_use]
+    pub fn nonce(&self, now: Instant) -> HeaderValue {
+        self.dpop.nonce(now)
+    }
+}
+
+/// Whoever sent a request, as far as it shows. Whatever ended TLS has put the [`CertificateThumbprint`] into its extensions.
+#[derive(Clone, Copy)]
+pub struct Sender<'a> {
+    request: ProofRequest<'a>,
+    certificate: Option<CertificateThumbprint>,
+}
+
+impl<'a> Sender<'a> {
+    /// The sender of this request.
+    #[must_use]
+    pub fn of(request: &'a Parts) -> Self {
+        let Parts {
+            method,
+            headers,
+            uri,
+            extensions,
+            ..
+        } = request;
+        // A nested router takes off what leads to it.
+        let original = extensions.get::<OriginalUri>();
+        let path = original.map_or(uri, |OriginalUri(uri)| uri);
+        Self {
+            request: ProofRequest {
+                headers,
+                method,
+                path: Uri::path(path),
+            },
+            certificate: extensions.get().copied(),
+        }
+    }
+
+    /// Lets the token through if it is bound to nobody, or to this sender. Without `proofs` nobody can prove a key.
+    ///
+    /// # Errors
+    /// Which proof is missing, or what is wrong with it.
+    pub async fn confirm(
+        &self,
+        presented: Presented<'_>,
+        confirmation: Option<&Confirmation>,
+        proofs: Option<&Proofs>,
+        now: Instant,
+    ) -> Result<(), BearerError> {
+        let certificate = confirmation.and_then(Confirmation::certificate);
+        // RFC 8705 §3: the public one, so that time tells nothing.
+        if certificate.is_some_and(|bound| self.certificate != Some(*bound)) {
+            return Err(InvalidToken::Certificate.into());
+        }
+        let jkt = confirmation.and_then(Confirmation::jkt);
+        match (jkt, presented.scheme, proofs) {
+            // A proof beside it proves nothing that was asked for: clients may send one wherever they go (RFC 9449 §5).
+            (None, Scheme::Bearer, _) => Ok(()),
+            (None, Scheme::Dpop, _) => Err(InvalidToken::NotBound.into()),
+            // RFC 9449 §7.2.
+            (Some(_), Scheme::Bearer, _) | (Some(_), Scheme::Dpop, None) => {
+                Err(InvalidToken::SenderConstrained.into())
+            }
+            (Some(jkt), Scheme::Dpop, Some(Proofs { dpop, nonces })) => {
+                let token = Some(presented.token);
+                let proven = dpop.prove(self.request, token, *nonces, now).await?;
+                if proven.ok_or(BearerError::NoProof)? == *jkt {
+                    Ok(())
+                } else {
+                    Err(InvalidToken::OtherKey.into())
+                }
+            }
+        }
+    }
+}
