@@ -16,6 +16,8 @@ mod flow;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod kit;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod mcp;

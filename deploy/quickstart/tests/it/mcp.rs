@@ -70,7 +70,7 @@ impl Scene {
         // What the operator says is read at the next start.
         place.start(&flags).stop("-TERM");
         let operator = Operator::at(&place).await;
-        operator.register_scopes(&url, &[READ, WRITE]).await;
+        operator.register_scopes(&url, &[READ, WRITE], None).await;
         let running = place.start(&flags);
         notes.serve(&place.auth(""));
         Self {
@@ -230,12 +230,7 @@ async fn the_endpoint_takes_nothing_but_tokens_for_it_and_says_why() {
         );
     }
 
-    let service = json!({
-        "token_endpoint_auth_method": "client_secret_basic",
-        "grant_types": ["client_credentials"],
-        "scope": "notes:read",
-    });
-    let service = scene.operator.register(service).await;
+    let service = scene.operator.register_service_for(READ).await;
     let reading = scene.place.token(&service, &scene.url).await;
     let response = scene.told(&reading).await;
     assert_eq!(response.status(), 403);

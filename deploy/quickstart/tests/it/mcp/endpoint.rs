@@ -60,6 +60,9 @@ impl Notes {
             clock: Arc::new(SystemClock),
             remembered: 100,
             introspection_cache: std::time::Duration::ZERO,
+            proofs: None,
+            certificates: false,
+            sender_constrained: false,
         })
         .unwrap();
         let metadata = guard.resource_metadata(&scopes(&[READ, WRITE]), &[]);
@@ -95,7 +98,7 @@ async fn message(
             let needed = scopes(&[READ, WRITE]);
             if !needed.is_subset(token.scope()) {
                 let error = BearerError::InsufficientScope { needed };
-                return guard.refusal(error).into_response();
+                return guard.refusal(&token, error).into_response();
             }
             seen(&token)
         }
