@@ -2,6 +2,7 @@
 
 mod check;
 mod cors;
+mod dpop;
 mod mtls;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,8 +21,10 @@ use shared_server::outbound::OutboundSettings;
 use shared_server::rate_limits::{Rate, RateLimitsConfig};
 use shared_server::telemetry::{LogSettings, TraceSettings};
 use shared_server::web::{EdgeSettings, Limits, Proxies, TlsSettings};
+use url::Url;
 
 pub use self::cors::{AllowedOrigin, CorsSettings};
+pub use self::dpop::DpopConfig;
 pub use self::mtls::MtlsConfig;
 
 /// The whole configuration. The default suits development beside an authorization server on this machine.
@@ -34,8 +37,10 @@ pub struct Config {
     pub resource: Resource,
     /// Whose tokens are accepted, each issuer once.
     pub issuers: Vec<IssuerSettings>,
-    /// What is remembered of tokens.
+    /// Which tokens are taken, and what is remembered of them.
     pub tokens: Tokens,
+    /// Proofs of clients whose tokens are bound to a key.
+    pub dpop: DpopConfig,
     /// How people must have signed in who change something of themselves.
     pub step_up: StepUp,
     /// What it may fetch besides.
@@ -127,7 +132,7 @@ pub struct Introspection {
     pub client_secret: Secret,
 }
 
-/// What is remembered of tokens.
+/// Which tokens are taken, and what is remembered of them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
@@ -135,6 +140,8 @@ pub struct Tokens {
     pub remembered: u64,
     /// How long an introspection answer is believed; at most 5 s.
     pub introspection_cache: Period,
+    /// Whether only those are taken that are bound to a key (RFC 9449) or a certificate (RFC 8705).
+    pub sender_constrained: bool,
 }
 
 /// How people must have signed in who change something of themselves (RFC 9470); in any way by default.
@@ -166,6 +173,7 @@ impl Default for Config {
             resource: Resource::default(),
             issuers: vec![issuer],
             tokens: Tokens::default(),
+            dpop: DpopConfig::default(),
             step_up: StepUp::default(),
             outbound: OutboundSettings::default(),
             database: DatabaseConfig::at("sqlite:data/resource-api.db"),
@@ -205,6 +213,7 @@ impl Default for Tokens {
         Self {
             remembered: 10_000,
             introspection_cache: Period::from_secs(2),
+            sender_constrained: false,
         }
     }
 }
@@ -217,6 +226,13 @@ impl Config {
             proxies: &self.proxies,
             https: self.resource.identifier.url().scheme() == "https",
         }
+    }
+
+    /// Where clients reach the API.
+    pub(crate) fn origins(&self) -> Vec<Url> {
+        let public = std::iter::once(&self.resource.identifier);
+        let all = public.chain(&self.mtls.url);
+        all.map(ResourceId::url).cloned().collect()
     }
 
     /// Requests of one address that are answered. Where everybody may come from one, it would be a limit for all, which any stranger

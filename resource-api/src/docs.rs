@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use shared_server::web::not_found;
 use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToResponse, ToSchema};
 use utoipa_swagger_ui::Config;
 
@@ -34,7 +34,7 @@ pub fn openapi() -> Document {
     info(title = "Resource API", description = "A multi-tenant backend that trusts only access tokens."),
     paths(users::me, users::change, profile_fields::field),
     components(schemas(users::Me, users::Profile, profile_fields::ProfileField, ProblemDetails), responses(Refusal)),
-    modifiers(&Bearer),
+    modifiers(&Schemes),
     tags((name = "users", description = "People and services"))
 )]
 struct Described;
@@ -62,16 +62,25 @@ pub(crate) struct ProblemDetails {
 #[expect(dead_code, reason = "describes what `web::Problem` writes")]
 pub(crate) struct Refusal(ProblemDetails);
 
-/// The scheme by which callers show who they are (RFC 6750).
-struct Bearer;
+/// The schemes by which callers show who they are (RFC 6750, RFC 9449).
+struct Schemes;
 
-impl Modify for Bearer {
+impl Modify for Schemes {
     fn modify(&self, document: &mut Document) {
         let mut bearer = Http::new(HttpAuthScheme::Bearer);
         bearer.bearer_format = Some("JWT".to_owned());
-        bearer.description = Some("An access token for this API (RFC 6750)".to_owned());
+        bearer.description = Some(
+            "An access token for this API (RFC 6750); one that is bound to a certificate goes with that one, over mutual TLS (RFC 8705)"
+                .to_owned(),
+        );
+        // The description knows no scheme `DPoP`, so it tells of what comes beside the token.
+        let proof = ApiKeyValue::with_description(
+            "DPoP",
+            "The proof of the key that the access token is bound to, which goes by `Authorization: DPoP` (RFC 9449)",
+        );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("dpop", SecurityScheme::ApiKey(ApiKey::Header(proof)));
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use shared_protocol::bearer::BearerError;
+use shared_protocol::dpop::DpopError;
 use shared_server::db::DbError;
 use shared_server::web::Problem;
 
@@ -73,6 +74,17 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
             "The Authorization header cannot be read",
         ),
         BearerError::InvalidToken(_) => ("invalid-token", "The access token is not accepted"),
+        BearerError::NoProof | BearerError::Proof(DpopError::Invalid(_)) => {
+            ("invalid-dpop-proof", "The DPoP proof is not accepted")
+        }
+        BearerError::Proof(DpopError::UseNonce(_)) => (
+            "use-dpop-nonce",
+            "The DPoP proof has to hold the nonce that comes with this",
+        ),
+        BearerError::Proof(DpopError::Memory(_)) => (
+            "dpop-unavailable",
+            "Nobody knows whether the DPoP proof was used before",
+        ),
         BearerError::InsufficientScope { .. } => {
             ("insufficient-scope", "The access token lacks scope")
         }
@@ -105,6 +117,8 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
         | BearerError::TwoPlaces
         | BearerError::Form
         | BearerError::InvalidToken(_)
+        | BearerError::NoProof
+        | BearerError::Proof(_)
         | BearerError::Unavailable(_) => problem,
     };
     let mut described = problem.because(error).into_response();

@@ -94,7 +94,7 @@ pub(crate) struct ProfileField {
     path = "/api/v1/users/me/fields/{field}",
     tag = "users",
     params(("field" = String, Path, description = "`id`, `iss`, `sub` or `created_at`", example = "sub")),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("dpop" = [])),
     responses(
         (status = 200, description = "The field", body = ProfileField),
         (status = 401, response = crate::docs::Refusal),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use prometheus::Registry;
-use shared_protocol::bearer::{Guard, GuardSettings, InvalidAcrValue, InvalidGuard};
+use shared_protocol::bearer::{Guard, GuardSettings, InvalidAcrValue, InvalidGuard, Proofs};
+use shared_protocol::dpop::{Dpop, DpopSettings};
 use shared_protocol::outbound::{FetchError, Origin};
 use shared_protocol::random::Random;
 use shared_protocol::time::Clock;
@@ -121,7 +122,7 @@ impl Server {
         };
         telemetry::process(&registry, "resource-api", env!("CARGO_PKG_VERSION"))?;
         store.register(&registry)?;
-        let guard = guard(&config, Arc::clone(&clock))?;
+        let guard = guard(&config, Arc::clone(&clock), (&ephemeral, &*random))?;
         telemetry::caches(&registry, guard.lookups())?;
         Ok(Self {
             api: Api {
@@ -255,7 +256,11 @@ async fn operate(listener: Listener, app: Router, limits: &Limits, shutdown: Shu
     }
 }
 
-fn guard(config: &Config, clock: Arc<dyn Clock>) -> Result<Guard, StartError> {
+fn guard(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    (ephemeral, random): (&Ephemeral, &dyn Random),
+) -> Result<Guard, StartError> {
     let origins = config
         .issuers
         .iter()
@@ -271,5 +276,15 @@ fn guard(config: &Config, clock: Arc<dyn Clock>) -> Result<Guard, StartError> {
         clock,
         remembered: config.tokens.remembered,
         introspection_cache: config.tokens.introspection_cache.duration(),
+        proofs: Some(Proofs {
+            dpop: Dpop::new(DpopSettings {
+                origins: config.origins(),
+                nonces: config.dpop.nonces(random),
+                used: Arc::new(ephemeral.clone()),
+            }),
+            nonces: config.dpop.nonce,
+        }),
+        certificates: config.mtls.section().is_on(&config.proxies),
+        sender_constrained: config.tokens.sender_constrained,
     })?)
 }

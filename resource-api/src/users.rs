@@ -63,7 +63,7 @@ pub(crate) enum Me {
     get,
     path = "/api/v1/users/me",
     tag = "users",
-    security(("bearer" = ["profile:read"])),
+    security(("bearer" = ["profile:read"]), ("dpop" = ["profile:read"])),
     responses(
         (status = 200, description = "A person, or a service", body = Me),
         (status = 401, response = crate::docs::Refusal),
@@ -106,7 +106,7 @@ pub(crate) struct Profile {
     put,
     path = "/api/v1/users/me",
     tag = "users",
-    security(("bearer" = ["profile:write"])),
+    security(("bearer" = ["profile:write"]), ("dpop" = ["profile:write"])),
     request_body = Profile,
     responses(
         (status = 200, description = "The person as they are now", body = Me),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use shared_server::config::{Mistake, Period};
 
 use super::{Config, Mode, Policy};
@@ -61,6 +62,8 @@ impl Config {
         let production = self.server.mode == Mode::Production;
         mistakes.extend(self.edge().mistakes(production));
         mistakes.extend(self.outbound.mistakes(production));
+        let is_shared = self.ephemeral.url.expose_secret() != "memory";
+        mistakes.extend(self.dpop.mistakes(is_shared));
         let public = ("resource.identifier", self.resource.identifier.url());
         let mtls = self.mtls.section();
         mistakes.extend(mtls.mistakes(public, &self.tls, &self.proxies));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -107,8 +107,9 @@ impl From<JwtError> for DpopError {
     }
 }
 
-/// Whether every proof has to hold a nonce.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Whether every proof has to hold a nonce. In a configuration, `offered` or `required`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoncePolicy {
     /// Only one whose date proves nothing.
     #[default]

@@ -63,7 +63,7 @@ impl<'a> Sender<'a> {
     /// # Errors
     /// Which proof is missing, or what is wrong with it.
     pub async fn confirm(
-        &self,
+        self,
         presented: Presented<'_>,
         confirmation: Option<&Confirmation>,
         proofs: Option<&Proofs>,

@@ -1,0 +1,87 @@
+//! The section `[dpop]`.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use shared_protocol::dpop::{NoncePolicy, Nonces};
+use shared_protocol::random::Random;
+use shared_server::config::{Mistake, Period, Secret};
+use zeroize::Zeroizing;
+
+/// Shorter, and clients would be asked for another nonce again and again.
+const SHORTEST: Duration = Duration::from_secs(10);
+/// Longer, and proofs that were made ahead would be good for hours.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// The proofs of clients whose tokens are bound to a key (RFC 9449).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DpopConfig {
+    /// Whether each has to hold a nonce of ours.
+    pub nonce: NoncePolicy,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Period,
+    /// 32 bytes in base64, the same on every node. Without it each process makes its own.
+    pub nonce_key: Option<Secret>,
+}
+
+impl Default for DpopConfig {
+    fn default() -> Self {
+        Self {
+            nonce: NoncePolicy::Offered,
+            nonce_lifetime: Period::from_secs(5 * 60),
+            nonce_key: None,
+        }
+    }
+}
+
+impl DpopConfig {
+    fn key(&self) -> Option<Option<Zeroizing<[u8; 32]>>> {
+        let Some(encoded) = &self.nonce_key else {
+            return Some(None);
+        };
+        let mut key = Zeroizing::new([0; 32]);
+        match STANDARD.decode_slice(encoded.expose_secret(), &mut *key) {
+            Ok(32) => Some(Some(key)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// What makes nonces.
+    pub(crate) fn nonces(&self, random: &dyn Random) -> Nonces {
+        let key = self.key().flatten().unwrap_or_else(|| {
+            let mut drawn = Zeroizing::new([0; 32]);
+            random.fill(&mut *drawn);
+            drawn
+        });
+        Nonces::new(&key, self.nonce_lifetime.duration())
+    }
+
+    /// `shared`: whether other nodes may serve the same clients.
+    pub(super) fn mistakes(&self, shared: bool) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let mut say = |key: &str, reason: &str| mistakes.push(Mistake::together(key, reason));
+        let lifetime = self.nonce_lifetime.duration();
+        if !(SHORTEST..=LONGEST).contains(&lifetime) {
+            say(
+                "dpop.nonce_lifetime",
+                "shorter than \"10s\", clients would be asked for another nonce again and again; longer than \"1h\", proofs that were made ahead would be good for hours",
+            );
+        }
+        match self.key() {
+            None => say(
+                "dpop.nonce_key",
+                "it is not 32 bytes in base64; make some with `openssl rand -base64 32`",
+            ),
+            Some(None) if shared => say(
+                "dpop.nonce_key",
+                "ephemeral.url names a store for several nodes, which would refuse the nonces of each other; give all of them the same key, of `openssl rand -base64 32`",
+            ),
+            Some(_) => {}
+        }
+        mistakes
+    }
+}
