@@ -103,6 +103,8 @@ pub(crate) fn api(
             nonces: NoncePolicy::Offered,
         }),
         certificates,
+        // What the issuer says holds for the request that made us ask.
+        introspection_cache: Duration::ZERO,
         ..GuardSettings::new(resource, issuer, Fetcher::new(fetcher)?)
     })?;
     let reads: ScopeSet = "notes:read".parse()?;

@@ -134,10 +134,9 @@ async fn the_example_reads_tokens_and_says_what_it_needs() {
     let told = challenge(&response);
     assert!(told.contains("error=\"insufficient_scope\""), "{told}");
     assert!(told.contains("scope=\"notes:read notes:write\""), "{told}");
-    let elsewhere = scene
-        .place
-        .token(&scene.place.service(), &scene.place.api(""));
-    let response = scene.with(Method::GET, &elsewhere.await).await;
+    let (place, service) = (&scene.place, scene.place.service());
+    let elsewhere = place.token(&service, &place.api("")).await;
+    let response = scene.with(Method::GET, &elsewhere).await;
     assert_eq!(response.status(), 401);
     assert!(challenge(&response).contains("error=\"invalid_token\""));
     assert_eq!(scene.running.log(), "");
@@ -176,13 +175,19 @@ async fn rfc9449_7_the_example_takes_a_bound_token_of_whoever_has_the_key() {
     let key = SigningKey::from_pkcs8(Algorithm::Es256, &key).unwrap();
     let jkt = key.public().thumbprint().to_string();
     let token = scene.signed(json!({"cnf": {"jkt": jkt}})).await;
-    let proof = proof(&key, &scene, &token).await;
-    let shown = || {
-        let request = scene.request(Method::GET).header("DPoP", &proof);
-        request.header(AUTHORIZATION, format!("DPoP {token}"))
+    let show = async |proof: &str| {
+        let request = scene.request(Method::GET).header("DPoP", proof);
+        send(request.header(AUTHORIZATION, format!("DPoP {token}"))).await
     };
-    assert_eq!(send(shown()).await.status(), 200);
-    let again = send(shown()).await;
+    // A process that has just started does not know what was used before: it asks for a proof that it can date (§9).
+    let early = show(&proof(&key, &scene, &token, None).await).await;
+    assert_eq!(early.status(), 401);
+    let told = challenge(&early);
+    assert!(told.contains("error=\"use_dpop_nonce\""), "{told}");
+    let nonce = early.headers()["DPoP-Nonce"].to_str().unwrap();
+    let proof = proof(&key, &scene, &token, Some(nonce)).await;
+    assert_eq!(show(&proof).await.status(), 200);
+    let again = show(&proof).await;
     assert_eq!(again.status(), 401);
     assert!(challenge(&again).contains("error=\"invalid_dpop_proof\""));
     let bare = scene.with(Method::GET, &token).await;
@@ -191,7 +196,7 @@ async fn rfc9449_7_the_example_takes_a_bound_token_of_whoever_has_the_key() {
 }
 
 /// That whoever has the key sends this token with a GET (RFC 9449 §4.2).
-async fn proof(key: &SigningKey, scene: &Scene, token: &str) -> String {
+async fn proof(key: &SigningKey, scene: &Scene, token: &str, nonce: Option<&str>) -> String {
     let part = |value: &[u8]| URL_SAFE_NO_PAD.encode(value);
     let mut jwk = key.public().to_value();
     let members = jwk.as_object_mut().unwrap();
@@ -203,6 +208,7 @@ async fn proof(key: &SigningKey, scene: &Scene, token: &str) -> String {
         "htu": format!("{}/notes", scene.resource),
         "iat": SystemClock.now().as_secs(),
         "ath": part(&Sha256::digest(token)),
+        "nonce": nonce,
     });
     let [header, claims] = [header, claims].map(|value| part(value.to_string().as_bytes()));
     let input = format!("{header}.{claims}");
