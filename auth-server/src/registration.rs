@@ -46,6 +46,8 @@ pub struct Policy {
     pub mode: RegistrationMode,
     /// Scopes of resource servers that they may get, beside those of this server.
     pub scopes: ScopeSet,
+    /// Whether they get all of those where they name less.
+    pub widen_scope: bool,
     /// Types of authorization details that they may ask for.
     pub details_types: Vec<TypeName>,
     /// How many may be there that never got a token; zero for any number.
@@ -188,6 +190,7 @@ impl Registration {
             policy: Policy {
                 mode: config.registration_mode(),
                 scopes: registration.scopes.iter().cloned().collect(),
+                widen_scope: registration.widen_scope,
                 details_types: registration.authorization_details_types.clone(),
                 max_unused: registration.max_unused,
                 statement_issuers: issuers,

@@ -35,6 +35,8 @@ pub struct RegistrationConfig {
     pub mode: Option<RegistrationMode>,
     /// Scopes of resource servers that they may get, beside those of this server.
     pub scopes: Vec<ScopeToken>,
+    /// Whether they get all of those, and are told so, where they name less.
+    pub widen_scope: bool,
     /// Types of authorization details that they may ask for.
     pub authorization_details_types: Vec<TypeName>,
     /// How many may be there that never got a token; zero for any number.
@@ -53,6 +55,7 @@ impl Default for RegistrationConfig {
         Self {
             mode: None,
             scopes: Vec::new(),
+            widen_scope: false,
             authorization_details_types: Vec::new(),
             max_unused: 10_000,
             unused_lifetime: Duration::from_hours(24),

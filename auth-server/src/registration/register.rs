@@ -148,15 +148,16 @@ impl Registration {
             statement.overrule(&mut members);
         }
         let mut metadata = submitted::metadata(&members)?;
+        let beyond = |token: &&ScopeToken| {
+            OwnScope::of(token).is_none() && !self.policy.scopes.contains(token)
+        };
+        if let Some(token) = metadata.scope.iter().find(beyond) {
+            return Err(RegistrationError::Scope(token.clone()));
+        }
         let is_scope_sent = members.get("scope").is_some_and(|sent| !sent.is_null());
-        if is_scope_sent {
-            let beyond = |token: &&ScopeToken| {
-                OwnScope::of(token).is_none() && !self.policy.scopes.contains(token)
-            };
-            if let Some(token) = metadata.scope.iter().find(beyond) {
-                return Err(RegistrationError::Scope(token.clone()));
-            }
-        } else {
+        // RFC 7591 §3.2.1: a server may register more suitable values than it was sent. Not than a statement vouches for.
+        let is_widened = self.policy.widen_scope && statement.is_none();
+        if !is_scope_sent || is_widened {
             let own = OwnScope::ALL.into_iter();
             let own = own.filter_map(|scope| scope.as_str().parse().ok());
             metadata.scope = own.chain(self.policy.scopes.iter().cloned()).collect();

@@ -30,7 +30,7 @@ on_both_stores! {
             let response = request.send().await.unwrap();
             assert_eq!(
                 response.headers()["www-authenticate"],
-                format!("Bearer {METADATA}"),
+                format!("Bearer scope=\"profile:read\", {METADATA}"),
                 "{what}"
             );
             let (status, body) = problem(response).await;

@@ -28,7 +28,7 @@ use crate::client_id::ClientId;
 use crate::issuer::Issuer;
 use crate::outbound::Fetcher;
 use crate::resource::ResourceId;
-use crate::time::Clock;
+use crate::time::{Clock, SystemClock};
 
 /// An issuer whose tokens are accepted.
 pub struct TrustedIssuer {
@@ -38,6 +38,18 @@ pub struct TrustedIssuer {
     pub policy: Policy,
     /// What this resource server introspects with; [`Policy::Introspect`] and [`Guard::introspecting`] need it.
     pub introspection: Option<IntrospectionCredentials>,
+}
+
+impl TrustedIssuer {
+    /// One that is believed by its keys, and never asked.
+    #[must_use]
+    pub fn by_keys(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            policy: Policy::Jwks,
+            introspection: None,
+        }
+    }
 }
 
 /// How the JWTs of an issuer are verified. A token that is no JWT is introspected at the issuers of [`Policy::Introspect`].
@@ -78,6 +90,25 @@ pub struct GuardSettings {
     pub certificates: bool,
     /// Whether every route takes only tokens that are bound to a key or a certificate; [`GuardLayer::sender_constrained`] says it of one.
     pub sender_constrained: bool,
+}
+
+impl GuardSettings {
+    /// For tokens of this issuer that are bound to nobody, by the system's clock: 10 000 of them are remembered, and answers about them
+    /// believed for 2 s.
+    #[must_use]
+    pub fn new(resource: ResourceId, issuer: TrustedIssuer, fetcher: Fetcher) -> Self {
+        Self {
+            resource,
+            issuers: vec![issuer],
+            fetcher,
+            clock: Arc::new(SystemClock),
+            remembered: 10_000,
+            introspection_cache: Duration::from_secs(2),
+            proofs: None,
+            certificates: false,
+            sender_constrained: false,
+        }
+    }
 }
 
 /// Why no guard can be made of the settings.

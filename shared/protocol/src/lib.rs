@@ -1,5 +1,64 @@
-//! What a resource server and an authorization server both need to speak OAuth 2: protocol words as types, JOSE, the
-//! guard for bearer-protected routes, an SSRF-safe fetcher, and time and randomness as values that are passed in.
+//! A kit for resource servers: whatever guards an API with access tokens of OAuth 2, and the words that an API and an authorization
+//! server both need to speak it. `resource-api` of this repository is its first user; the authorization server is its second. It
+//! brings no database and no store.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axum::routing::get;
+//! use axum::{Extension, Router};
+//! use shared_protocol::bearer::{AccessToken, Guard, GuardSettings, TrustedIssuer};
+//! use shared_protocol::outbound::{Fetcher, FetcherSettings};
+//!
+//! async fn me(Extension(token): Extension<Arc<AccessToken>>) -> String {
+//!     format!("{} of {}", token.subject(), token.issuer())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = Guard::new(GuardSettings::new(
+//!     // Who we are: what `aud` of a token must name.
+//!     "https://api.example".parse()?,
+//!     // Whose tokens are taken: its keys are found by its metadata (RFC 8414), and kept fresh.
+//!     TrustedIssuer::by_keys("https://as.example".parse()?),
+//!     Fetcher::new(FetcherSettings::default())?,
+//! ))?;
+//! let profile = "profile:read".parse()?;
+//! let app: Router = Router::new().route("/me", get(me).layer(guard.requiring(profile)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Who comes without a token, or with one that is not good here, reads in the challenge why, and where to get one. `examples/api.rs` is a
+//! whole API that runs beside the quickstart.
+//!
+//! | what you want | what to use |
+//! |---|---|
+//! | tokens verified offline, by the issuer's keys (RFC 9068 §4) | [`bearer::Policy::Jwks`] |
+//! | opaque tokens, or every token asked about (RFC 7662) | [`bearer::Policy::Introspect`] |
+//! | revocations that show at once, on one route | [`bearer::Guard::introspecting`] |
+//! | a scope for a route | [`bearer::Guard::requiring`] |
+//! | a scope, or a refusal, that the handler finds out about | [`bearer::Guard::refusal`] |
+//! | permissions in more words than a scope has (RFC 9396) | [`bearer::Guard::details`] |
+//! | a person who signed in lately, or strongly (RFC 9470) | [`bearer::GuardLayer::authenticated`] |
+//! | tokens that are bound to a key (RFC 9449) | [`bearer::GuardSettings::proofs`], [`dpop`] |
+//! | tokens that are bound to a certificate (RFC 8705 §3) | [`confirmation::CertificateThumbprint`] in the request's extensions |
+//! | no other tokens than those | [`bearer::GuardLayer::sender_constrained`] |
+//! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata`] |
+//! | to know whether an issuer can be reached, at start | [`bearer::Guard::ready`] |
+//! | to fetch what a stranger names, and not from your own network | [`outbound`] |
+//! | to sign, verify, encrypt and read keys and tokens (RFC 7515 to 7519) | [`jose`] |
+//!
+//! What it does not do:
+//!
+//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above.
+//! - Remember DPoP proofs for more than one process: [`dpop::UsedProofs`] is the trait to write over your own store.
+//! - Hear of revocations: with [`bearer::Policy::Jwks`] a token is good until it expires, but for routes that ask.
+//! - Know of scopes that imply others: a route names all that it needs.
+//! - Guard anything but axum: the layer is a tower layer over axum's request and response. Everything below it, from
+//!   [`bearer::access_token`] to [`jose`], knows of `http` types alone.
+//! - Read the time or make randomness by itself: a [`time::Clock`] and a [`random::Random`] are passed in.
+//!
+//! Every failure is a typed error; nothing panics on what a stranger sends, and everything that a stranger sends has a bound.
 
 pub mod authorization_details;
 pub mod bearer;

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, sign_jwt};
 use shared_protocol::random::SystemRandom;
+use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
@@ -20,6 +21,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_6_a_token_of_one_use_registers_one_client,
     a_token_is_not_spent_for_a_client_that_is_refused,
     threat_26_no_letter_of_a_token_can_be_changed,
+    rfc7591_3_2_1_who_names_less_may_get_all_there_is_and_reads_it,
     rfc7591_2_3_claims_of_a_statement_take_precedence,
     rfc7591_2_3_statements_that_say_nothing,
     threat_14_a_client_stays_bound_to_its_statement,
@@ -202,6 +204,39 @@ async fn believing(stores: &Stores, key: &SigningKey, mode: RegistrationMode) ->
         config.registration.software_statement_issuers = serde_json::from_value(issuers).unwrap();
     })
     .await
+}
+
+async fn rfc7591_3_2_1_who_names_less_may_get_all_there_is_and_reads_it(stores: &Stores) {
+    let key = key();
+    let jwks = JwkSet::new(vec![key.public().clone()]);
+    let jwks = jwks.to_value().to_string();
+    let server = server(stores, |config| {
+        config.registration.widen_scope = true;
+        let issuers = json!([{"issuer": ISSUER, "jwks": jwks}]);
+        config.registration.software_statement_issuers = serde_json::from_value(issuers).unwrap();
+    })
+    .await;
+    let scope = |registered: &Registered| -> ScopeSet {
+        let told = registered.document["scope"].as_str().unwrap();
+        told.parse().unwrap()
+    };
+    let named = server.registers(&service()).await;
+    let none = with(&service(), &json!({"scope": null}));
+    assert_eq!(scope(&named), scope(&server.registers(&none).await));
+    assert!(
+        "read write"
+            .parse::<ScopeSet>()
+            .unwrap()
+            .is_subset(&scope(&named))
+    );
+
+    let beyond = with(&service(), &json!({"scope": "read reports"}));
+    let answer = server.post_json(REGISTER, &beyond, None).await;
+    assert_eq!(answer.error(), (400, "invalid_client_metadata"));
+    // Whoever made the statement vouches for no more than it says.
+    let statement = statement(&key, &json!({"scope": "read"})).await;
+    let stated = with(&service(), &json!({"software_statement": statement}));
+    assert_eq!(scope(&server.registers(&stated).await).to_string(), "read");
 }
 
 async fn rfc7591_2_3_claims_of_a_statement_take_precedence(stores: &Stores) {

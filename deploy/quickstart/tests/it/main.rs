@@ -16,7 +16,11 @@ mod flow;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod kit;
+#[cfg(test)]
 mod log;
+#[cfg(test)]
+mod mcp;
 #[cfg(test)]
 mod node;
 #[cfg(test)]

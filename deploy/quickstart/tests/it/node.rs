@@ -1,4 +1,4 @@
-//! `openid-client` and `oauth4webapi` from npm, clients of strangers.
+//! `openid-client`, `oauth4webapi` and the MCP SDK from npm, clients of strangers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
@@ -19,6 +19,7 @@ const FILES: [&str; 13] = [
     "exchange.mjs",
     "fapi.mjs",
     "flow.mjs",
+    "mcp.mjs",
     "register.mjs",
     "requests.mjs",
     "rich.mjs",
@@ -49,7 +50,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// What a script makes of its input.
-fn run(script: &str, input: &Value) -> Value {
+pub(crate) fn run(script: &str, input: &Value) -> Value {
     told(
         Command::new("node").arg(script).current_dir(&*FOLDER),
         input,

@@ -46,10 +46,15 @@ impl Operator {
 
     /// A service that may read profiles.
     pub(crate) async fn register_service(&self) -> Credentials {
+        self.register_service_for("profile:read").await
+    }
+
+    /// A service that may get these scopes.
+    pub(crate) async fn register_service_for(&self, scope: &str) -> Credentials {
         self.register(json!({
             "token_endpoint_auth_method": "client_secret_basic",
             "grant_types": ["client_credentials"],
-            "scope": "profile:read",
+            "scope": scope,
         }))
         .await
     }
@@ -130,5 +135,21 @@ impl Operator {
             .put(&server, now)
             .await
             .unwrap();
+    }
+
+    /// Another resource server, with these scopes; `asks` introspects for it.
+    pub(crate) async fn register_scopes(
+        &self,
+        identifier: &str,
+        scopes: &[&str],
+        asks: Option<&Credentials>,
+    ) {
+        let identifier = identifier.parse().unwrap();
+        let mut server = ResourceServer::new(identifier, "Notes".into(), Algorithm::Es256);
+        let told = |scope: &&str| (scope.parse().unwrap(), (*scope).to_owned());
+        server.scopes = scopes.iter().map(told).collect();
+        server.introspection_client_id = asks.map(|client| client.id.parse().unwrap());
+        let (servers, now) = (&self.records.resource_servers, self.world.clock.now());
+        servers.put(&server, now).await.unwrap();
     }
 }

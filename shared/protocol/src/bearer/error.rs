@@ -200,6 +200,7 @@ impl BearerError {
 #[derive(Clone, Debug)]
 pub struct BearerRefusal {
     error: Arc<BearerError>,
+    scope: Option<Arc<ScopeSet>>,
     resource_metadata: Option<Url>,
     taken: Taken,
     used: Option<Scheme>,
@@ -228,6 +229,7 @@ impl BearerRefusal {
     pub(super) fn new(error: BearerError, resource_metadata: Url, taken: Taken) -> Self {
         Self {
             error: Arc::new(error),
+            scope: None,
             resource_metadata: Some(resource_metadata),
             taken,
             used: None,
@@ -241,6 +243,7 @@ impl BearerRefusal {
     pub fn without_metadata(error: BearerError) -> Self {
         Self {
             error: Arc::new(error),
+            scope: None,
             resource_metadata: None,
             taken: Taken::Both,
             used: None,
@@ -257,6 +260,14 @@ impl BearerRefusal {
             nonce: is_dpop.then(nonce).flatten(),
             ..self
         }
+    }
+
+    /// The same where the route needs `scope`, if it needs any: who has no token that is good here reads in the challenge what to ask for
+    /// (RFC 6750 §3).
+    #[must_use]
+    pub fn on_route_of(self, scope: &Arc<ScopeSet>) -> Self {
+        let scope = (!scope.is_empty()).then(|| Arc::clone(scope));
+        Self { scope, ..self }
     }
 
     /// The cause, to be kept.
@@ -314,12 +325,14 @@ impl BearerRefusal {
             BearerError::InsufficientDetails { needed } => {
                 parameters.push(("authorization_details", needed.to_string()));
             }
-            BearerError::NoToken
-            | BearerError::Repeated
+            BearerError::NoToken | BearerError::InvalidToken(_) => {
+                let scope = self.scope.as_ref();
+                parameters.extend(scope.map(|needed| ("scope", needed.to_string())));
+            }
+            BearerError::Repeated
             | BearerError::Malformed
             | BearerError::TwoPlaces
             | BearerError::Form
-            | BearerError::InvalidToken(_)
             | BearerError::NoProof
             | BearerError::Proof(_)
             | BearerError::Unavailable(_) => {}

@@ -334,6 +334,7 @@ where
                     let used = Scheme::of(&parts.headers);
                     let refusal = guard.challenge(error);
                     let refusal = refusal.to(used, || guard.next_nonce(used, now));
+                    let refusal = refusal.on_route_of(&layer.scope);
                     return Ok(refusal.into_response());
                 }
             };

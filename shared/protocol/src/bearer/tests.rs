@@ -295,6 +295,13 @@ async fn rfc6750_3_each_refusal_is_a_challenge_that_names_its_reason() {
             String::from("Bearer ") + metadata,
         ),
         (
+            "no token where a scope is needed",
+            write,
+            &[],
+            401,
+            format!(r#"Bearer scope="{write}", {metadata}"#),
+        ),
+        (
             "another scheme",
             "",
             &["Basic YTpi"],
@@ -326,6 +333,15 @@ async fn rfc6750_3_each_refusal_is_a_challenge_that_names_its_reason() {
             401,
             format!(
                 r#"Bearer error="invalid_token", error_description="the token has expired", {metadata}"#
+            ),
+        ),
+        (
+            "expired where a scope is needed",
+            write,
+            &[&expired],
+            401,
+            format!(
+                r#"Bearer error="invalid_token", error_description="the token has expired", scope="{write}", {metadata}"#
             ),
         ),
         (
