@@ -57,7 +57,7 @@ use crate::routes::AUTHORIZE;
 use crate::sessions::{Person, SessionToken, Sessions};
 
 /// What is kept of a request while a person is busy with it: every parameter that any check looks at.
-const PARAMETERS: [&str; 19] = [
+const PARAMETERS: [&str; 20] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -77,6 +77,7 @@ const PARAMETERS: [&str; 19] = [
     "id_token_hint",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
 ];
 /// The most that is kept of one request.
 const MAX_KEPT: usize = 16 * 1024;
@@ -221,6 +222,7 @@ impl Authorize {
         let origin = Origin {
             pushed: Some(uri),
             is_signed: request.is_signed,
+            confirmation: request.confirmation,
         };
         // As this server wrote them.
         let parameters = parameters.map_err(|_| RequestUriError::Unknown)?;
@@ -307,6 +309,7 @@ impl Authorize {
             redirect_uri: request.back.redirect_uri.as_str().to_owned(),
             redirect_uri_named: request.back.redirect_uri.was_named(),
             code_challenge: request.code_challenge.clone(),
+            confirmation: request.confirmation.clone(),
             nonce: request.nonce.clone(),
         };
         let response_type = request.response_type;

@@ -103,6 +103,21 @@ pub enum InvalidClientMetadata {
     /// The set of keys is not one, or holds private ones.
     #[error("jwks: {0}")]
     Keys(String),
+    /// What could not be both.
+    #[error(
+        "dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens: tokens are bound in one way; leave one out"
+    )]
+    TwoBindings,
+    /// A token that could be bound to nothing.
+    #[error(
+        "response_types: what the authorization endpoint brings is bound to nothing; leave out those with token, or dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens"
+    )]
+    BoundInFront,
+    /// No certificate ever comes.
+    #[error(
+        "tls_client_certificate_bound_access_tokens: this server sees no certificates of clients; leave it out, or have the operator set mtls.listen or proxies.client_certificates"
+    )]
+    NoCertificates,
     /// What is encrypted without a key that it could be encrypted to.
     #[error(
         "{0}_alg needs jwks_uri, or jwks with a public key that fits it (P-256, or RSA of 2048 to 4096 bits) and whose use is not sig"
@@ -272,6 +287,7 @@ impl Client {
         }
         metadata.check_texts()?;
         metadata.check_response_types()?;
+        metadata.check_binding()?;
         let initiate_login = metadata.initiate_login_uri.as_ref();
         if initiate_login.is_some_and(|uri| !uri.is_https()) {
             return Err(InvalidClientMetadata::PlainInitiateLogin);

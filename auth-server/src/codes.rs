@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::random::{self, Random};
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, Take};
@@ -29,6 +30,9 @@ pub struct Authorization {
     pub redirect_uri_named: bool,
     /// The challenge whose verifier must come with the code.
     pub code_challenge: Option<CodeChallenge>,
+    /// What whoever redeems it must prove to have (RFC 9449 §10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
     /// For the ID token (OpenID Connect Core §3.1.2.1).
     pub nonce: Option<String>,
 }

@@ -6,6 +6,7 @@ mod authorization;
 mod client_authentication;
 mod client_documents;
 mod device;
+mod dpop;
 mod explain;
 mod keys;
 mod logout;
@@ -36,6 +37,7 @@ pub use self::authorization::{AuthorizationConfig, PkcePolicy};
 pub use self::client_authentication::ClientAuthenticationConfig;
 pub use self::client_documents::{ClientDocumentsConfig, Enabled};
 pub use self::device::DeviceConfig;
+pub use self::dpop::DpopConfig;
 pub use self::explain::ExplainConfig;
 pub use self::keys::{EncryptionKey, KeysConfig};
 pub use self::logout::LogoutConfig;
@@ -102,6 +104,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The authorization endpoint.
     pub authorization: AuthorizationConfig,
+    /// Proofs of possession of clients.
+    pub dpop: DpopConfig,
     /// Devices on which nobody can sign in.
     pub device: DeviceConfig,
     /// People signed in at browsers.
@@ -149,6 +153,7 @@ impl Default for Config {
             registration: RegistrationConfig::default(),
             keys: KeysConfig::default(),
             authorization: AuthorizationConfig::default(),
+            dpop: DpopConfig::default(),
             device: DeviceConfig::default(),
             sessions: SessionsConfig::default(),
             logout: LogoutConfig::default(),
@@ -194,6 +199,7 @@ impl Config {
         problems.extend(self.registration.problems(self.mode));
         problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
         problems.extend(self.authorization.problems());
+        problems.extend(self.dpop.problems());
         problems.extend(self.device.problems());
         problems.extend(self.sessions.problems());
         problems.extend(self.logout.problems());

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared_protocol::client_id::ClientId;
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::time::Instant;
 use shared_server::db::{Conn, DbError, Store};
 
@@ -148,6 +150,8 @@ pub struct Redemption<'a> {
     pub allowed_at: Instant,
     /// The salt of its refresh tokens, if it is to have any.
     pub family_salt: Option<[u8; 16]>,
+    /// What they are bound to, if they are.
+    pub confirmation: Option<&'a Confirmation>,
     /// When it was tried before and nobody could say what came of it.
     pub unanswered: &'a [Instant],
     /// How long the access token lives that it brings.
@@ -203,6 +207,8 @@ pub struct Grant {
 pub struct Family {
     /// What tells them from those of another family.
     pub salt: Vec<u8>,
+    /// What they are bound to (RFC 9449 §5, RFC 8705 §4), for as long as there are any: whoever the client has become since.
+    pub confirmation: Option<Confirmation>,
     /// The generation that is good.
     pub generation: u32,
     /// When it took the place of the one before it, and what was asked for then.
@@ -215,10 +221,20 @@ pub struct Family {
     pub access_until: Instant,
 }
 
+impl Family {
+    /// Whether whoever uses one proved to have what it is bound to.
+    #[must_use]
+    pub fn is_bound_to(&self, proven: Option<&Confirmation>) -> bool {
+        self.confirmation.is_none() || self.confirmation.as_ref() == proven
+    }
+}
+
 /// What a refresh token is used for.
 pub struct Refresh {
     /// Tells two uses apart that do not ask for the same.
     pub digest: [u8; 32],
+    /// What its successor is bound to.
+    pub confirmation: Option<Confirmation>,
     /// How long the access token lives that it brings.
     pub access_lifetime: Duration,
 }
@@ -256,7 +272,7 @@ impl Grants {
         let row = self.row(redemption, now);
         match self.insert(&row, redemption.allowed_at).await {
             Ok(Redeemed::Granted) => {
-                if let Some(salt) = &redemption.family_salt {
+                if let (Some(salt), None) = (&redemption.family_salt, redemption.confirmation) {
                     self.settled.remember(redemption.id, redemption.terms, salt);
                 }
                 Ok(Redeemed::Granted)
@@ -430,6 +446,7 @@ impl Grants {
         GrantRow {
             code_digest: redemption.code_digest.map(Vec::from),
             family_salt: redemption.family_salt.map(Vec::from),
+            confirmation: redemption.confirmation.map(to_value),
             expires_at: now + lives_on,
             access_until: now + redemption.access_lifetime,
             ..row_of(redemption.id, redemption.terms, now)
@@ -449,7 +466,11 @@ impl Grants {
                 let grant = grant.ok_or_else(|| GrantsError::Damaged(id.clone()))?;
                 // What a client made of another's is judged with all that it was exchanged for, each time.
                 if let (Some(family), None) = (&grant.family, &grant.chain) {
-                    self.settled.remember(id, &grant.terms, &family.salt);
+                    if family.confirmation.is_none() {
+                        self.settled.remember(id, &grant.terms, &family.salt);
+                    } else {
+                        self.settled.forget(id);
+                    }
                 }
                 Ok(grant)
             })
@@ -501,10 +522,12 @@ impl Grants {
         now: Instant,
     ) -> Result<bool, DbError> {
         let lifetimes = &self.lifetimes;
+        let confirmation = refresh.confirmation.as_ref().map(to_value);
         let rotation = Rotation {
             id: id.as_str(),
             from: generation.into(),
             digest: &refresh.digest,
+            confirmation: confirmation.as_ref(),
             // Whoever repeats it in the window is then not written of.
             access_until: now + lifetimes.grace + refresh.access_lifetime,
             idle_since: now - lifetimes.idle,
@@ -639,13 +662,21 @@ fn row_of(id: &GrantId, terms: &Terms, now: Instant) -> GrantRow {
         issuer: None,
         parent_id: None,
         chain: None,
+        confirmation: None,
     }
 }
 
+/// As it is kept.
+fn to_value(confirmation: &Confirmation) -> Value {
+    serde_json::json!(confirmation)
+}
+
 fn from_row(row: GrantRow, is_over: bool) -> Option<Grant> {
+    let confirmation = row.confirmation.map(serde_json::from_value);
     let family = match row.family_salt {
         Some(salt) => Some(Family {
             salt,
+            confirmation: confirmation.transpose().ok()?,
             generation: row.generation.try_into().ok()?,
             rotation: row.rotated_at.zip(row.rotation_digest),
             used_at: row.used_at,

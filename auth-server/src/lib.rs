@@ -15,6 +15,7 @@ pub mod config;
 pub mod consents;
 pub mod device;
 pub mod documents;
+pub mod dpop;
 pub mod feed;
 pub mod form;
 pub mod global_revocation;

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shared_protocol::dpop;
 use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{
     Algorithm, ContentEncryption, JwtKind, KeyManagement, MacAlgorithm, SignError, Signer, sign_jwt,
@@ -71,6 +72,12 @@ pub struct Offered {
 }
 
 impl Offered {
+    /// Whether certificates of clients are seen, here or by a proxy.
+    #[must_use]
+    pub fn sees_certificates(&self) -> bool {
+        self.methods.contains(&AuthMethod::SelfSignedTlsClientAuth)
+    }
+
     /// Whom the assertion of a client may be for, each alone (RFC 7523 §3): the issuer, the token endpoint, and its mTLS alias.
     #[must_use]
     pub fn audiences(&self, issuer: &Issuer) -> Vec<String> {
@@ -160,6 +167,10 @@ fn clients(offered: &Offered) -> Value {
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        // RFC 9449 §5.1.
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::name),
+        // RFC 8705 §3.3.
+        "tls_client_certificate_bound_access_tokens": offered.sees_certificates().then_some(true),
         "global_token_revocation_endpoint_auth_methods_supported": global_revocation::METHODS.map(AuthMethod::as_str),
     })
 }

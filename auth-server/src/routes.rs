@@ -24,6 +24,7 @@ use crate::clients::authenticate::Authenticator;
 use crate::clients::directory::Clients;
 use crate::clients::logo::{self, Pictures};
 use crate::device::{authorization, qr, verification};
+use crate::dpop::TellNonce;
 use crate::global_revocation::{self, GlobalRevocation};
 use crate::introspect::{self, Introspection};
 use crate::keys::Keyring;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub clients: Clients,
     /// Authenticates clients.
     pub authenticator: Arc<Authenticator>,
+    /// Tells clients nonces for their proofs.
+    pub tell_nonce: TellNonce,
     /// Makes and reads access tokens.
     pub tokens: Arc<AccessTokens>,
     /// Grants tokens.
@@ -173,13 +176,15 @@ pub fn routes(
     let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
     // A client that hangs up must not cancel a write half way.
     let writing = from_fn_with_state(shutdown.clone(), web::uninterrupted);
+    // As one layer, so that it costs no more.
+    let proven = (state.0.tell_nonce.clone(), writing.clone());
     let for_apps = Router::new()
-        .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
+        .route(&below(TOKEN), post(token::endpoint).layer(proven.clone()))
         .route(
             &below(USERINFO),
             get(userinfo::endpoint).post(userinfo::endpoint),
         )
-        .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
+        .route(&below(PUSH), post(push::endpoint).layer(proven))
         .route(
             &below(DEVICE_AUTHORIZATION),
             post(authorization::endpoint).layer(writing.clone()),
@@ -254,13 +259,14 @@ pub fn for_certificates(
 ) -> Router {
     let below = |endpoint: &str| format!("{}{endpoint}", issuer.path());
     let writing = from_fn_with_state(shutdown.clone(), web::uninterrupted);
+    let proven = (state.0.tell_nonce.clone(), writing.clone());
     let limiter = state.0.addresses.clone();
     let refusal = |limited| TokenError::from(limited).into_response();
     let counted = from_fn_with_state(Arc::new(ByAddress { limiter, refusal }), by_address);
     let metrics = Arc::clone(&state.0.tokens.metrics);
     let group = Router::new()
-        .route(&below(TOKEN), post(token::endpoint).layer(writing.clone()))
-        .route(&below(PUSH), post(push::endpoint).layer(writing.clone()))
+        .route(&below(TOKEN), post(token::endpoint).layer(proven.clone()))
+        .route(&below(PUSH), post(push::endpoint).layer(proven))
         .route(
             &below(DEVICE_AUTHORIZATION),
             post(authorization::endpoint).layer(writing.clone()),

@@ -7,8 +7,6 @@ use anyhow::Context as _;
 use axum::Router;
 use prometheus::Registry;
 use shared_protocol::bearer::Proofs;
-use shared_protocol::dpop::{Dpop, DpopSettings, NoncePolicy, Nonces};
-use shared_protocol::issuer::Issuer;
 use shared_protocol::jose::{Algorithm, VerifiedTokens};
 use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
@@ -31,6 +29,7 @@ use crate::back_channel::BackChannel;
 use crate::browser::{Cookies, FormTokens};
 use crate::chores;
 use crate::clients::authenticate::Authenticator;
+use crate::clients::authenticate::binding::Bindings;
 use crate::clients::callers::Callers;
 use crate::clients::certificate::{Authorities, Certificates};
 use crate::clients::jwks_uri::ClientKeys;
@@ -39,6 +38,7 @@ use crate::codes::Codes;
 use crate::config::Config;
 use crate::consents::Consents;
 use crate::device::Devices;
+use crate::dpop::{self, TellNonce};
 use crate::feed::Feed;
 use crate::global_revocation::GlobalRevocation;
 use crate::interactions::Interactions;
@@ -331,8 +331,17 @@ fn app_state(
         documents: records.sites.documents.clone(),
         fetches: limits.documents,
     };
+    let dpop = dpop::judge(config, &records.root_secret, &codes.ephemeral);
+    let proofs = Proofs {
+        dpop: dpop.clone(),
+        nonces: config.dpop.nonce,
+    };
     let authenticator = Arc::new(Authenticator {
         clients: callers.clone(),
+        bindings: Bindings {
+            dpop: dpop.clone(),
+            nonce: config.dpop.nonce,
+        },
         keys: records.sites.keys.clone(),
         ephemeral: codes.ephemeral.clone(),
         audiences: offered.audiences(&config.issuer),
@@ -356,6 +365,7 @@ fn app_state(
             (records.accounts.clone(), records.identity_links.clone()),
         )),
         authenticator,
+        tell_nonce: TellNonce::new(dpop, Arc::clone(&world.clock)),
         introspection: Arc::new(Introspection {
             tokens: Arc::clone(&tokens),
             grantor: Arc::clone(&grantor),
@@ -371,7 +381,7 @@ fn app_state(
             grants: records.grants.clone(),
             clients: records.clients.clone(),
             accounts: limits.account,
-            proofs: proofs(config, records, &codes.ephemeral),
+            proofs,
         }),
         addresses: limits.address,
         grantor,
@@ -400,21 +410,6 @@ fn app_state(
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),
     }))
-}
-
-/// The proofs of those whose tokens are bound to a key.
-fn proofs(config: &Config, records: &Records, ephemeral: &Ephemeral) -> Proofs {
-    let elsewhere = config.offered().mtls;
-    let issuers = std::iter::once(&config.issuer).chain(&elsewhere);
-    let key = records.root_secret.key("dpop nonce");
-    Proofs {
-        dpop: Dpop::new(DpopSettings {
-            origins: issuers.map(Issuer::url).cloned().collect(),
-            nonces: Nonces::new(&key, Duration::from_mins(5)),
-            used: Arc::new(ephemeral.clone()),
-        }),
-        nonces: NoncePolicy::Offered,
-    }
 }
 
 /// What makes access tokens and knows them again.

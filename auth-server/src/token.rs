@@ -41,6 +41,7 @@ use self::token_exchange::ExchangeRequest;
 use self::token_type::TokenType;
 use crate::authorization_details::InvalidDetails;
 use crate::authorize::agreement::Agreement;
+use crate::clients::authenticate::binding::Brings;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::clients::directory::Clients;
 use crate::codes::Codes;
@@ -133,6 +134,8 @@ pub struct Target {
 }
 
 impl FromParameters for TokenRequest {
+    const BRINGS: Brings = Brings::Tokens;
+
     /// RFC 8693 §2.1: `audience` may repeat there.
     fn check_repeated(parameters: &Parameters) -> Result<(), InvalidParameters> {
         if parameters.optional("grant_type") == Some(GrantName::TokenExchange.as_str()) {

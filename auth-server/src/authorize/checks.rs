@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_protocol::client_id::{ClientId, InvalidClientId};
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::issuer::Issuer;
+use shared_protocol::jose::Thumbprint;
 use shared_protocol::time::Instant;
 use shared_server::web::note_client;
 
@@ -238,6 +240,7 @@ impl Checks {
         } else {
             None
         };
+        let confirmation = bound_to(client, parameters, origin)?;
         let prompt = self.prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
         let claims = RequestedClaims::of(parameters)?;
@@ -269,6 +272,7 @@ impl Checks {
             scope: targets.scope,
             asked: targets.asked,
             code_challenge,
+            confirmation: confirmation.filter(|_| response_type.has_code()),
             nonce,
             prompt,
             max_age,
@@ -375,6 +379,28 @@ impl Checks {
             .map(Some)
             .map_err(|_| InvalidParameters::Malformed("code_challenge").into())
     }
+}
+
+/// What the code is to be bound to: the key that `dpop_jkt` names (RFC 9449 §10), which must be the one whose proof came when the request
+/// was pushed, if any did (RFC 9449 §10.1); or the certificate by which it was, of a client whose tokens are bound to that.
+fn bound_to(
+    client: &Client,
+    parameters: &Parameters,
+    origin: &Origin,
+) -> Result<Option<Confirmation>, RedirectCause> {
+    let Some(named) = parameters.optional("dpop_jkt") else {
+        return Ok(origin.confirmation.clone());
+    };
+    let named = named.parse::<Thumbprint>();
+    let named = named.map_err(|_| InvalidParameters::Malformed("dpop_jkt"))?;
+    let named = Confirmation::of_key(named);
+    let is_other = |proven: &Confirmation| *proven != named;
+    // It could redeem no such code.
+    let is_certified = client.metadata.tls_client_certificate_bound_access_tokens;
+    if is_certified || origin.confirmation.as_ref().is_some_and(is_other) {
+        return Err(RedirectCause::OtherKey);
+    }
+    Ok(Some(named))
 }
 
 fn bounded(

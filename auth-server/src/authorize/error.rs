@@ -114,6 +114,9 @@ pub enum RedirectCause {
     /// A method for nothing.
     #[error("there is a code_challenge_method but no code_challenge")]
     MethodWithoutChallenge,
+    /// RFC 9449 §10.1.
+    #[error("dpop_jkt is not the key, or the certificate, that the client binds its tokens to")]
+    OtherKey,
     /// `none` beside another, or one that is not served.
     #[error("the prompt is not supported, or holds none beside others")]
     Prompt(#[source] Detail),
@@ -230,6 +233,7 @@ impl RedirectCause {
             | Self::NoCodeChallenge
             | Self::CodeChallengeMethod(_)
             | Self::MethodWithoutChallenge
+            | Self::OtherKey
             | Self::IdTokenHint(_)
             | Self::Prompt(_) => AuthorizeErrorCode::InvalidRequest,
             // What the client registered, or asked for, brings none, and it can mend that.

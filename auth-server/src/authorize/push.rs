@@ -13,6 +13,7 @@ use super::pushed::{PushedRequest, PushedUri};
 use super::request::Origin;
 use super::visit::Dialogue;
 use super::{Authorize, kept};
+use crate::clients::authenticate::binding::Brings;
 use crate::clients::authenticate::{AuthenticatedForm, FromParameters};
 use crate::parameters::Parameters;
 use crate::token::error::TokenError;
@@ -21,6 +22,8 @@ use crate::token::error::TokenError;
 pub struct Pushed(Parameters);
 
 impl FromParameters for Pushed {
+    const BRINGS: Brings = Brings::Code;
+
     fn from_parameters(parameters: &Parameters) -> Result<Self, TokenError> {
         // RFC 9126 §2.1: what is pushed refers to nothing else.
         if parameters.optional("request_uri").is_some() {
@@ -69,6 +72,7 @@ pub async fn endpoint(
     let (parameters, origin) = checks.read(said, address, now).await?;
     let origin = Origin {
         pushed: Some(request_uri.clone()),
+        confirmation: client.confirmation().cloned(),
         ..origin
     };
     let checked = checks.check((&parameters, &origin), address, now).await?;
@@ -76,6 +80,7 @@ pub async fn endpoint(
         client_id: client.id().clone(),
         parameters: kept(&parameters, &checked)?,
         is_signed: origin.is_signed,
+        confirmation: origin.confirmation,
         pushed_at: now,
     };
     pushed.keep(&request_uri, &request, now).await?;

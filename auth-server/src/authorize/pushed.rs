@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared_protocol::client_id::ClientId;
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::random::{self, Random};
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew, Take};
@@ -84,6 +85,9 @@ pub struct PushedRequest {
     pub parameters: String,
     /// Whether the client signed them.
     pub is_signed: bool,
+    /// What it proved to have when it pushed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
     /// When.
     pub pushed_at: Instant,
 }

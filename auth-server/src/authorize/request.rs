@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use super::acr::RequestedAcr;
@@ -99,6 +100,9 @@ pub struct Origin {
     pub pushed: Option<PushedUri>,
     /// Whether the client signed it (RFC 9101).
     pub is_signed: bool,
+    /// What the client proved to have when it pushed it (RFC 9449 §10.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 /// What is asked of requests beside what they say, and what they may ask for: the operator's to set.
@@ -251,6 +255,8 @@ pub struct AuthorizationRequest {
     pub asked: Agreement,
     /// The challenge, if there is one.
     pub code_challenge: Option<CodeChallenge>,
+    /// What the code is bound to, if it is (RFC 9449 §10).
+    pub confirmation: Option<Confirmation>,
     /// For the ID token.
     pub nonce: Option<String>,
     /// What is to be shown whatever is remembered.

@@ -193,8 +193,8 @@ impl Checks {
         let members: Map<String, Value> = claims.parse()?;
         check_itself(&members, (&client.id, &self.issuer), now)?;
         let origin = Origin {
-            pushed: None,
             is_signed,
+            ..Origin::default()
         };
         Ok((parameters(members)?, origin))
     }

@@ -136,6 +136,12 @@ pub(crate) struct CreateClient {
     /// An email address in its certificate
     #[arg(long, value_name = "ADDRESS")]
     san_email: Option<String>,
+    /// Its tokens are bound to the certificate by which it gets them (RFC 8705)
+    #[arg(long)]
+    certificate_bound_access_tokens: bool,
+    /// It always shows a proof for its tokens (RFC 9449), which are bound to its key then
+    #[arg(long, conflicts_with = "certificate_bound_access_tokens")]
+    dpop_bound_access_tokens: bool,
     /// The algorithm of its ID tokens, RS256 if not given
     #[arg(long)]
     id_token_alg: Option<Algorithm>,
@@ -325,6 +331,8 @@ impl CreateClient {
             tls_client_auth_san_uri: self.san_uri,
             tls_client_auth_san_ip: self.san_ip,
             tls_client_auth_san_email: self.san_email,
+            tls_client_certificate_bound_access_tokens: self.certificate_bound_access_tokens,
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
             id_token_signed_response_alg: self.id_token_alg,
             id_token_encrypted_response_alg: self.id_token_encryption,
             id_token_encrypted_response_enc: self

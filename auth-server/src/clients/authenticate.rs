@@ -1,6 +1,7 @@
 //! Client authentication as an extractor that finishes the job: there is no way to hold an [`AuthenticatedClient`] whose proof
 //! went unchecked (RFC 6749 §2.3, RFC 7521 §4.2).
 
+pub mod binding;
 pub mod in_header;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +12,8 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::confirmation::Confirmation;
+use shared_protocol::confirmation::{CertificateThumbprint, Confirmation};
+use shared_protocol::dpop::PROOF;
 use shared_protocol::jose::JwtError;
 use shared_protocol::time::{Clock, Instant};
 use shared_server::ephemeral::Ephemeral;
@@ -19,6 +21,7 @@ use shared_server::rate_limits::{RateLimiter, Standings};
 use shared_server::web::{ClientAddress, ClientCertificate, note_claim, note_client};
 use subtle::Choice;
 
+use self::binding::{Bindings, Brings, Shown};
 use super::assertion::{AssertionError, ClientAssertion, JWT_BEARER};
 use super::callers::Callers;
 use super::certificate::{CertificateError, Certificates};
@@ -118,6 +121,8 @@ pub struct Authenticator {
     pub audiences: Vec<String>,
     /// Judges certificates.
     pub certificates: Certificates,
+    /// Judges what tokens are bound to.
+    pub bindings: Bindings,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counts by method.
@@ -133,6 +138,7 @@ pub struct Authenticator {
 pub struct AuthenticatedClient {
     client: Arc<Client>,
     standings: Standings,
+    confirmation: Option<Confirmation>,
 }
 
 impl AuthenticatedClient {
@@ -148,16 +154,23 @@ impl AuthenticatedClient {
         &self.standings
     }
 
+    /// What the tokens are bound to that it gets now, if they are to be: it has proven to have that.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
+    }
+
+    /// The same for its refresh tokens: those of a client that proves who it is are bound by that (RFC 9449 §5, RFC 8705 §7.1), and so it
+    /// may change its key.
+    #[must_use]
+    pub fn to_bind_refresh_tokens(&self) -> Option<&Confirmation> {
+        self.confirmation().filter(|_| !self.is_confidential())
+    }
+
     /// Its identifier.
     #[must_use]
     pub fn id(&self) -> &ClientId {
         &self.client.id
-    }
-
-    /// What the tokens are bound to that it gets now, if they are to be.
-    #[must_use]
-    pub fn confirmation(&self) -> Option<&Confirmation> {
-        None
     }
 
     /// Whether it proved who it is (RFC 6749 §2.1).
@@ -169,6 +182,9 @@ impl AuthenticatedClient {
 
 /// A request as one of the endpoints for clients takes it.
 pub trait FromParameters: Sized {
+    /// What comes of it.
+    const BRINGS: Brings = Brings::Nothing;
+
     /// Refuses what is repeated and may not be.
     ///
     /// # Errors
@@ -205,12 +221,24 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let caller = Caller::of(&request);
+        let is_proven = T::BRINGS != Brings::Nothing && request.headers().contains_key(PROOF);
+        let path = is_proven.then(|| request.uri().path().to_owned());
+        let certificate = request.extensions().get::<CertificateThumbprint>().copied();
         let (headers, body) = form::read(request).await?;
         let parameters = Parameters::parse_with_repeated(&body)?;
         T::check_repeated(&parameters)?;
         let now = authenticator.clock.now();
         let presented = presented(&headers, &parameters);
-        let client = authenticator.admitted(presented, caller, None, now).await?;
+        let mut client = authenticator.admitted(presented, caller, None, now).await?;
+        let shown = Shown {
+            headers: &headers,
+            path: path.as_deref(),
+            certificate: certificate.as_ref(),
+        };
+        let bindings = &authenticator.bindings;
+        // Before the parameters: whoever is told a nonce tries again, and nothing was spent.
+        let judged = bindings.judge(&client.client, &shown, T::BRINGS, now);
+        client.confirmation = judged.await?;
         Ok(Self {
             form: T::from_parameters(&parameters)?,
             client,
@@ -299,6 +327,7 @@ impl Authenticator {
         let client = AuthenticatedClient {
             client: self.authenticate(presented, &attempt).await?,
             standings: caller.standings,
+            confirmation: None,
         };
         note_client(&client.client);
         self.admit(&client, now).await?;

@@ -189,6 +189,8 @@ pub const REGISTRABLE: &[&str] = &[
     "tls_client_auth_san_uri",
     "tls_client_auth_san_ip",
     "tls_client_auth_san_email",
+    "tls_client_certificate_bound_access_tokens",
+    "dpop_bound_access_tokens",
     "software_id",
     "software_version",
     "subject_type",
@@ -315,6 +317,12 @@ pub struct ClientMetadata {
     /// An email address there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
+    /// Whether its tokens are bound to the certificate by which it gets them (RFC 8705 §3.4): then it gets none without one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Whether it always shows a proof for its tokens (RFC 9449 §5.2): then it gets none without one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dpop_bound_access_tokens: bool,
     /// Where its public keys are published; never beside `jwks` (RFC 7591 §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<ClientUrl>,
@@ -555,6 +563,21 @@ impl ClientMetadata {
         }
     }
 
+    /// Tokens are bound in one way, and all of them: what comes with the answer of the authorization endpoint itself could be bound to
+    /// nothing, for nobody proves anything there.
+    pub(super) fn check_binding(&self) -> Result<(), InvalidClientMetadata> {
+        let by_certificate = self.tls_client_certificate_bound_access_tokens;
+        if by_certificate && self.dpop_bound_access_tokens {
+            return Err(InvalidClientMetadata::TwoBindings);
+        }
+        let mut types = self.effective_response_types().iter();
+        let is_bound = by_certificate || self.dpop_bound_access_tokens;
+        if is_bound && types.any(|known| known.has_token()) {
+            return Err(InvalidClientMetadata::BoundInFront);
+        }
+        Ok(())
+    }
+
     /// Whether its people are sent to the authorization endpoint, and back.
     #[must_use]
     pub fn sends_people(&self) -> bool {
@@ -568,7 +591,8 @@ impl ClientMetadata {
     ///
     /// # Errors
     /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::ResponseType`], [`InvalidClientMetadata::UnsignedObjects`],
-    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`], [`InvalidClientMetadata::IntrospectionNotSigned`].
+    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`], [`InvalidClientMetadata::IntrospectionNotSigned`],
+    /// [`InvalidClientMetadata::NoCertificates`].
     pub fn check_served(
         &self,
         (offered, ring): (&Offered, &Keyring),
@@ -593,6 +617,9 @@ impl ClientMetadata {
             return Err(InvalidClientMetadata::Method(
                 self.token_endpoint_auth_method,
             ));
+        }
+        if self.tls_client_certificate_bound_access_tokens && !offered.sees_certificates() {
+            return Err(InvalidClientMetadata::NoCertificates);
         }
         let is_used = self.may_get_id_tokens() || self.id_token_signed_response_alg.is_some();
         let alg = self.id_token_algorithm();

@@ -29,12 +29,7 @@ enum Harmless {
 }
 
 /// Metadata that the registries know and this server would have to enforce.
-const NOT_OFFERED: [(&str, Harmless); 9] = [
-    ("dpop_bound_access_tokens", Harmless::False),
-    (
-        "tls_client_certificate_bound_access_tokens",
-        Harmless::False,
-    ),
+const NOT_OFFERED: [(&str, Harmless); 7] = [
     ("request_object_encryption_alg", Harmless::Nothing),
     ("request_object_encryption_enc", Harmless::Nothing),
     ("authorization_encrypted_response_alg", Harmless::Nothing),

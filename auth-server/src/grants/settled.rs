@@ -10,7 +10,7 @@ use super::{GrantId, Terms};
 /// Some 10 MiB at most.
 const CAPACITY: u64 = 10_000;
 
-/// What never changes of a grant that has refresh tokens.
+/// What never changes of a grant that has refresh tokens which are bound to nothing, and so are rotated.
 pub struct Settled {
     /// What was allowed.
     pub terms: Terms,
@@ -33,6 +33,11 @@ impl SettledGrants {
     #[must_use]
     pub fn recall(&self, id: &GrantId) -> Option<Arc<Settled>> {
         self.0.get(id)
+    }
+
+    /// What was bound since, here or elsewhere, is not rotated any more.
+    pub(super) fn forget(&self, id: &GrantId) {
+        self.0.invalidate(id);
     }
 
     pub(super) fn remember(&self, id: &GrantId, terms: &Terms, salt: &[u8]) {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use shared_protocol::dpop::DpopError;
 use shared_protocol::jose::JwtError;
 use shared_server::rate_limits::{Limit, Limited};
 use shared_server::web::Cause;
@@ -12,6 +13,7 @@ use crate::authorize::error::{AuthorizeError, PageCause, RedirectCause};
 use crate::authorize::page::PageError;
 use crate::clients::assertion::AssertionError;
 use crate::clients::authenticate::ClientAuthError;
+use crate::clients::authenticate::binding::BindingError;
 use crate::clients::directory::DirectoryError;
 use crate::registration::error::RegistrationError;
 use crate::token::error::TokenError;
@@ -41,6 +43,13 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most causes say what to do")]
     match error? {
         TokenError::ClientAuth(error) => of_client(error),
+        TokenError::Binding(error) => Some(of_binding(*error)),
+        TokenError::Dpop(DpopError::UseNonce(_)) => Some(
+            "nothing is wrong: the app has to make another proof, with the nonce that it was told in DPoP-Nonce (RFC 9449 section 8)",
+        ),
+        TokenError::CodeOfAnotherKey | TokenError::RefreshOfAnotherKey => Some(
+            "the app has to prove the key, or show the certificate, that it began with; if that is lost, its people have to sign in again",
+        ),
         TokenError::UnauthorizedClient(_) => Some(
             "the client has to be registered for the grant: `auth-server client create --grant …`; `auth-server client show` tells what it has",
         ),
@@ -112,6 +121,20 @@ fn of_client(error: &ClientAuthError) -> Option<&'static str> {
         | ClientAuthError::AssertionType
         | ClientAuthError::Document(_)
         | ClientAuthError::Certificate(_) => None,
+    }
+}
+
+fn of_binding(error: BindingError) -> &'static str {
+    match error {
+        BindingError::NoProof => {
+            "have the app send a DPoP proof with each token request (RFC 9449), or register it without dpop_bound_access_tokens"
+        }
+        BindingError::NoCertificate => {
+            "have the app connect to mtls_endpoint_aliases with its certificate; behind a proxy, see proxies.client_certificates"
+        }
+        BindingError::TwoWays => {
+            "have the app send no DPoP proofs, or register it without tls_client_certificate_bound_access_tokens"
+        }
     }
 }
 

@@ -77,6 +77,8 @@ pub struct GrantRow {
     pub parent_id: Option<String>,
     /// Who acts by it, and the tokens that it was exchanged for.
     pub chain: Option<Value>,
+    /// What its refresh tokens are bound to.
+    pub confirmation: Option<Value>,
 }
 
 /// A grant and what it depends on.
@@ -205,6 +207,7 @@ macro_rules! inserted {
             $row.issuer.as_deref().into_sql::<Nullable<Text>>(),
             $row.parent_id.as_deref().into_sql::<Nullable<Text>>(),
             $row.chain.as_ref().into_sql::<Nullable<Json>>(),
+            $row.confirmation.as_ref().into_sql::<Nullable<Json>>(),
         )
     };
 }
@@ -290,6 +293,8 @@ pub async fn adopt(conn: &mut Conn, row: &GrantRow, committed: &[Instant]) -> Re
         .set((
             t::used_at.eq(row.used_at),
             t::access_until.eq(row.access_until),
+            // Nobody got the tokens that were bound to anything else.
+            t::confirmation.eq(row.confirmation.as_ref()),
         ))
         .returning(t::family_salt);
     let found: Option<Option<Vec<u8>>> = on!(conn, |c| update.get_result(c)).optional()?;
@@ -350,6 +355,8 @@ pub struct Rotation<'a> {
     pub from: i64,
     /// What was asked for.
     pub digest: &'a [u8],
+    /// What the next generation is bound to: it is the last then.
+    pub confirmation: Option<&'a Value>,
     /// [`GrantRow::access_until`] from now on, unless it is later already.
     pub access_until: Instant,
     /// A family that was not used since is over.
@@ -367,7 +374,7 @@ macro_rules! at_least {
 
 /// Moves a family on by one generation, at most once (RFC 9700 §4.14.2), if it goes on and so does its grant ([`Standing`]). The
 /// conditions are the lock: whatever ends the grant meanwhile, be it the end of its session or of its person, marks this row, and
-/// then it is not moved on.
+/// then it is not moved on. Nor is one that is bound to a key or a certificate, whatever is remembered of it.
 pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> Result<bool> {
     // A sum, so that SQLite does not take the column's index into account, and plan anew for each instant.
     let in_session = exists(
@@ -384,6 +391,7 @@ pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> R
     );
     let update = diesel::update(t::table.find(rotation.id))
         .filter(t::generation.eq(rotation.from))
+        .filter(t::confirmation.is_null())
         .filter((t::expires_at + 0).gt(now))
         .filter(t::used_at.gt(rotation.idle_since))
         .filter(t::revoked_at.is_null())
@@ -394,6 +402,7 @@ pub async fn rotate(conn: &mut Conn, rotation: &Rotation<'_>, now: Instant) -> R
             t::generation.eq(rotation.from + 1),
             t::rotated_at.eq(now),
             t::rotation_digest.eq(rotation.digest),
+            t::confirmation.eq(rotation.confirmation),
             t::used_at.eq(now),
             t::access_until.eq(at_least!(t::access_until, rotation.access_until)),
         ));

@@ -202,6 +202,7 @@ diesel::table! {
         issuer -> Nullable<Text>,
         parent_id -> Nullable<Text>,
         chain -> Nullable<Json>,
+        confirmation -> Nullable<Json>,
     }
 }
 

@@ -104,7 +104,7 @@ async fn take(
     })
 }
 
-/// RFC 6749 §4.1.3: the client, the redirect URI, the proof of possession, in this order.
+/// RFC 6749 §4.1.3: the client, the redirect URI, the proof of possession, the key that the code is bound to, in this order.
 fn check(
     client: &AuthenticatedClient,
     request: &CodeRequest,
@@ -139,10 +139,15 @@ fn check(
     }
     // RFC 9700 §2.1.1: a verifier without a challenge is an attack too.
     match (&authorization.code_challenge, &request.code_verifier) {
-        (None, None) => Ok(()),
-        (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => Ok(()),
-        (Some(_), Some(_)) => Err(TokenError::Verifier),
-        (Some(_), None) => Err(TokenError::NoVerifier),
-        (None, Some(_)) => Err(TokenError::NoChallenge),
+        (None, None) => {}
+        (Some(challenge), Some(verifier)) if challenge.is_met_by(verifier) => {}
+        (Some(_), Some(_)) => return Err(TokenError::Verifier),
+        (Some(_), None) => return Err(TokenError::NoVerifier),
+        (None, Some(_)) => return Err(TokenError::NoChallenge),
+    }
+    // RFC 9449 §10. One that was bound to nothing is bound by who redeems it.
+    match &authorization.confirmation {
+        Some(bound) if client.confirmation() != Some(bound) => Err(TokenError::CodeOfAnotherKey),
+        Some(_) | None => Ok(()),
     }
 }

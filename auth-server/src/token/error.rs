@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use shared_protocol::dpop::DpopError;
 use shared_protocol::jose::{EncryptError, SignError};
 use shared_protocol::scope::ScopeSet;
 use shared_server::db::DbError;
@@ -18,6 +19,7 @@ use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause, Red
 use crate::authorize::page::retry_after;
 use crate::clients::GrantType;
 use crate::clients::authenticate::ClientAuthError;
+use crate::clients::authenticate::binding::BindingError;
 use crate::clients::directory::DirectoryError;
 use crate::clients::jwks_uri::NothingToEncryptTo;
 use crate::device::BeginError;
@@ -45,6 +47,12 @@ pub enum TokenError {
     /// The client is not who it says.
     #[error(transparent)]
     ClientAuth(#[from] ClientAuthError),
+    /// RFC 9449 §5: the proof is none, or lacks what it must have.
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
+    /// Nothing to bind tokens to, or too much.
+    #[error(transparent)]
+    Binding(#[from] BindingError),
     /// `grant_type` is none that is served.
     #[error("the grant type is not supported")]
     UnsupportedGrantType,
@@ -155,12 +163,20 @@ pub enum TokenError {
     /// RFC 9700 §2.1.1: there was none.
     #[error("code_verifier came although there was no code_challenge")]
     NoChallenge,
+    /// RFC 9449 §10: bound to what whoever redeems it did not prove to have.
+    #[error("the code is bound to a key, or a certificate, that the token request does not prove")]
+    CodeOfAnotherKey,
     /// None of ours, or none of a grant that is remembered.
     #[error("the refresh token is unknown")]
     RefreshUnknown,
     /// RFC 6749 §10.4: issued to another client.
     #[error("the refresh token was issued to another client")]
     RefreshOfAnother(#[source] Detail),
+    /// RFC 9449 §5, RFC 8705 §4: bound to what whoever uses it did not prove to have.
+    #[error(
+        "the refresh token is bound to a key, or a certificate, that the request does not prove"
+    )]
+    RefreshOfAnotherKey,
     /// Not used for too long, or too old.
     #[error("the refresh token has expired")]
     RefreshExpired,
@@ -222,7 +238,7 @@ pub enum TokenError {
     NoSigningKey,
 }
 
-/// Error codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
+/// Error codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 9449 §5 and §8, RFC 8707 §2, RFC 9396 §5, RFC 7591 §3.2.2 with RFC 6750 §3.1 for its tokens, and, for a backend that is gone and for
 /// too many requests, RFC 6749 §4.1.2.1's word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
@@ -232,6 +248,10 @@ pub enum ErrorCode {
     InvalidClient,
     /// A token or code that is not the client's.
     InvalidGrant,
+    /// A DPoP proof that is missing, or proves nothing (RFC 9449 §5).
+    InvalidDpopProof,
+    /// A DPoP proof without a good nonce (RFC 9449 §8).
+    UseDpopNonce,
     /// Not for this client.
     UnauthorizedClient,
     /// A grant that is not served.
@@ -272,6 +292,8 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
@@ -300,8 +322,15 @@ impl TokenError {
             | Self::Parameters(_)
             | Self::SeveralMethods
             | Self::PushedRequestUri
+            | Self::Binding(BindingError::NoCertificate | BindingError::TwoWays)
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::Dpop(DpopError::Invalid(_)) | Self::Binding(BindingError::NoProof) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
+            }
+            Self::Dpop(DpopError::UseNonce(_)) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce)
+            }
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
@@ -344,8 +373,10 @@ impl TokenError {
             | Self::Verifier
             | Self::NoVerifier
             | Self::NoChallenge
+            | Self::CodeOfAnotherKey
             | Self::RefreshUnknown
             | Self::RefreshOfAnother(_)
+            | Self::RefreshOfAnotherKey
             | Self::RefreshExpired
             | Self::RefreshReplayed
             | Self::RefreshOtherRequest
@@ -368,6 +399,7 @@ impl TokenError {
                 ErrorCode::TemporarilyUnavailable,
             ),
             Self::Store(_)
+            | Self::Dpop(DpopError::Memory(_))
             | Self::Grants(_)
             | Self::Account(_)
             | Self::Ephemeral(_)
@@ -426,6 +458,7 @@ impl TokenError {
             self,
             Self::RefreshUnknown
                 | Self::RefreshOfAnother(_)
+                | Self::RefreshOfAnotherKey
                 | Self::RefreshExpired
                 | Self::RefreshReplayed
                 | Self::GrantOver

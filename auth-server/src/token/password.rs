@@ -195,6 +195,7 @@ async fn redeem(
         terms,
         allowed_at: now,
         family_salt,
+        confirmation: client.to_bind_refresh_tokens(),
         unanswered: &[],
         access_lifetime,
     };

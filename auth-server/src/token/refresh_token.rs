@@ -1,4 +1,9 @@
 //! The refresh token grant (RFC 6749 §6, RFC 9700 §4.14).
+//!
+//! The refresh tokens of a public client are bound to the key, or the certificate, by which it got the first (RFC 9449 §5, RFC 8705 §4), or
+//! by which it got the next if that was the first time that it showed any. From then on they are not rotated (RFC 9700 §2.2.2 asks for one
+//! of the two), and whoever comes without it is refused, and ends nothing: to find a token is no use of it. That does not change with the
+//! client: one that proves who it is since needs the key all the same.
 
 use std::sync::Arc;
 
@@ -27,7 +32,7 @@ pub struct RefreshRequest {
     pub target: Target,
 }
 
-/// Gives a fresh access token, and to a public client a fresh refresh token in place of the one that it used.
+/// Gives a fresh access token, and to a public client whose refresh token is bound to nothing a fresh one in place of that.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -55,6 +60,7 @@ pub async fn grant(
     let found = grantor.read(&presented, now).await?;
     let (grant, family) = found.ok_or(TokenError::RefreshUnknown)?;
     use_of.check_client(&grant.terms)?;
+    use_of.check_key(&family)?;
     grantor.judge(&presented, &grant, &family, now).await?;
     grantor.admit(&use_of, &grant.terms, now).await?;
     let RefreshOrder {
@@ -72,11 +78,12 @@ pub async fn grant(
     });
     let audience = (audience, exchanged);
     let prepared = grantor.prepare(client, of, &allowed, audience, now).await?;
-    let successor = if client.is_confidential() {
+    let is_last = family.confirmation.is_some() && presented.generation == family.generation;
+    let successor = if client.is_confidential() || is_last {
         grantor.current(&presented, &family, &refresh, now).await?;
         None
     } else {
-        let successor = grantor.successor(&presented, family, &refresh, now);
+        let successor = grantor.successor(&use_of, family, &refresh, now);
         Some(successor.await?)
     };
     grantor
@@ -110,6 +117,15 @@ impl Use<'_> {
         }
     }
 
+    /// Before anything is judged that ends the family.
+    fn check_key(&self, family: &Family) -> Result<(), TokenError> {
+        if family.is_bound_to(self.client.confirmation()) {
+            Ok(())
+        } else {
+            Err(TokenError::RefreshOfAnotherKey)
+        }
+    }
+
     fn order(
         &self,
         terms: &Terms,
@@ -127,6 +143,7 @@ impl Use<'_> {
         grantor.tokens.check_signer(&audience, now)?;
         let refresh = Refresh {
             digest: digest(target),
+            confirmation: self.client.to_bind_refresh_tokens().cloned(),
             access_lifetime: audience.server.lifetime,
         };
         Ok(RefreshOrder {
@@ -280,7 +297,7 @@ impl Grantor {
     }
 
     /// A client that proves who it is keeps its refresh token (RFC 9700 §2.2.2 asks for rotation or sender constraint only of public
-    /// ones), unless it was public before.
+    /// ones), unless it was public before; and so does one whose refresh token is bound.
     async fn current(
         &self,
         presented: &PresentedToken,
@@ -315,11 +332,12 @@ impl Grantor {
     /// same within the grace window.
     async fn successor(
         &self,
-        presented: &PresentedToken,
+        use_of: &Use<'_>,
         mut family: Family,
         refresh: &Refresh,
         now: Instant,
     ) -> Result<String, TokenError> {
+        let presented = use_of.presented;
         let id = &presented.grant_id;
         let next = presented
             .generation
@@ -336,6 +354,7 @@ impl Grantor {
             // Somebody else moved it on, or ended it, since it was read.
             let found = self.read(presented, now).await?;
             let (grant, moved) = found.ok_or(TokenError::RefreshUnknown)?;
+            use_of.check_key(&moved)?;
             self.judge(presented, &grant, &moved, now).await?;
             family = moved;
         }

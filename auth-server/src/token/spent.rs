@@ -68,6 +68,7 @@ impl Grantor {
             terms,
             allowed_at: kept.issued_at,
             family_salt,
+            confirmation: client.to_bind_refresh_tokens(),
             unanswered: &kept.unanswered,
             access_lifetime: audience.server.lifetime,
         };

@@ -414,8 +414,8 @@ async fn documents_that_describe_nobody(stores: &Stores) {
             &[("response_types", json!(["token"]))],
         ),
         (
-            "proof of possession",
-            &[("dpop_bound_access_tokens", json!(true))],
+            "certificates, which nobody sees",
+            &[("tls_client_certificate_bound_access_tokens", json!(true))],
         ),
         (
             "signed requests",
@@ -463,8 +463,8 @@ async fn documents_that_describe_nobody(stores: &Stores) {
             &[("response_types", json!(["code", "id_token"]))],
         ),
         (
-            "a refusal of what we lack",
-            &[("dpop_bound_access_tokens", json!(false))],
+            "proof of possession",
+            &[("dpop_bound_access_tokens", json!(true))],
         ),
         (
             "an attempt to be the operator's",

@@ -14,7 +14,11 @@ mod authorize;
 #[cfg(test)]
 mod back_channel;
 #[cfg(test)]
+mod bound_userinfo;
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
+mod certificate_bound;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
@@ -35,6 +39,8 @@ mod consent;
 mod cors;
 #[cfg(test)]
 mod device;
+#[cfg(test)]
+mod dpop;
 #[cfg(test)]
 mod envelopes;
 #[cfg(test)]

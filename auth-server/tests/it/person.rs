@@ -115,6 +115,7 @@ impl Scene {
             redirect_uri: REDIRECT.into(),
             redirect_uri_named: true,
             code_challenge: Some(CHALLENGE.parse().unwrap()),
+            confirmation: None,
             nonce: None,
         }
     }
@@ -248,12 +249,23 @@ pub(crate) async fn post(
     path: &str,
     form: &[(&str, &str)],
 ) -> Answer {
+    server.send(request(server, client, path, form)).await
+}
+
+/// The same, not sent yet.
+pub(crate) fn request(
+    server: &TestServer,
+    client: &TestClient,
+    path: &str,
+    form: &[(&str, &str)],
+) -> reqwest::RequestBuilder {
     if client.secret.is_empty() {
         let mut form = form.to_vec();
         form.push(("client_id", &client.id));
-        server.send(server.form(path, &form)).await
+        server.form(path, &form)
     } else {
-        server.post_as(client, path, form).await
+        let request = server.form(path, form);
+        request.basic_auth(&client.id, Some(&client.secret))
     }
 }
 

@@ -133,6 +133,7 @@ fn grant(scene: &Scene, id: &str, expires_at: Instant, revoked_at: Option<Instan
         issuer: None,
         parent_id: None,
         chain: None,
+        confirmation: None,
     }
 }
 

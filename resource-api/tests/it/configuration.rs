@@ -91,7 +91,7 @@ type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 28] = [
+    let cases: [(&str, Edit); 33] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -138,6 +138,21 @@ fn contradictions_name_their_key() {
         }),
         ("mtls.url", |c| {
             c.mtls.url = Some("https://mtls.api.example".parse().unwrap());
+        }),
+        ("dpop.nonce_lifetime", |c| {
+            c.dpop.nonce_lifetime = "9s".parse().unwrap();
+        }),
+        ("dpop.nonce_lifetime", |c| {
+            c.dpop.nonce_lifetime = "2h".parse().unwrap();
+        }),
+        ("dpop.nonce_key", |c| {
+            c.dpop.nonce_key = Some("AAECAwQFBgcICQoLDA0ODw==".to_owned().into());
+        }),
+        ("dpop.nonce_key", |c| {
+            c.dpop.nonce_key = Some("not base64".to_owned().into());
+        }),
+        ("dpop.nonce_key", |c| {
+            c.ephemeral.url = "redis://localhost".to_owned().into();
         }),
         ("outbound.timeout", |c| c.outbound.timeout = Duration::ZERO),
         ("outbound.networks", |c| {

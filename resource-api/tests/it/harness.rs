@@ -50,6 +50,9 @@ pub(crate) use on_both_stores;
 /// What the API's tokens are for.
 pub(crate) const RESOURCE: &str = "https://api.example";
 
+/// 32 bytes that all nodes know.
+const NONCE_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// When tests begin.
 const START: Instant = Instant::from_secs(1_800_000_000);
 
@@ -76,6 +79,11 @@ impl Storage {
             Self::Sqlite(file) => file.settings(),
             Self::Postgres(database) => database.settings(),
         }
+    }
+
+    /// Whether nodes on it share what is minutes old.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     fn ephemeral(&self) -> ephemeral::Settings {
@@ -156,6 +164,9 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) client: Client,
     pub(crate) storage: Storage,
+    /// Where clients are asked for certificates, if anywhere.
+    pub(crate) mtls: Option<String>,
+    config: Config,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
 }
@@ -173,10 +184,14 @@ impl Api {
         let clock = Arc::new(MovableClock(AtomicI64::new(START.as_millis())));
         let mut config = config(&storage, &issuer);
         edit(&mut config);
-        let server = Server::build(config, clock.clone(), Arc::new(SystemRandom)).await;
+        let built = Server::build(config.clone(), clock.clone(), Arc::new(SystemRandom));
+        let server = built.await;
         let bound = server.unwrap().bind().await.unwrap();
         let base = format!("http://{}", bound.addresses()[0]);
         let operations = format!("http://{}", bound.operations_addresses()[0]);
+        let by_certificate = bound.mtls_addresses();
+        let mtls = by_certificate.first();
+        let mtls = mtls.map(|address| format!("https://localhost:{}", address.port()));
         let shutdown = Shutdown::new();
         Self {
             base,
@@ -185,9 +200,22 @@ impl Api {
             clock,
             client: Client::builder().no_proxy().build().unwrap(),
             storage,
+            mtls,
+            config,
             serving: tokio::spawn(bound.serve(shutdown.clone())),
             shutdown,
         }
+    }
+
+    /// The address of another node on the same stores, configured alike but for this.
+    pub(crate) async fn another_node(&self, edit: impl FnOnce(&mut Config)) -> String {
+        let mut config = self.config.clone();
+        edit(&mut config);
+        let built = Server::build(config, self.clock.clone(), Arc::new(SystemRandom));
+        let bound = built.await.unwrap().bind().await.unwrap();
+        let base = format!("http://{}", bound.addresses()[0]);
+        tokio::spawn(bound.serve(self.shutdown.clone()));
+        base
     }
 
     /// The claims of a service's token that is good for everything.
@@ -274,6 +302,7 @@ pub(crate) fn config(storage: &Storage, issuer: &FakeIssuer) -> Config {
     config.ephemeral.prefix = ephemeral.prefix;
     // A busy machine must not turn a slow answer into a refusal.
     config.ephemeral.timeout = SOON;
+    config.dpop.nonce_key = Some(Secret::from(NONCE_KEY.to_owned()));
     config.database.wait_timeout = "30s".parse().unwrap();
     config
 }

@@ -18,6 +18,8 @@ mod profile_fields;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod sender;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod users;

@@ -48,7 +48,7 @@ on_both_stores! {
             ("another issuer", "iss", json!("https://other.example")),
             ("expired this second", "exp", json!(now)),
             ("not valid yet", "nbf", json!(now + 60)),
-            ("bound to a key", "cnf", json!({ "jkt": "x" })),
+            ("bound to nobody knows what", "cnf", json!({ "jkt": "x" })),
             ("no subject", "sub", Value::Null),
             ("no client", "client_id", Value::Null),
         ] {

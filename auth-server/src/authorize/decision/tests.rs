@@ -61,6 +61,7 @@ fn request(redirect_uri: &str, changes: &Value) -> AuthorizationRequest {
         scope: scope("openid"),
         asked: agreement("openid"),
         code_challenge: None,
+        confirmation: None,
         nonce: None,
         prompt: [].into(),
         max_age: None,

@@ -70,6 +70,9 @@ pub enum BadToken {
     /// A refresh token that was never there, or is no longer.
     #[error("the refresh token is unknown, replaced, or expired")]
     Refresh,
+    /// A refresh token that is bound to what the client did not prove to have.
+    #[error("the refresh token is bound to another key or certificate")]
+    OtherKey,
     /// It was taken back, or one that it was exchanged for.
     #[error("it was revoked")]
     Revoked,

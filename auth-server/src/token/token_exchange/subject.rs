@@ -272,6 +272,10 @@ impl Exchange<'_> {
         if grant.terms.client_id != *self.client.id() {
             return Err(BadToken::OfAnother.into());
         }
+        // From when the client was public.
+        if !family.is_bound_to(self.client.confirmation()) {
+            return Err(BadToken::OtherKey.into());
+        }
         if grant.is_over {
             return Err(BadToken::GrantOver.into());
         }

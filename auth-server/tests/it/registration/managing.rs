@@ -365,7 +365,7 @@ async fn threat_14_an_update_is_judged_as_a_registration(stores: &Stores) {
         ),
         (
             "what is not offered",
-            json!({"dpop_bound_access_tokens": true}),
+            json!({"frontchannel_logout_uri": "https://app.example/out"}),
             "invalid_client_metadata",
         ),
         (

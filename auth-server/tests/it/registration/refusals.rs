@@ -375,8 +375,6 @@ async fn threat_2_redirects_that_nobody_may_be_sent_to(stores: &Stores) {
 async fn what_is_not_offered_is_not_promised(stores: &Stores) {
     let server = server(stores, |_| {}).await;
     for (member, value) in [
-        ("dpop_bound_access_tokens", json!(true)),
-        ("tls_client_certificate_bound_access_tokens", json!(true)),
         ("authorization_encrypted_response_alg", json!("ECDH-ES")),
         ("frontchannel_logout_uri", json!("https://app.example/out")),
     ] {

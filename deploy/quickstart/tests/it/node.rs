@@ -15,6 +15,7 @@ const FILES: [&str; 12] = [
     "browser.mjs",
     "claims.mjs",
     "device.mjs",
+    "dpop.mjs",
     "exchange.mjs",
     "flow.mjs",
     "mcp.mjs",
@@ -141,6 +142,26 @@ fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
             .values()
             .all(|subject| *subject == result["pushed"])
     );
+    assert_eq!(running.log(), "");
+}
+
+#[test]
+fn rfc9449_a_node_client_binds_its_tokens_to_a_key_and_answers_every_challenge() {
+    let place = Place::new();
+    let config = place.file("auth.toml");
+    std::fs::write(&config, "[dpop]\nnonce = \"required\"\n").unwrap();
+    let running = place.start(&["--auth-config", config.to_str().unwrap()]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+    });
+    let subjects = run("dpop.mjs", &input);
+    assert_eq!(subjects["ES256"], subjects["EdDSA"], "{subjects}");
     assert_eq!(running.log(), "");
 }
 

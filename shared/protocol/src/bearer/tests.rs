@@ -3,6 +3,7 @@ mod authorization_details;
 mod claims;
 mod introspection;
 mod keys;
+mod sender;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -33,6 +34,8 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
 const INTROSPECT: &str = "/introspect";
+/// Of what tokens are bound to, and nobody proves.
+const DIGEST: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 
 struct HandClock(AtomicI64);
 
@@ -147,6 +150,9 @@ impl World {
             clock: Arc::<HandClock>::clone(&self.clock),
             remembered: 100,
             introspection_cache: Duration::from_secs(2),
+            proofs: None,
+            certificates: false,
+            sender_constrained: false,
         }
     }
 
@@ -364,7 +370,10 @@ async fn rfc6750_3_each_refusal_is_a_challenge_that_names_its_reason() {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9068_4_claims_that_do_not_fit_are_refused() {
-    use InvalidToken::{Audience, Claims, Expired, Issuer, NotYetValid, SenderConstrained};
+    use InvalidToken::{
+        Audience, Certificate, Claims, Confirmation, Expired, Issuer, NotYetValid,
+        SenderConstrained,
+    };
     let world = World::new().await;
     let guard = world.guard(Policy::Jwks);
     let good = world.claims();
@@ -439,15 +448,31 @@ async fn rfc9068_4_claims_that_do_not_fit_are_refused() {
         ),
         (
             "cnf jkt",
-            with("cnf", json!({"jkt": "x"})),
+            with("cnf", json!({"jkt": DIGEST})),
             Err(SenderConstrained),
         ),
         (
             "cnf x5t#S256",
-            with("cnf", json!({"x5t#S256": "x"})),
-            Err(SenderConstrained),
+            with("cnf", json!({"x5t#S256": DIGEST})),
+            Err(Certificate),
         ),
-        ("cnf null", with("cnf", Value::Null), Err(SenderConstrained)),
+        (
+            "cnf jkt, no digest",
+            with("cnf", json!({"jkt": "x"})),
+            Err(Confirmation),
+        ),
+        (
+            "cnf jwk",
+            with("cnf", json!({"jwk": {}})),
+            Err(Confirmation),
+        ),
+        (
+            "cnf jkt and what nobody knows",
+            with("cnf", json!({"jkt": DIGEST, "kid": "x"})),
+            Err(Confirmation),
+        ),
+        ("cnf empty", with("cnf", json!({})), Err(Confirmation)),
+        ("cnf null", with("cnf", Value::Null), Err(Confirmation)),
         ("sub empty", with("sub", json!("")), Err(Claims)),
         ("sub, a number", with("sub", json!(7)), Err(Claims)),
         (

@@ -87,14 +87,17 @@ async fn rfc9396_9_what_a_token_says_is_read_from_a_jwt_and_from_an_answer() {
 async fn the_challenge_names_what_is_missing() {
     let world = World::new().await;
     let guard = world.guard(Policy::Jwks);
-    let refusal = guard.refusal(BearerError::InsufficientDetails {
-        needed: details(r#"[{"type":"photos","actions":["read"]}]"#),
-    });
+    let token = found(&guard, &world.token().await).await.unwrap();
+    let needed = details(r#"[{"type":"photos","actions":["read"]}]"#);
+    let refusal = guard.refusal(&token, BearerError::InsufficientDetails { needed });
+    let challenges: Vec<String> = refusal.challenges().collect();
     assert_eq!(
-        refusal.challenge().unwrap(),
-        "Bearer error=\"insufficient_scope\", error_description=\"the access token lacks authorization details\", \
+        challenges,
+        [
+            "Bearer error=\"insufficient_scope\", error_description=\"the access token lacks authorization details\", \
          authorization_details=\"[{\\\"actions\\\":[\\\"read\\\"],\\\"type\\\":\\\"photos\\\"}]\", \
          resource_metadata=\"https://api.example/.well-known/oauth-protected-resource/v1\""
+        ]
     );
     assert_eq!(refusal.into_response().status(), StatusCode::FORBIDDEN);
 }

@@ -38,7 +38,8 @@ async fn rfc7662_2_1_the_request_is_authenticated_and_names_the_token() {
 #[tokio::test]
 async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
     use InvalidToken::{
-        Audience, Claims, Expired, Inactive, Issuer, NotYetValid, SenderConstrained,
+        Audience, Claims, Confirmation, Expired, Inactive, Issuer, NotYetValid, SenderConstrained,
+        TokenType,
     };
     let world = World::new().await;
     let good = active(&world);
@@ -68,13 +69,23 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
         ("not yet", with("nbf", json!(START + 6)), NotYetValid),
         (
             "bound to a key",
-            with("cnf", json!({"jkt": "x"})),
+            with("cnf", json!({"jkt": DIGEST})),
             SenderConstrained,
         ),
         (
-            "a DPoP token",
+            "bound to nobody knows what",
+            with("cnf", json!({"x": "y"})),
+            Confirmation,
+        ),
+        (
+            "DPoP without a key",
             with("token_type", json!("DPoP")),
-            SenderConstrained,
+            Confirmation,
+        ),
+        (
+            "not an access token",
+            with("token_type", json!("N_A")),
+            TokenType,
         ),
     ] {
         world.introspection.set(json_of(&answer));
