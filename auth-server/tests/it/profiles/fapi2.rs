@@ -215,7 +215,8 @@ async fn tokens(scene: &Scene) {
     assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
 
     // §5.3.2.1 (12): a code that was bound when it was pushed.
-    let asked = [&asked[..], &[("dpop_jkt", &prover.jkt())]].concat();
+    let jkt = prover.jkt();
+    let asked = [&asked[..], &[("dpop_jkt", &jkt)]].concat();
     let bound = code(&asked).await;
     let stolen = scene.ask(&code_form(&bound), &Prover::new()).await;
     assert_eq!(stolen.error(), (400, "invalid_grant"));
