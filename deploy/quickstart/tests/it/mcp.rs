@@ -158,7 +158,8 @@ impl Scene {
         let subject = told["first"]["sub"].as_str().unwrap();
         assert!(subject.starts_with("usr_"), "{told}");
         let consent = told["consent"].as_str().unwrap();
-        assert!(consent.contains("an app on this device"), "{consent}");
+        let destination = "an app on this device, at <bdi>127.0.0.1:9</bdi>. Approve only if";
+        assert!(consent.contains(destination), "{consent}");
         assert_eq!(self.running.log(), "");
         told
     }
