@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
 use shared_server::config::{Sources, load};
@@ -36,6 +37,7 @@ use self::tokens::TokenCommand;
 use self::trusted_issuers::TrustedIssuerCommand;
 use self::users::UserCommand;
 use crate::config::{Config, Mode};
+use crate::profiles::recommendations::recommendations;
 use crate::records::Records;
 use crate::server::{AuthServer, World};
 use crate::store::MIGRATIONS;
@@ -114,7 +116,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check the configuration and say what must be mended
+    /// Check the configuration: what must be mended, and what is recommended
     Check(CheckArgs),
     /// Print the whole configuration, secrets redacted
     Show,
@@ -250,7 +252,14 @@ fn check(mut config: Config, production: bool, output: &Output) -> anyhow::Resul
     }
     Output::warn(&config.warnings())?;
     let problems = config.problems();
-    output.list("problem", &problems, "the configuration can be used")?;
+    let recommendations = recommendations(&config);
+    if output.json {
+        let found = json!({"problem": problems, "recommendation": recommendations});
+        output.value(&found)?;
+    } else {
+        output.list("problem", &problems, "the configuration can be used")?;
+        Output::advise(&recommendations)?;
+    }
     anyhow::ensure!(problems.is_empty(), "{} to mend", problems.len());
     Ok(())
 }

@@ -45,6 +45,7 @@ use crate::authorize::request::ResponseType;
 use crate::global_revocation;
 use crate::locales::Locales;
 use crate::pages::About;
+use crate::profiles::{Demands, Profiles, Unmet};
 use crate::subjects::SubjectType;
 
 /// A contradiction in client metadata (RFC 7591 §3.2.2, `invalid_client_metadata`).
@@ -220,6 +221,9 @@ pub enum InvalidClientMetadata {
     /// Too long or too many of something.
     #[error("{0} is too long")]
     TooLong(&'static str),
+    /// What its profile, or the server's, demands.
+    #[error(transparent)]
+    Profile(#[from] Unmet),
 }
 
 impl InvalidClientMetadata {
@@ -250,6 +254,8 @@ pub struct Client {
     certificate_name: Option<CertificateName>,
     digest: Option<[u8; 32]>,
     secrets: Vec<KeptSecret>,
+    demands: Demands,
+    unmet: Option<Unmet>,
     /// Whether it registered itself and never got a token, as far as is known here.
     unused: AtomicBool,
 }
@@ -317,6 +323,8 @@ impl Client {
         if after_logout.len() > 100 {
             return Err(InvalidClientMetadata::TooLong("post_logout_redirect_uris"));
         }
+        let demands = Demands::of(metadata.profile);
+        demands.check(&metadata, &keys)?;
         let native = metadata.application_type == ApplicationType::Native;
         if let Some(plain) = redirects
             .iter()
@@ -332,8 +340,45 @@ impl Client {
             keys: Arc::new(keys),
             certificate_name,
             secrets,
+            demands,
+            unmet: None,
             unused: AtomicBool::new(false),
         })
+    }
+
+    /// The same at a server of these profiles. What was let in before the server had its own may not meet it: then it may do nothing here.
+    #[must_use]
+    pub fn under(self, profiles: Profiles) -> Self {
+        let demands = profiles.demands_on(&self.metadata);
+        Self {
+            unmet: demands.check(&self.metadata, &self.keys).err(),
+            demands,
+            ..self
+        }
+    }
+
+    /// The same, if it meets them.
+    ///
+    /// # Errors
+    /// [`InvalidClientMetadata::Profile`].
+    pub fn meeting(self, profiles: Profiles) -> Result<Self, InvalidClientMetadata> {
+        let client = self.under(profiles);
+        match client.unmet {
+            None => Ok(client),
+            Some(unmet) => Err(unmet.into()),
+        }
+    }
+
+    /// What is demanded of it.
+    #[must_use]
+    pub const fn demands(&self) -> Demands {
+        self.demands
+    }
+
+    /// What it lacks of that, if anything.
+    #[must_use]
+    pub const fn unmet(&self) -> Option<&Unmet> {
+        self.unmet.as_ref()
     }
 
     /// What its certificate is known by (RFC 8705 §2.1.2), of a client of `tls_client_auth`.

@@ -12,6 +12,7 @@ mod keys;
 mod logout;
 mod mtls;
 mod passwords;
+mod profile;
 mod refresh_tokens;
 mod registration;
 mod retention;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use shared_protocol::issuer::Issuer;
+use shared_protocol::jose::Algorithm;
 use shared_server::db::DatabaseConfig;
 use shared_server::ephemeral::EphemeralConfig;
 use shared_server::outbound::OutboundSettings;
@@ -54,6 +56,7 @@ use crate::accounts::sign_in::SignInLimits;
 use crate::authorize::acr::Levels;
 use crate::device::GuessLimits;
 use crate::metadata::Offered;
+use crate::profiles::{Profile, Profiles};
 
 /// What is at stake.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -74,6 +77,8 @@ pub struct Config {
     pub mode: Mode,
     /// The issuer identifier, from which every public URL is made.
     pub issuer: Issuer,
+    /// What it holds to, beside what every server does.
+    pub profile: Option<Profile>,
     /// How many nodes serve this issuer.
     pub nodes: u32,
     /// Where it listens.
@@ -138,6 +143,7 @@ impl Default for Config {
         Self {
             mode: Mode::Development,
             issuer: "http://localhost:8000".parse().expect("an issuer"),
+            profile: None,
             nodes: 1,
             server: ServerConfig::default(),
             tls: TlsSettings::default(),
@@ -197,7 +203,10 @@ impl Config {
         problems.extend(self.client_authentication.problems());
         problems.extend(self.client_documents.problems(self.mode));
         problems.extend(self.registration.problems(self.mode));
-        problems.extend(self.keys.problems(self.mode, self.sqlite_path().is_some()));
+        let may_sign = |alg| self.profiles().server().permits(alg);
+        let on_sqlite = self.sqlite_path().is_some();
+        problems.extend(self.keys.problems(self.mode, on_sqlite, may_sign));
+        problems.extend(self.contradictions());
         problems.extend(self.authorization.problems());
         problems.extend(self.dpop.problems());
         problems.extend(self.device.problems());
@@ -231,16 +240,42 @@ impl Config {
     #[must_use]
     pub fn offered(&self) -> Offered {
         let mtls = self.mtls.url.clone();
+        let profiles = self.profiles();
+        let mut methods = self.mtls.methods(&self.proxies);
+        methods.retain(|method| profiles.server().permits_method(*method));
         Offered {
-            methods: self.mtls.methods(&self.proxies),
+            methods,
             mtls: mtls.filter(|_| self.mtls.is_on(&self.proxies)),
-            documents: self.client_documents.is_on(self.mode),
+            documents: self.documents_are_on(),
             registration: self.registration_mode() != RegistrationMode::Closed,
-            requests: self.authorization.request_policy(),
+            requests: self.authorization.request_policy(profiles.server()),
+            profiles,
             sign_up: self.sign_up.is_open(self.mode),
             password_grant: self.authorization.password_grant,
             acr: Levels::new(&self.acr),
         }
+    }
+
+    /// What is demanded of this server's clients.
+    #[must_use]
+    pub fn profiles(&self) -> Profiles {
+        Profiles::new(self.profile, &self.keys.algorithms)
+    }
+
+    /// What it signs with, as far as its profile permits that.
+    #[must_use]
+    pub fn signing_algorithms(&self) -> Vec<Algorithm> {
+        let demands = self.profiles().server();
+        let algorithms = self.keys.algorithms.iter().copied();
+        algorithms.filter(|alg| demands.permits(*alg)).collect()
+    }
+
+    /// Whether clients may describe themselves.
+    #[must_use]
+    pub fn documents_are_on(&self) -> bool {
+        let documents = &self.client_documents;
+        let by_profile = self.profiles().server().client_documents();
+        documents.is_on(self.mode) || by_profile && documents.enabled != Enabled::Never
     }
 
     /// How many failures to sign in are suffered.

@@ -113,9 +113,11 @@ pub async fn endpoint(
     }: AuthenticatedForm<TokenParameter>,
 ) -> Result<Response, TokenError> {
     let told = introspection.introspect(&client, &token, now).await?;
+    let by_default = client.client().demands().signed_introspection();
     match form {
         Form::Json => Ok(told.into_response()),
-        Form::Jwt => introspection.signed(&told, client.client(), now).await,
+        Form::Any if !by_default => Ok(told.into_response()),
+        Form::Any | Form::Jwt => introspection.signed(&told, client.client(), now).await,
     }
 }
 

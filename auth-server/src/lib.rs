@@ -34,6 +34,7 @@ pub mod outage;
 pub mod pages;
 pub mod parameters;
 pub mod pkce;
+pub mod profiles;
 pub mod pruning;
 pub mod published;
 pub mod rate_limits;

@@ -18,6 +18,7 @@ use crate::clients::{AuthMethod, ObjectAlgorithm};
 use crate::global_revocation;
 use crate::locales::UI_LOCALES;
 use crate::pkce;
+use crate::profiles::Profiles;
 use crate::resource_servers::Snapshot;
 use crate::routes;
 use crate::subjects::SubjectType;
@@ -63,6 +64,8 @@ pub struct Offered {
     pub registration: bool,
     /// What is asked of their authorization requests, and what those may ask for.
     pub requests: RequestPolicy,
+    /// What is demanded of them.
+    pub profiles: Profiles,
     /// Whether people may make an account for themselves.
     pub sign_up: bool,
     /// Whether clients may be told passwords.
@@ -72,6 +75,13 @@ pub struct Offered {
 }
 
 impl Offered {
+    /// What clients may sign with that is verified here.
+    fn verified(&self) -> impl Iterator<Item = Algorithm> {
+        let demands = self.profiles.server();
+        let all = Algorithm::ALL.into_iter();
+        all.filter(move |alg| demands.permits(*alg))
+    }
+
     /// Whether certificates of clients are seen, here or by a proxy.
     #[must_use]
     pub fn sees_certificates(&self) -> bool {
@@ -157,8 +167,16 @@ fn clients(offered: &Offered) -> Value {
             .collect::<Vec<_>>()
     };
     let macs = MacAlgorithm::ALL.into_iter().map(MacAlgorithm::name);
-    let signatures = Algorithm::ALL.into_iter().map(Algorithm::name);
-    let algorithms: Vec<_> = signatures.chain(macs).collect();
+    let by_mac = offered.methods.contains(&AuthMethod::ClientSecretJwt);
+    let signatures = offered.verified().map(Algorithm::name);
+    let algorithms: Vec<_> = signatures.chain(macs.filter(|_| by_mac)).collect();
+    let demands = offered.profiles.server();
+    let proofs = dpop::ALGORITHMS.into_iter();
+    let proofs = proofs.filter(|alg| demands.permits(*alg));
+    let proofs: Vec<_> = proofs.map(Algorithm::name).collect();
+    let to_revoke = global_revocation::METHODS.into_iter();
+    let to_revoke = to_revoke.filter(|method| offered.methods.contains(method));
+    let to_revoke = to_revoke.map(AuthMethod::as_str).collect::<Vec<_>>();
     json!({
         "client_id_metadata_document_supported": offered.documents,
         "token_endpoint_auth_methods_supported": methods(true),
@@ -168,10 +186,10 @@ fn clients(offered: &Offered) -> Value {
         "revocation_endpoint_auth_methods_supported": methods(true),
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         // RFC 9449 §5.1.
-        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(Algorithm::name),
+        "dpop_signing_alg_values_supported": proofs,
         // RFC 8705 §3.3.
         "tls_client_certificate_bound_access_tokens": offered.sees_certificates().then_some(true),
-        "global_token_revocation_endpoint_auth_methods_supported": global_revocation::METHODS.map(AuthMethod::as_str),
+        "global_token_revocation_endpoint_auth_methods_supported": to_revoke,
     })
 }
 
@@ -201,7 +219,13 @@ fn requests(
     let mut types = requests.response_types.iter();
     let implicit = types.any(|known| known.is_in_front()).then_some("implicit");
     let grants: Vec<_> = grants.map(GrantName::as_str).chain(implicit).collect();
-    let signed = Algorithm::ALL.into_iter().map(ObjectAlgorithm::Signature);
+    let demands = offered.profiles.server();
+    let modes = ResponseMode::ALL.into_iter();
+    let modes = modes.filter(|mode| demands.permits_response_mode(*mode));
+    let modes: Vec<_> = modes.map(ResponseMode::as_str).collect();
+    // One that stands elsewhere is not pushed.
+    let by_reference = !demands.pushed_requests();
+    let signed = offered.verified().map(ObjectAlgorithm::Signature);
     let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
     let objects = signed.chain(unsigned).map(|alg| alg.to_string());
     json!({
@@ -209,7 +233,7 @@ fn requests(
         // RFC 9396 §10.
         "authorization_details_types_supported": (!details.is_empty()).then_some(details),
         "response_types_supported": requests.response_types,
-        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
+        "response_modes_supported": modes,
         "grant_types_supported": grants,
         "authorization_grant_profiles_supported": issuers.has(AssertionKind::IdJag).then_some([ID_JAG]),
         // draft-ietf-oauth-identity-assertion-authz-grant-03: what it gives as an identity provider.
@@ -218,8 +242,8 @@ fn requests(
         "authorization_response_iss_parameter_supported": true,
         "authorization_signing_alg_values_supported": signs,
         "request_parameter_supported": true,
-        "request_uri_parameter_supported": true,
-        "require_request_uri_registration": true,
+        "request_uri_parameter_supported": by_reference,
+        "require_request_uri_registration": by_reference.then_some(true),
         "request_object_signing_alg_values_supported": objects.collect::<Vec<_>>(),
         "require_signed_request_object": requests.require_signed,
         "require_pushed_authorization_requests": requests.require_pushed,

@@ -22,6 +22,7 @@ pub fn document(config: &Config) -> Value {
     let is_offered = config.registration_mode() != RegistrationMode::Closed;
     registration::describe(&mut document, is_offered);
     describe_pushing(&mut document);
+    describe_proofs(&mut document);
     describe_global_revocation(&mut document);
     device::describe(&mut document);
     document
@@ -79,6 +80,7 @@ fn describe_pushing(document: &mut Value) {
             "scope",
             "state",
             "code_challenge",
+            "dpop_jkt",
         ];
         let properties: serde_json::Map<_, _> = [
             "client_id",
@@ -111,6 +113,21 @@ fn describe_pushing(document: &mut Value) {
         .and_then(Value::as_object_mut)
     {
         paths.insert(routes::PUSH.into(), json!({"post": push}));
+    }
+}
+
+/// RFC 9449 §4.1: where a proof may come.
+fn describe_proofs(document: &mut Value) {
+    let proof = json!([{"name": "DPoP", "in": "header", "schema": {"type": "string"},
+        "description": "A proof of possession of the key that tokens are bound to (RFC 9449 section 4)"}]);
+    for path in [routes::TOKEN, routes::PUSH] {
+        let operation = format!("/paths/{}/post", path.replace('/', "~1"));
+        if let Some(members) = document
+            .pointer_mut(&operation)
+            .and_then(Value::as_object_mut)
+        {
+            members.insert("parameters".into(), proof.clone());
+        }
     }
 }
 
@@ -209,7 +226,7 @@ fn always(config: &Config) -> Value {
                 "Error": {"type": "object", "required": ["error"],
                     "properties": {"error": text, "error_description": text}},
                 "Token": {"type": "object", "required": ["access_token", "token_type", "expires_in"],
-                    "properties": {"access_token": text, "token_type": {"enum": ["Bearer", "N_A"]}, "issued_token_type": types,
+                    "properties": {"access_token": text, "token_type": {"enum": ["Bearer", "DPoP", "N_A"]}, "issued_token_type": types,
                         "expires_in": {"type": "integer"}, "scope": text, "refresh_token": text, "id_token": text,
                         "authorization_details": {"type": "array", "items": {"type": "object", "required": ["type"]}}}},
                 "Userinfo": {"type": "object", "required": ["sub"], "properties": claims_of_people()},

@@ -88,7 +88,7 @@ impl Records {
         }
         let encryption = key_encryption(config, world)?;
         let settings = KeySettings {
-            algorithms: config.keys.algorithms.clone(),
+            algorithms: config.signing_algorithms(),
             publish_ahead: config.keys.publish_ahead,
             max_token_lifetime: MAX_LIFETIME,
         };
@@ -106,6 +106,7 @@ impl Records {
             client_encryption,
             Arc::clone(&world.random),
             revocations.clone(),
+            config.profiles(),
         );
         let sessions = Sessions {
             store: store.clone(),
@@ -159,16 +160,18 @@ impl Records {
     /// Metadata that contradicts itself, a database that does not answer.
     pub async fn register_client(
         &self,
-        metadata: ClientMetadata,
+        mut metadata: ClientMetadata,
         world: &World,
     ) -> anyhow::Result<(ClientId, Option<ClientSecret>)> {
         let random = &*world.random;
+        self.offered.profiles.complete(&mut metadata);
         let id: ClientId = random::alphanumeric(22, random).parse()?;
         let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = uses_secret.then(|| ClientSecret::generate(random));
         let served = (&self.offered, &*self.keys.ring());
         metadata.check_served(served, world.clock.now())?;
         let client = Client::new(id.clone(), metadata, Vec::new())?;
+        let client = client.meeting(self.offered.profiles)?;
         let sectors = &self.sites.sectors;
         sectors.check(&client.metadata, world.clock.now()).await?;
         self.clients

@@ -430,6 +430,7 @@ pub(crate) fn access_tokens(
         keys: records.keys.clone(),
         own: Arc::new(own),
         resource_servers: records.resource_servers.clone(),
+        profiles: records.offered.profiles,
         subjects: Subjects::new(&records.root_secret),
         people: records.store.clone(),
         client_keys: records.sites.keys.clone(),

@@ -208,6 +208,23 @@ impl FromParameters for TokenRequest {
     }
 }
 
+impl TokenRequest {
+    /// Whether it says whom the token is for (RFC 8707 §2.2, RFC 8693 §2.1).
+    fn names_resource(&self) -> bool {
+        match self {
+            Self::AuthorizationCode(request) => request.target.resource.is_some(),
+            Self::RefreshToken(request) => request.target.resource.is_some(),
+            Self::ClientCredentials(target) => target.resource.is_some(),
+            Self::Password(request) => request.target.resource.is_some(),
+            Self::DeviceCode(request) => request.target.resource.is_some(),
+            Self::TokenExchange(request) => {
+                !request.resources.is_empty() || !request.audiences.is_empty()
+            }
+            Self::JwtBearer(parameters) => parameters.optional("resource").is_some(),
+        }
+    }
+}
+
 impl FromParameters for Target {
     fn from_parameters(parameters: &Parameters) -> Result<Self, TokenError> {
         let scope = parameters
@@ -342,6 +359,9 @@ pub async fn endpoint(
     ClientAddress(address): ClientAddress,
     AuthenticatedForm { client, form, now }: AuthenticatedForm<TokenRequest>,
 ) -> Result<TokenResponse, TokenError> {
+    if client.client().demands().named_resources() && !form.names_resource() {
+        return Err(TokenError::NoResource);
+    }
     let response = match form {
         TokenRequest::AuthorizationCode(request) => {
             authorization_code::grant(&client, &request, &grantor, now).await

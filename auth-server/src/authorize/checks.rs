@@ -149,7 +149,7 @@ impl Checks {
         Ok(client)
     }
 
-    /// RFC 6749 §3.1.2.3, §3.1.2.4; OpenID Connect Core §3.1.2.1 requires the parameter.
+    /// RFC 6749 §3.1.2.3, §3.1.2.4; OpenID Connect Core §3.1.2.1 requires the parameter, and a profile may.
     fn redirect_uri(
         &self,
         client: &Client,
@@ -170,7 +170,8 @@ impl Checks {
                 });
         }
         let mut scope = parameters.optional("scope").unwrap_or_default().split(' ');
-        if scope.any(|token| token == OwnScope::OpenId.as_str()) {
+        let is_named = client.demands().named_redirects();
+        if is_named || scope.any(|token| token == OwnScope::OpenId.as_str()) {
             return Err(PageCause::NoRedirectUri);
         }
         client.only_redirect_uri().ok_or(PageCause::NoRedirectUri)
@@ -188,6 +189,13 @@ impl Checks {
         let response_type = named.and_then(|raw| raw.parse::<ResponseType>().ok());
         let mode = self.response_mode(&back.client, (parameters, response_type), now);
         let default = response_type.map_or(ResponseMode::default(), ResponseType::default_mode);
+        let client = &back.client;
+        // Whoever may do nothing here may have no key that an answer could be signed with.
+        let default = if client.demands().signed_responses() && client.unmet().is_none() {
+            ResponseMode::Jwt.of(response_type)
+        } else {
+            default
+        };
         back.mode = mode.as_ref().map_or(None, |mode| *mode).unwrap_or(default);
         back.state = bounded(parameters, "state", MAX_STATE)?;
         mode?;
@@ -202,13 +210,21 @@ impl Checks {
         now: Instant,
     ) -> Result<Option<ResponseMode>, RedirectCause> {
         let Some(name) = parameters.optional("response_mode") else {
-            return Ok(None);
+            // FAPI 2.0 Message Signing §5.4.2 (1): it is for the client to say.
+            return if client.demands().signed_responses() {
+                Err(RedirectCause::UnsignedAnswer)
+            } else {
+                Ok(None)
+            };
         };
         let mut all = ResponseMode::ALL.into_iter();
         let mode = all.find(|mode| mode.as_str() == name);
         let unknown = || RedirectCause::UnsupportedResponseMode(Detail::new(format!("{name:?}")));
         let mode = mode.ok_or_else(unknown)?;
         let mode = mode.of(response_type);
+        if !client.demands().permits_response_mode(mode) {
+            return Err(RedirectCause::UnsignedAnswer);
+        }
         // JARM §2.3.1 has the same of `query.jwt` as Multiple Response Types §5 of `query`.
         if mode.is_in_query() && response_type.is_some_and(ResponseType::is_in_front) {
             return Err(RedirectCause::TokensInQuery);
@@ -226,6 +242,11 @@ impl Checks {
         (parameters, origin): (&Parameters, &Origin),
         now: Instant,
     ) -> Result<AuthorizationRequest, RedirectCause> {
+        if let Some(unmet) = back.client.unmet().cloned() {
+            // What is wrong with the means is not what is told.
+            let _ = self.means(back, parameters, now);
+            return Err(RedirectCause::Profile(unmet));
+        }
         let response_type = self.means(back, parameters, now)?;
         parameters.all_once()?;
         let client = &back.client;
@@ -240,6 +261,9 @@ impl Checks {
         } else {
             None
         };
+        if client.demands().named_resources() && parameters.all("resource").next().is_none() {
+            return Err(RedirectCause::NoResource);
+        }
         let confirmation = bound_to(client, parameters, origin)?;
         let prompt = self.prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
@@ -288,13 +312,13 @@ impl Checks {
 
     /// RFC 9126 §5, RFC 9101 §10.5: whether the request came by the means that the server, or its client, wants of all.
     fn came_as_it_must(&self, client: &Client, origin: &Origin) -> Result<(), RedirectCause> {
-        let metadata = &client.metadata;
+        let (metadata, demands) = (&client.metadata, client.demands());
         let pushed = self.policy.require_pushed || metadata.require_pushed_authorization_requests;
-        if pushed && origin.pushed.is_none() {
+        if (pushed || demands.pushed_requests()) && origin.pushed.is_none() {
             return Err(RedirectCause::NotPushed);
         }
         let signed = self.policy.require_signed || metadata.require_signed_request_object;
-        if signed && !origin.is_signed {
+        if (signed || demands.signed_requests()) && !origin.is_signed {
             return Err(RedirectCause::NotSigned);
         }
         Ok(())
@@ -356,12 +380,13 @@ impl Checks {
     ) -> Result<Option<CodeChallenge>, RedirectCause> {
         let method = parameters.optional("code_challenge_method");
         let Some(challenge) = parameters.optional("code_challenge") else {
-            let required = match self.pkce {
-                PkcePolicy::Required => true,
-                PkcePolicy::PublicOnly => {
-                    client.metadata.is_public() || client.metadata.require_pkce
-                }
-            };
+            let required = client.demands().challenges()
+                || match self.pkce {
+                    PkcePolicy::Required => true,
+                    PkcePolicy::PublicOnly => {
+                        client.metadata.is_public() || client.metadata.require_pkce
+                    }
+                };
             return match method {
                 Some(_) => Err(RedirectCause::MethodWithoutChallenge),
                 None if required => Err(RedirectCause::NoCodeChallenge),

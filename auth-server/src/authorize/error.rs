@@ -15,6 +15,7 @@ use crate::clients::directory::DirectoryError;
 use crate::form::FormError;
 use crate::id_token_hint::InvalidHint;
 use crate::parameters::InvalidParameters;
+use crate::profiles::Unmet;
 use crate::refusals::Detail;
 use crate::token::error::{ErrorCode, TokenError};
 
@@ -96,6 +97,17 @@ pub enum RedirectCause {
     /// RFC 9101 §10.5.
     #[error("requests must be signed (RFC 9101)")]
     NotSigned,
+    /// What the profile has answers be.
+    #[error("answers must be signed: the response_mode must be jwt, or end in .jwt (JARM)")]
+    UnsignedAnswer,
+    /// The client is not what its profile, or the server's, demands.
+    #[error(transparent)]
+    Profile(Unmet),
+    /// RFC 8707 §2: none was named, which the profile demands.
+    #[error(
+        "resource is missing, which the profile demands (MCP, Resource Parameter Implementation)"
+    )]
+    NoResource,
     /// OpenID Connect Core §7.2.1.
     #[error("registration is not supported")]
     Registration,
@@ -230,6 +242,7 @@ impl RedirectCause {
             | Self::TwoRequests
             | Self::NotPushed
             | Self::NotSigned
+            | Self::UnsignedAnswer
             | Self::NoCodeChallenge
             | Self::CodeChallengeMethod(_)
             | Self::MethodWithoutChallenge
@@ -259,9 +272,11 @@ impl RedirectCause {
             Self::RequestUri(_) => AuthorizeErrorCode::InvalidRequestUri,
             Self::Registration => AuthorizeErrorCode::RegistrationNotSupported,
             Self::UnsupportedResponseType(_) => AuthorizeErrorCode::UnsupportedResponseType,
-            Self::UnauthorizedClient(_) => AuthorizeErrorCode::UnauthorizedClient,
+            Self::UnauthorizedClient(_) | Self::Profile(_) => {
+                AuthorizeErrorCode::UnauthorizedClient
+            }
             Self::InvalidScope(_) => AuthorizeErrorCode::InvalidScope,
-            Self::UnknownResource(_) => AuthorizeErrorCode::InvalidTarget,
+            Self::UnknownResource(_) | Self::NoResource => AuthorizeErrorCode::InvalidTarget,
             Self::AuthorizationDetails(_) => AuthorizeErrorCode::InvalidAuthorizationDetails,
             Self::LoginRequired(_) => AuthorizeErrorCode::LoginRequired,
             Self::ConsentRequired(_) => AuthorizeErrorCode::ConsentRequired,

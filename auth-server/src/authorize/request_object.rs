@@ -3,12 +3,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::{Audience, Claims, JwtError, JwtKind, UnverifiedJwt, unsecured_claims};
+use shared_protocol::jose::{
+    Algorithm, Audience, Claims, JwtError, JwtKind, UnverifiedJwt, unsecured_claims,
+};
 use shared_protocol::time::Instant;
 use shared_server::ephemeral::EphemeralError;
 use shared_server::rate_limits::Network;
@@ -53,6 +56,22 @@ pub enum RequestObjectError {
     /// RFC 9101 §10.8: it is an assertion of the client, made to authenticate it.
     #[error("sub of the request object is the client_id, as in a client's assertion of itself")]
     Assertion,
+    /// One that the profile forbids.
+    #[error(
+        "alg of the request object is {0}, which the profile forbids (FAPI 2.0 Security Profile section 5.4.1)"
+    )]
+    Forbidden(Algorithm),
+    /// FAPI 2.0 Message Signing §5.3.1.
+    #[error(
+        "the request object has no {0}, which the profile demands (FAPI 2.0 Message Signing section 5.3.1)"
+    )]
+    Lacks(&'static str),
+    /// FAPI 2.0 Message Signing §5.3.1 (3).
+    #[error("nbf of the request object lies more than 60 minutes back")]
+    TooOld,
+    /// FAPI 2.0 Message Signing §5.3.1 (4).
+    #[error("exp of the request object lies more than 60 minutes after nbf")]
+    TooLong,
     /// Past its `exp`.
     #[error("the request object has expired")]
     Expired,
@@ -191,7 +210,7 @@ impl Checks {
     ) -> Result<(Parameters, Origin), RequestObjectError> {
         let (claims, is_signed) = self.vouched_for(client, object, now).await?;
         let members: Map<String, Value> = claims.parse()?;
-        check_itself(&members, (&client.id, &self.issuer), now)?;
+        check_itself(&members, (client, &self.issuer), now)?;
         let origin = Origin {
             is_signed,
             ..Origin::default()
@@ -209,7 +228,8 @@ impl Checks {
     ) -> Result<(Claims, bool), RequestObjectError> {
         let registered = client.metadata.request_object_signing_alg;
         if registered == Some(ObjectAlgorithm::None) {
-            if !self.policy.unsigned_objects {
+            let permits = client.demands().permits_unsigned_objects();
+            if !(self.policy.unsigned_objects && permits) {
                 return Err(JwtError::Algorithm.into());
             }
             return Ok((unsecured_claims(object, JwtKind::RequestObject)?, false));
@@ -217,6 +237,9 @@ impl Checks {
         let jwt = UnverifiedJwt::parse(object, JwtKind::RequestObject)?;
         if registered.is_some_and(|one| one != ObjectAlgorithm::Signature(jwt.algorithm())) {
             return Err(RequestObjectError::Algorithm);
+        }
+        if !client.demands().permits(jwt.algorithm()) {
+            return Err(RequestObjectError::Forbidden(jwt.algorithm()));
         }
         let (claims, _) = self.objects.keys.verify(client, jwt, now).await?;
         Ok((claims, true))
@@ -231,13 +254,20 @@ fn reference(client: &Client, uri: &str) -> Result<ObjectReference, RequestUriEr
     ObjectReference::of(uri, &client.metadata).ok_or(RequestUriError::Unregistered)
 }
 
+/// FAPI 2.0 Message Signing §5.3.1 (3), (4): how old a request object may be, and for how long good.
+const SIGNED_FOR: Duration = Duration::from_hours(1);
+
 /// RFC 9101 §4, §6.3, §10.8.
 fn check_itself(
     members: &Map<String, Value>,
-    (client_id, issuer): (&ClientId, &Issuer),
+    (client, issuer): (&Client, &Issuer),
     now: Instant,
 ) -> Result<(), RequestObjectError> {
+    let client_id = &client.id;
     let about = AboutItself::deserialize(members).map_err(|_| JwtError::Claims)?;
+    if client.demands().signed_requests() {
+        about.check_all_there(now)?;
+    }
     if about.client_id != *client_id {
         return Err(RequestObjectError::Client);
     }
@@ -263,6 +293,24 @@ fn check_itself(
         return Err(RequestObjectError::Nested);
     }
     Ok(())
+}
+
+impl AboutItself {
+    /// FAPI 2.0 Message Signing §5.3.1 (2) to (4), and `iss` (RFC 9101 §4), without which nobody says that it is theirs.
+    fn check_all_there(&self, now: Instant) -> Result<(), RequestObjectError> {
+        let lacks = RequestObjectError::Lacks;
+        self.iss.as_ref().ok_or(lacks("iss"))?;
+        self.aud.as_ref().ok_or(lacks("aud"))?;
+        let exp = numeric_date(self.exp.as_ref().ok_or(lacks("exp"))?)?;
+        let nbf = numeric_date(self.nbf.as_ref().ok_or(lacks("nbf"))?)?;
+        if nbf + SIGNED_FOR < now {
+            return Err(RequestObjectError::TooOld);
+        }
+        if exp > nbf + SIGNED_FOR {
+            return Err(RequestObjectError::TooLong);
+        }
+        Ok(())
+    }
 }
 
 /// The parameters that the members of an object are (RFC 9101 §4): text as it is, a number in decimals, and what has a JSON form of its own

@@ -23,6 +23,7 @@ use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
 use crate::clients::url::ClientUrl;
 use crate::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
+use crate::profiles::Profile;
 use crate::records::Records;
 use crate::server::World;
 use crate::subjects::SubjectType;
@@ -53,6 +54,13 @@ pub(crate) enum ClientCommand {
         /// A file with its policy as JSON, as for `client create`; without one, it may exchange nothing more
         #[arg(value_name = "FILE")]
         policy: Option<PathBuf>,
+    },
+    /// Hold a client to a profile, or let it go
+    SetProfile {
+        /// The client
+        client_id: ClientId,
+        /// fapi2, fapi2-message-signing or mcp; without one, what the server demands of everyone is all
+        profile: Option<Profile>,
     },
     /// Delete a client; its tokens are dead from then on
     Delete {
@@ -167,6 +175,9 @@ pub(crate) struct CreateClient {
     /// Its authorization requests must carry a code challenge, whatever the server's policy
     #[arg(long)]
     require_pkce: bool,
+    /// Hold it to a profile, whatever the server's: fapi2, fapi2-message-signing or mcp
+    #[arg(long)]
+    profile: Option<Profile>,
     /// Its people are not asked for consent: for your own applications
     #[arg(long)]
     skip_consent: bool,
@@ -268,11 +279,15 @@ impl ClientCommand {
                 created(&client_id, Some(&secret), output)
             }
             Self::SetTokenExchange { client_id, policy } => {
-                set_exchange_policy(&client_id, policy.as_deref(), records, now).await?;
-                output.done(
-                    &format!("changed {client_id}"),
-                    &json!({"changed": client_id}),
-                )
+                let policy = policy.as_deref();
+                let policy = policy.map(|path| exchange_policy(path, records));
+                let policy = policy.transpose()?;
+                let change = |metadata: &mut ClientMetadata| set_exchange_policy(metadata, policy);
+                changed(&client_id, change, records, output, now).await
+            }
+            Self::SetProfile { client_id, profile } => {
+                let change = |metadata: &mut ClientMetadata| metadata.profile = profile;
+                changed(&client_id, change, records, output, now).await
             }
             Self::Delete { client_id } => {
                 records.clients.delete(&client_id, now).await?;
@@ -350,6 +365,7 @@ impl CreateClient {
                 .map(|_| ContentEncryption::A256Gcm),
             subject_type: self.subject_type,
             require_pkce: self.require_pkce,
+            profile: self.profile,
             skip_consent: self.skip_consent,
             token_exchange,
             may_act: self.may_act,
@@ -383,25 +399,34 @@ fn exchange_policy(path: &Path, records: &Records) -> anyhow::Result<ExchangePol
 }
 
 /// Gives a client another policy, and the grant with it; without one, takes both away.
-async fn set_exchange_policy(
-    client_id: &ClientId,
-    policy: Option<&Path>,
-    records: &Records,
-    now: Instant,
-) -> anyhow::Result<()> {
-    let client = records.clients.find(client_id).await?;
-    let client = client.with_context(|| format!("there is no client {client_id}"))?;
-    let mut metadata = client.metadata.clone();
-    metadata.token_exchange = policy
-        .map(|path| exchange_policy(path, records))
-        .transpose()?;
+fn set_exchange_policy(metadata: &mut ClientMetadata, policy: Option<ExchangePolicy>) {
+    metadata.token_exchange = policy;
     if metadata.token_exchange.is_some() {
         metadata.grant_types.insert(GrantType::TokenExchange);
     } else {
         metadata.grant_types.remove(&GrantType::TokenExchange);
     }
-    let changed = Client::new(client_id.clone(), metadata, Vec::new())?;
-    Ok(records.clients.put(&changed, None, now).await?)
+}
+
+/// Changes what is registered of a client, if what comes of it makes sense.
+async fn changed(
+    client_id: &ClientId,
+    change: impl FnOnce(&mut ClientMetadata),
+    records: &Records,
+    output: &Output,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let client = records.clients.find(client_id).await?;
+    let client = client.with_context(|| format!("there is no client {client_id}"))?;
+    let mut metadata = client.metadata.clone();
+    change(&mut metadata);
+    let profiles = records.offered.profiles;
+    let client = Client::new(client_id.clone(), metadata, Vec::new())?.meeting(profiles)?;
+    records.clients.put(&client, None, now).await?;
+    output.done(
+        &format!("changed {client_id}"),
+        &json!({"changed": client_id}),
+    )
 }
 
 fn created(id: &ClientId, secret: Option<&ClientSecret>, output: &Output) -> anyhow::Result<()> {

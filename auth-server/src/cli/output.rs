@@ -1,5 +1,6 @@
 //! What a command prints: for people, or JSON for scripts.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -48,6 +49,15 @@ impl Output {
     pub(crate) fn warn(warnings: &[String]) -> anyhow::Result<()> {
         for warning in warnings {
             writeln!(io::stderr(), "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
+    /// Prints what could be better.
+    pub(crate) fn advise(recommendations: &[impl Display]) -> anyhow::Result<()> {
+        let mut out = io::stdout();
+        for one in recommendations {
+            writeln!(out, "recommendation: {one}")?;
         }
         Ok(())
     }

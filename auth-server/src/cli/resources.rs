@@ -238,6 +238,12 @@ async fn put(server: &ResourceServer, (records, world): (&Records, &World)) -> a
         (1..=MAX_LIFETIME.as_secs()).contains(&server.lifetime.as_secs()),
         "--lifetime is 1s to 24h"
     );
+    let permits = records.offered.profiles.server().permits(server.alg);
+    anyhow::ensure!(
+        permits,
+        "the profile does not permit {}: choose ES256, EdDSA or PS256",
+        server.alg
+    );
     let signer = records.keys.ring().signer(server.alg, now);
     signer.with_context(|| format!("there is no {} key: add it to keys.algorithms", server.alg))?;
     if let Some(client) = &server.introspection_client_id {

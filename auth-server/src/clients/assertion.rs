@@ -8,7 +8,7 @@ use shared_server::ephemeral::{Ephemeral, Kind};
 
 use super::jwks_uri::{ClientKeys, ClientKeysError};
 use super::{AuthMethod, Client};
-use crate::assertions::{Dates, Identifier, MAX_LIFETIME, Unusable};
+use crate::assertions::{Dates, Identifier, Unusable};
 use crate::documents::DocumentError;
 use crate::refusals::Detail;
 
@@ -116,6 +116,10 @@ impl<'a> ClientAssertion<'a> {
         Ok(match self.jwt {
             EitherJwt::Signed(jwt) => {
                 allows(jwt.algorithm().into())?;
+                if !client.demands().permits(jwt.algorithm()) {
+                    let why = format!("it is {}, which the profile forbids", jwt.algorithm());
+                    return Err(AssertionError::Algorithm(Detail::new(why)));
+                }
                 keys.verify(client, jwt, now).await?.0
             }
             EitherJwt::Mac(jwt) => {
@@ -151,7 +155,7 @@ impl<'a> ClientAssertion<'a> {
             return Err(AssertionError::Audience(Detail::new(why)));
         }
         let dates = Dates::read(&claims.exp, claims.iat.as_ref(), claims.nbf.as_ref())?;
-        dates.check(MAX_LIFETIME, now)?;
+        dates.check(client.demands().assertion_lifetime(), now)?;
         let identifier = Identifier::new(&claims.jti)?;
         let maker = (USED, client.id.as_str());
         Ok(identifier.spend(maker, dates, used, now).await?)

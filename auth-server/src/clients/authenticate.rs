@@ -117,7 +117,7 @@ pub struct Authenticator {
     pub keys: ClientKeys,
     /// The memory of used assertions.
     pub ephemeral: Ephemeral,
-    /// Whom assertions must be for, each alone: the issuer, the token endpoint, and its mTLS alias if there is one.
+    /// Whom assertions must be for, each alone: first the issuer, then the token endpoint, and its mTLS alias if there is one.
     pub audiences: Vec<String>,
     /// Judges certificates.
     pub certificates: Certificates,
@@ -330,6 +330,9 @@ impl Authenticator {
             confirmation: None,
         };
         note_client(&client.client);
+        if let Some(unmet) = client.client.unmet() {
+            return Err(TokenError::Profile(unmet.clone()));
+        }
         self.admit(&client, now).await?;
         Ok(client)
     }
@@ -484,15 +487,14 @@ impl Authenticator {
                 let Some(client) = &registered else {
                     return Err(refused.into());
                 };
-                match assertion
-                    .verify(
-                        client,
-                        (attempt.audiences, &self.keys),
-                        &self.ephemeral,
-                        now,
-                    )
-                    .await
-                {
+                let audiences = if client.demands().issuer_as_audience() {
+                    self.audiences.get(..1).unwrap_or_default()
+                } else {
+                    attempt.audiences
+                };
+                let verified =
+                    assertion.verify(client, (audiences, &self.keys), &self.ephemeral, now);
+                match verified.await {
                     Ok(()) => {}
                     Err(AssertionError::Keys(error)) if error.is_ours() => {
                         return Err(TokenError::Document(error));

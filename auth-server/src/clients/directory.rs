@@ -22,6 +22,7 @@ use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
 use crate::documents::DocumentError;
 use crate::grants::{GrantsOf, revoke_of};
 use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
+use crate::profiles::Profiles;
 use crate::resource_servers::MAX_LIFETIME;
 use crate::revocations::{RevocationKind, Revocations};
 use crate::store::clients::SecretRow;
@@ -98,18 +99,21 @@ pub struct Clients {
     /// How often something was forgotten.
     forgotten: Arc<AtomicU64>,
     revocations: Revocations,
+    profiles: Profiles,
     /// Clients that got their first token, until that is written down.
     used: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Clients {
-    /// The clients that `store` keeps, their secrets under `encryption` where a digest does not do, whose end is told by `revocations`.
+    /// The clients that `store` keeps, their secrets under `encryption` where a digest does not do, whose end is told by `revocations`, and
+    /// of whom is demanded what `profiles` say.
     #[must_use]
     pub fn new(
         store: Store,
         encryption: KeyEncryption,
         random: Arc<dyn Random>,
         revocations: Revocations,
+        profiles: Profiles,
     ) -> Self {
         // The time to live bounds what a lost notice of a change could do.
         let seen = Cache::builder()
@@ -130,6 +134,7 @@ impl Clients {
             lookups: Arc::default(),
             forgotten: Arc::default(),
             revocations,
+            profiles,
             used: Arc::default(),
         }
     }
@@ -523,8 +528,9 @@ impl Clients {
             source,
         };
         let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
-        let metadata: ClientMetadata =
+        let mut metadata: ClientMetadata =
             serde_json::from_value(row.metadata).map_err(|error| malformed(error.to_string()))?;
+        self.profiles.complete(&mut metadata);
         let mut secrets = Vec::with_capacity(row.secrets.len());
         for secret in row.secrets {
             secrets.push(KeptSecret {
@@ -535,6 +541,7 @@ impl Clients {
             });
         }
         let client = Client::new(id.clone(), metadata, secrets).map_err(damaged)?;
+        let client = client.under(self.profiles);
         let client = client.unused(row.unused_since.is_some());
         Ok(Some((client, row.created_at)))
     }

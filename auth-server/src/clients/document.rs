@@ -17,6 +17,7 @@ use crate::authorization_details::TypeName;
 use crate::authorize::request::OwnScope;
 use crate::config::ClientDocumentsConfig;
 use crate::documents::{DocumentError, Documents, FETCHES, Kind, require_json};
+use crate::profiles::Profiles;
 use crate::resource_servers::ResourceServers;
 
 /// Bytes of all documents that are remembered.
@@ -64,13 +65,14 @@ impl ClientDocuments {
         fetcher: &Fetcher,
         config: &ClientDocumentsConfig,
         resource_servers: ResourceServers,
-        algorithms: Vec<Algorithm>,
+        (algorithms, profiles): (Vec<Algorithm>, Profiles),
     ) -> Self {
         let reader = Arc::new(Reader {
             scope: config.scope.clone(),
             details_types: config.authorization_details_types.clone(),
             resource_servers,
             algorithms,
+            profiles,
         });
         let reads = Arc::clone(&reader);
         let documents = Documents::new(
@@ -137,6 +139,7 @@ struct Reader {
     details_types: Vec<TypeName>,
     resource_servers: ResourceServers,
     algorithms: Vec<Algorithm>,
+    profiles: Profiles,
 }
 
 impl Reader {
@@ -164,7 +167,9 @@ impl Reader {
                 if names.is_some_and(|sector| url.url().host_str() != Some(sector)) {
                     return Err("subject_type pairwise is for a document whose host is that of all its redirect_uris, or of its sector_identifier_uri".into());
                 }
-                Client::new(id, metadata, Vec::new()).map_err(|error| error.to_string())
+                let client = Client::new(id, metadata, Vec::new());
+                let client = client.and_then(|client| client.meeting(self.profiles));
+                client.map_err(|error| error.to_string())
             })
             .map_err(DocumentError::Content)
     }
@@ -200,6 +205,7 @@ impl Reader {
             return Err("it lists no redirect_uris".into());
         }
         metadata.scope = self.scope(asked.as_ref())?;
+        self.profiles.complete(&mut metadata);
         let types = &mut metadata.authorization_details_types;
         types.retain(|name| self.details_types.contains(name));
         match metadata.id_token_signed_response_alg {

@@ -22,6 +22,7 @@ use crate::authorization_details::TypeName;
 use crate::authorize::request::{OwnScope, ResponseType};
 use crate::keys::Keyring;
 use crate::metadata::Offered;
+use crate::profiles::Profile;
 use crate::subjects::SubjectType;
 
 /// Bytes of a name.
@@ -383,6 +384,9 @@ pub struct ClientMetadata {
     /// Whether its people are not asked: for the operator's own applications.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_consent: bool,
+    /// What more is demanded of it than of everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// What it may exchange tokens for (RFC 8693).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_exchange: Option<ExchangePolicy>,

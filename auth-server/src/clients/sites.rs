@@ -39,11 +39,10 @@ impl Sites {
     ) -> Result<Self, OutboundError> {
         let user_agent = concat!("auth-server/", env!("CARGO_PKG_VERSION"));
         let fetcher = config.outbound.fetcher([], user_agent)?;
-        let served = config.client_documents.is_on(config.mode);
-        let documents = served.then(|| {
-            let algorithms = config.keys.algorithms.clone();
+        let documents = config.documents_are_on().then(|| {
+            let signs = (config.signing_algorithms(), config.profiles());
             let settings = &config.client_documents;
-            ClientDocuments::new(&fetcher, settings, resource_servers.clone(), algorithms)
+            ClientDocuments::new(&fetcher, settings, resource_servers.clone(), signs)
         });
         Ok(Self {
             documents,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::authorize::request::{RequestPolicy, ResponseType};
+use crate::profiles::Demands;
 
 /// The longest that a code may be good.
 const MAX_CODE_LIFETIME: Duration = Duration::from_mins(1);
@@ -91,13 +92,13 @@ impl AuthorizationConfig {
         problems
     }
 
-    /// What is asked of requests, and what they may ask for.
-    pub(super) fn request_policy(&self) -> RequestPolicy {
+    /// What is asked of requests, and what they may ask for, at a server that holds to these demands.
+    pub(super) fn request_policy(&self, demands: Demands) -> RequestPolicy {
         let served = |known: &ResponseType| self.response_types.contains(known);
         RequestPolicy {
             response_types: ResponseType::ALL.into_iter().filter(served).collect(),
-            require_pushed: self.require_pushed_authorization_requests,
-            require_signed: self.require_signed_request_object,
+            require_pushed: self.require_pushed_authorization_requests || demands.pushed_requests(),
+            require_signed: self.require_signed_request_object || demands.signed_requests(),
             unsigned_objects: self.unsigned_request_objects,
         }
     }

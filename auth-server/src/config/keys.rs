@@ -61,8 +61,13 @@ impl Default for KeysConfig {
 }
 
 impl KeysConfig {
-    /// `on_sqlite`: whether there is a file to make a key-encryption key beside.
-    pub(super) fn problems(&self, mode: Mode, on_sqlite: bool) -> Vec<String> {
+    /// `on_sqlite`: whether there is a file to make a key-encryption key beside. `may_sign`: what the profile permits.
+    pub(super) fn problems(
+        &self,
+        mode: Mode,
+        on_sqlite: bool,
+        may_sign: impl Fn(Algorithm) -> bool,
+    ) -> Vec<String> {
         let mut problems = Vec::new();
         if self.algorithms.is_empty() {
             problems.push("keys.algorithms is empty: name at least one, such as \"ES256\"".into());
@@ -84,7 +89,7 @@ impl KeysConfig {
             if !self.rotate_every.is_zero() && self.rotate_every < MIN_ROTATE_EVERY {
                 problems.push("keys.rotate_every is below 1d: each key is published for a day after it signed, and verifiers refuse large sets".into());
             }
-            if !self.algorithms.contains(&Algorithm::Rs256) {
+            if may_sign(Algorithm::Rs256) && !self.algorithms.contains(&Algorithm::Rs256) {
                 problems.push("keys.algorithms lacks \"RS256\": every client may count on it (RFC 9068 section 2.1, OpenID Connect Discovery section 3)".into());
             }
             if self.encryption.is_empty() {

@@ -13,7 +13,9 @@ const JSON: &str = "application/json";
 /// The form that is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// A JSON object (RFC 7662 §2.2), for whoever does not name the other.
+    /// Whichever: a JSON object (RFC 7662 §2.2), but where a profile says otherwise.
+    Any,
+    /// A JSON object, by name, or in place of a JWT that is wanted less.
     Json,
     /// A JWT (RFC 9701 §5).
     Jwt,
@@ -31,13 +33,13 @@ impl Form {
     /// RFC 9110 §12.5.1. A range with `*` asks for nothing in particular: it never means the JWT, and speaks for JSON only against a
     /// JWT that is wanted less.
     fn accepted(headers: &HeaderMap) -> Self {
-        let (mut jwt, mut json) = (0.0, None);
+        let (mut jwt, mut json) = (None, None);
         let mut any: f32 = 0.0;
         for value in headers.get_all(header::ACCEPT) {
             let ranges = value.to_str().unwrap_or_default().split(',');
             for (range, weight) in ranges.filter_map(weighed) {
                 if range.eq_ignore_ascii_case(JWT) {
-                    jwt = weight;
+                    jwt = Some(weight);
                 } else if range.eq_ignore_ascii_case(JSON) {
                     json = Some(weight);
                 } else if range == "*/*" || range.eq_ignore_ascii_case("application/*") {
@@ -45,10 +47,10 @@ impl Form {
                 }
             }
         }
-        if jwt > 0.0 && jwt >= json.unwrap_or(any) {
-            Self::Jwt
-        } else {
-            Self::Json
+        match (jwt, json) {
+            (Some(jwt), json) if jwt > 0.0 && jwt >= json.unwrap_or(any) => Self::Jwt,
+            (None, None | Some(0.0)) => Self::Any,
+            (Some(_), _) | (None, Some(_)) => Self::Json,
         }
     }
 }
@@ -75,21 +77,22 @@ mod tests {
     #[test]
     fn rfc9701_4_a_jwt_comes_where_it_is_asked_for() {
         for (accept, expected) in [
-            (&[][..], Form::Json),
-            (&[""], Form::Json),
-            (&["*/*"], Form::Json),
-            (&["application/*"], Form::Json),
-            (&["application/jwt"], Form::Json),
-            (&["text/html"], Form::Json),
+            (&[][..], Form::Any),
+            (&[""], Form::Any),
+            (&["*/*"], Form::Any),
+            (&["application/*"], Form::Any),
+            (&["application/jwt"], Form::Any),
+            (&["text/html"], Form::Any),
             (&["application/json"], Form::Json),
+            (&["application/json;q=0"], Form::Any),
             (&[JWT], Form::Jwt),
             (&["Application/Token-Introspection+JWT"], Form::Jwt),
             (&["application/token-introspection+jwt;q=0"], Form::Json),
             (&["application/token-introspection+jwt;q=0.1"], Form::Jwt),
             (&["application/token-introspection+jwt; Q=0.1"], Form::Jwt),
-            (&["application/token-introspection+jwt;q=x"], Form::Json),
-            (&["application/token-introspection+jwt;q=NaN"], Form::Json),
-            (&["application/token-introspection+jwt;q=2"], Form::Json),
+            (&["application/token-introspection+jwt;q=x"], Form::Any),
+            (&["application/token-introspection+jwt;q=NaN"], Form::Any),
+            (&["application/token-introspection+jwt;q=2"], Form::Any),
             (
                 &["application/token-introspection+jwt;v=1;q=0.5"],
                 Form::Jwt,

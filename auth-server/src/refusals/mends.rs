@@ -23,6 +23,10 @@ const REDIRECT: &str = "have the app send one of those that are registered, to t
     itself does so by PUT (RFC 7592), for others make a new one: `auth-server client create --redirect-uri …`";
 const SCOPE: &str = "have the app ask for less, or register the scope: with the client (`auth-server client create --scope …`), and with a \
     resource server (`auth-server resource create … --scope …`); `auth-server client show` tells what the client has";
+const PROFILE: &str = "the client was registered before the profile, or without it: make one that meets it (`auth-server client create`), take the \
+    profile of the client away (`auth-server client set-profile`), or the server's (`profile` in its configuration)";
+const NAME_RESOURCE: &str =
+    "have the app send `resource` in the authorization request and in the token request (RFC 8707)";
 const RESOURCE: &str =
     "name one of `auth-server resource list`, or register it: `auth-server resource create`";
 const LOOK: &str = "a backend did not answer: look at /health/ready and at the log under this id";
@@ -53,6 +57,11 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
         TokenError::UnauthorizedClient(_) => Some(
             "the client has to be registered for the grant: `auth-server client create --grant …`; `auth-server client show` tells what it has",
         ),
+        TokenError::Profile(_) => Some(PROFILE),
+        TokenError::TokenAlgorithm(_) => Some(
+            "give the resource server another algorithm: `auth-server resource create … --alg ES256`",
+        ),
+        TokenError::NoResource => Some(NAME_RESOURCE),
         TokenError::UnsupportedGrantType => {
             Some("this server does not serve the grant as it is configured; see [authorization]")
         }
@@ -129,6 +138,9 @@ fn of_binding(error: BindingError) -> &'static str {
         BindingError::NoProof => {
             "have the app send a DPoP proof with each token request (RFC 9449), or register it without dpop_bound_access_tokens"
         }
+        BindingError::Unbound => {
+            "have the app send a DPoP proof with each token request (RFC 9449), or bind its tokens to its certificate: `auth-server client create --certificate-bound-access-tokens`"
+        }
         BindingError::NoCertificate => {
             "have the app connect to mtls_endpoint_aliases with its certificate; behind a proxy, see proxies.client_certificates"
         }
@@ -171,6 +183,14 @@ fn of_redirect(cause: Option<&RedirectCause>) -> Option<&'static str> {
         RedirectCause::NotPushed => Some(
             "have the app push its requests (RFC 9126), or lift authorization.require_pushed_authorization_requests",
         ),
+        RedirectCause::NotSigned => Some(
+            "have the app sign its requests (RFC 9101), or lift authorization.require_signed_request_object",
+        ),
+        RedirectCause::UnsignedAnswer => {
+            Some("have the app send response_mode=jwt, which the profile demands")
+        }
+        RedirectCause::Profile(_) => Some(PROFILE),
+        RedirectCause::NoResource => Some(NAME_RESOURCE),
         RedirectCause::UnsupportedResponseType(_) => Some(
             "have the app use response_type=code; others are served only where authorization.response_types says so",
         ),

@@ -100,6 +100,7 @@ impl Registration {
                 let fits = was.uses_secret() && (was == is || is != AuthMethod::ClientSecretJwt);
                 let has_new_secret = is.uses_secret() && !fits;
                 let client = Client::new(id.clone(), metadata, Vec::new())?;
+                let client = client.meeting(self.offered.profiles)?;
                 let secret = has_new_secret.then_some(&new_secret);
                 let revoked = self.clients.put_in(conn, &client, secret, now).await?;
                 registrations::offer(conn, id, next.digest().as_bytes()).await?;
@@ -150,7 +151,7 @@ impl Registration {
             skip_consent: before.skip_consent,
             token_exchange: before.token_exchange.clone(),
             may_act: before.may_act.clone(),
-            ..self.resulting(members, statement, now)?
+            ..self.resulting(members, (statement, before.profile), now)?
         })
     }
 

@@ -17,6 +17,7 @@ use crate::authorize::request::OwnScope;
 use crate::clients::secret::ClientSecret;
 use crate::clients::{Client, ClientMetadata, submitted};
 use crate::config::RegistrationMode;
+use crate::profiles::Profile;
 use crate::store::registrations::{self, RegistrationRow};
 use crate::store::{clients, registration_tokens};
 
@@ -64,7 +65,7 @@ impl Registration {
             }
         };
         let permitted_by = permission.record(statement.as_ref());
-        let metadata = self.resulting(members, statement, now)?;
+        let metadata = self.resulting(members, (statement, None), now)?;
         self.sectors.check(&metadata, now).await?;
         let id = random::alphanumeric(22, &*self.random);
         let id: ClientId = id
@@ -73,6 +74,7 @@ impl Registration {
         let secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = secret.then(|| ClientSecret::generate(&*self.random));
         let client = Client::new(id, metadata, Vec::new())?;
+        let client = client.meeting(self.offered.profiles)?;
         let token = RegistrationToken::generate(TokenKind::Management, &*self.random);
         let row = RegistrationRow {
             client_id: client.id.to_string(),
@@ -134,11 +136,12 @@ impl Registration {
             .transpose()
     }
 
-    /// The metadata that a client comes to have, whether it registers or changes (threat 14); [`Client::new`] says the last word.
+    /// The metadata that a client of this profile comes to have, whether it registers or changes (threat 14); [`Client::new`] and
+    /// [`Client::meeting`] say the last word.
     pub(super) fn resulting(
         &self,
         mut members: Map<String, Value>,
-        statement: Option<Statement>,
+        (statement, profile): (Option<Statement>, Option<Profile>),
         now: Instant,
     ) -> Result<ClientMetadata, RegistrationError> {
         if let Some(statement) = &statement {
@@ -168,6 +171,8 @@ impl Registration {
             return Err(RegistrationError::DetailsType(name.clone()));
         }
         metadata.software_statement = statement.map(Statement::into_raw);
+        metadata.profile = profile;
+        self.offered.profiles.complete(&mut metadata);
         metadata.check_served((&self.offered, &self.keys.ring()), now)?;
         Ok(metadata)
     }

@@ -26,6 +26,7 @@ use crate::clients::jwks_uri::ClientKeys;
 use crate::clients::{Client, ClientMetadata};
 use crate::grants::{GrantId, Terms};
 use crate::keys::Keys;
+use crate::profiles::Profiles;
 use crate::resource_servers::claims::{Asks, TooLong, is_reserved};
 use crate::resource_servers::{ResourceServer, ResourceServers, TokenFormat};
 use crate::revocations::{RestsOn, Revocations};
@@ -180,6 +181,8 @@ pub struct AccessTokens {
     pub own: Arc<ResourceServer>,
     /// Who they are for.
     pub resource_servers: ResourceServers,
+    /// What may be given to whom.
+    pub profiles: Profiles,
     /// What people are called there.
     pub subjects: Subjects,
     /// What is known of them, for ID tokens.

@@ -84,6 +84,17 @@ impl AccessTokens {
         target: &Target,
         metadata: &ClientMetadata,
     ) -> Result<Audience, TokenError> {
+        let audience = self.audience_by(asked, details, target, metadata)?;
+        self.permitted(audience, metadata)
+    }
+
+    fn audience_by(
+        &self,
+        asked: &ScopeSet,
+        details: &ByResource,
+        target: &Target,
+        metadata: &ClientMetadata,
+    ) -> Result<Audience, TokenError> {
         let of_details;
         let named = if target.resource.is_some() {
             target.resource.as_ref()
@@ -121,7 +132,8 @@ impl AccessTokens {
     /// server calls them, nor compare it with what another client of that server reads there: it gets opaque ones.
     ///
     /// # Errors
-    /// [`TokenError::UnknownResource`], [`TokenError::SeveralResources`], [`InvalidDetails::OfOtherResources`].
+    /// [`TokenError::UnknownResource`], [`TokenError::SeveralResources`], [`TokenError::TokenAlgorithm`],
+    /// [`InvalidDetails::OfOtherResources`].
     pub fn audience_of_grant(
         &self,
         allowed: &Agreement,
@@ -131,6 +143,20 @@ impl AccessTokens {
         let mut audience = self.audience_of(allowed, target, metadata)?;
         if metadata.subject_type() == SubjectType::Pairwise && !self.is_own(&audience.server) {
             audience.format = TokenFormat::Opaque;
+        }
+        self.permitted(audience, metadata)
+    }
+
+    /// The same, if the client may have what it would be given: what no JWT is has no signature.
+    fn permitted(
+        &self,
+        audience: Audience,
+        metadata: &ClientMetadata,
+    ) -> Result<Audience, TokenError> {
+        let alg = audience.server.alg;
+        let demands = self.profiles.demands_on(metadata);
+        if audience.format == TokenFormat::Jwt && !demands.permits(alg) {
+            return Err(TokenError::TokenAlgorithm(alg));
         }
         Ok(audience)
     }

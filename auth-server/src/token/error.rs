@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_protocol::dpop::DpopError;
-use shared_protocol::jose::{EncryptError, SignError};
+use shared_protocol::jose::{Algorithm, EncryptError, SignError};
 use shared_protocol::scope::ScopeSet;
 use shared_server::db::DbError;
 use shared_server::ephemeral::EphemeralError;
@@ -27,6 +27,7 @@ use crate::documents::DocumentError;
 use crate::form::FormError;
 use crate::grants::GrantsError;
 use crate::parameters::InvalidParameters;
+use crate::profiles::Unmet;
 use crate::refusals::Detail;
 use crate::token::jwt_bearer::AssertionRefusal;
 use crate::token::token_exchange::error::ExchangeError;
@@ -65,6 +66,19 @@ pub enum TokenError {
     /// A public client asked for what takes a proof.
     #[error("a public client may not do this")]
     ConfidentialOnly,
+    /// The client is not what its profile, or the server's, demands.
+    #[error(transparent)]
+    Profile(Unmet),
+    /// The tokens of the resource are signed with what the profile forbids.
+    #[error(
+        "the tokens of the resource are signed with {0}, which the profile forbids (FAPI 2.0 Security Profile section 5.4.1)"
+    )]
+    TokenAlgorithm(Algorithm),
+    /// RFC 8707 §2: none was named, which the profile demands.
+    #[error(
+        "resource is missing, which the profile demands (MCP, Resource Parameter Implementation)"
+    )]
+    NoResource,
     /// A scope that is malformed, unknown, or not the client's.
     #[error("the scope is malformed, unknown, or not allowed to the client")]
     InvalidScope,
@@ -325,7 +339,8 @@ impl TokenError {
             | Self::Binding(BindingError::NoCertificate | BindingError::TwoWays)
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::Dpop(DpopError::Invalid(_)) | Self::Binding(BindingError::NoProof) => {
+            Self::Dpop(DpopError::Invalid(_))
+            | Self::Binding(BindingError::NoProof | BindingError::Unbound) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
             }
             Self::Dpop(DpopError::UseNonce(_)) => {
@@ -347,7 +362,7 @@ impl TokenError {
             Self::UnsupportedGrantType | Self::NoSuchGrantType(_) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType)
             }
-            Self::UnauthorizedClient(_) | Self::ConfidentialOnly => {
+            Self::UnauthorizedClient(_) | Self::ConfidentialOnly | Self::Profile(_) => {
                 (StatusCode::BAD_REQUEST, ErrorCode::UnauthorizedClient)
             }
             Self::InvalidScope
@@ -355,6 +370,8 @@ impl TokenError {
             | Self::NoScope
             | Self::AmbiguousScope => (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope),
             Self::UnknownResource
+            | Self::TokenAlgorithm(_)
+            | Self::NoResource
             | Self::NoSuchResource(_)
             | Self::ClaimsTooLong
             | Self::SeveralResources => (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget),

@@ -51,7 +51,7 @@ async fn scene(stores: &Stores, pki: &Pki) -> Scene {
 }
 
 /// Asks where certificates are asked for, with this one or none.
-async fn ask(
+pub(crate) async fn ask(
     (server, pki): (&TestServer, &Pki),
     client: &TestClient,
     (path, form): (&str, &[(&str, &str)]),

@@ -313,15 +313,11 @@ async fn rfc9449_6_2_introspection_tells_what_a_token_is_bound_to(stores: &Store
     // Whoever has it may ask what its refresh token is bound to.
     let code = scene.code(&scene.app, "openid read").await;
     let tokens = ask(server, &scene.app, &code_form(&code), &prover).await;
-    let told = server.records.grants.find(
-        &claims(tokens.text("access_token"))["grant_id"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap(),
-        server.clock.now(),
-    );
-    let family = told.await.unwrap().unwrap().family.unwrap();
+    let tokens = claims(tokens.text("access_token"));
+    let id = tokens["grant_id"].as_str().unwrap().parse().unwrap();
+    let (grants, now) = (&server.records.grants, server.clock.now());
+    let grant = grants.find(&id, now).await.unwrap().unwrap();
+    let family = grant.family.unwrap();
     assert_eq!(json!(family.confirmation), cnf);
 }
 

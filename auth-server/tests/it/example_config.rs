@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use auth_server::config::Config;
+use auth_server::authorize::request::ResponseType;
+use auth_server::config::{Config, Mode, PkcePolicy};
+use auth_server::profiles::Profile;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use shared_protocol::jose::Algorithm;
 use shared_server::config::{ConfigError, Sources, load};
 
 fn example() -> PathBuf {
@@ -76,6 +79,7 @@ fn the_example_sets_every_key_to_its_default() {
         );
     }
     for key in [
+        "profile",
         "sign_up.mode",
         "tls.certificate",
         "tls.key",
@@ -182,6 +186,72 @@ fn contradictions_about_certificates_of_clients_are_told() {
             assert!(problem.starts_with(key), "{what}: {problem}");
         }
     }
+}
+
+#[test]
+fn contradictions_with_a_profile_are_told() {
+    let rows: [(&str, Change, &[Profile]); 6] = [
+        ("nothing", |_| {}, &[]),
+        (
+            "authorization.pkce",
+            |config| config.authorization.pkce = PkcePolicy::PublicOnly,
+            &Profile::ALL,
+        ),
+        (
+            "authorization.response_types",
+            |config| {
+                config
+                    .authorization
+                    .response_types
+                    .push(ResponseType::CodeIdToken)
+            },
+            &Profile::ALL,
+        ),
+        (
+            "authorization.password_grant",
+            |config| config.authorization.password_grant = true,
+            &Profile::ALL,
+        ),
+        (
+            "authorization.unsigned_request_objects",
+            |config| config.authorization.unsigned_request_objects = true,
+            &[Profile::Fapi2, Profile::Fapi2MessageSigning],
+        ),
+        (
+            "keys.algorithms",
+            |config| config.keys.algorithms = vec![Algorithm::Rs256],
+            &[Profile::Fapi2, Profile::Fapi2MessageSigning],
+        ),
+    ];
+    for (key, change, by) in rows {
+        for profile in Profile::ALL {
+            let mut config = Config {
+                profile: Some(profile),
+                ..Config::default()
+            };
+            change(&mut config);
+            let mut problems = config.problems();
+            problems.retain(|problem| problem.contains("profile"));
+            assert_eq!(
+                problems.len(),
+                usize::from(by.contains(&profile)),
+                "{problems:?}"
+            );
+            assert!(problems.iter().all(|problem| problem.starts_with(key)));
+            config.profile = None;
+            let problems = config.problems().join(" ");
+            assert!(!problems.contains("profile"), "{problems}");
+        }
+    }
+    // What its tokens may not be signed with, production does not ask for.
+    let mut config = Config {
+        mode: Mode::Production,
+        ..Config::default()
+    };
+    config.keys.algorithms = vec![Algorithm::Es256];
+    assert!(config.problems().join(" ").contains("RS256"));
+    config.profile = Some(Profile::Fapi2);
+    assert!(!config.problems().join(" ").contains("RS256"));
 }
 
 #[test]

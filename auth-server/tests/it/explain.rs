@@ -52,13 +52,13 @@ async fn found(server: &TestServer, id: &str) -> Vec<Explained> {
 }
 
 /// What an answer tells: its status, and everything that could be read in it.
-struct Told {
-    status: u16,
+pub(crate) struct Told {
+    pub(crate) status: u16,
     text: String,
 }
 
 /// Sends a request under an id of its own; what its client was told, and what the operator is.
-async fn asked(server: &TestServer, request: RequestBuilder) -> (Told, Explained) {
+pub(crate) async fn asked(server: &TestServer, request: RequestBuilder) -> (Told, Explained) {
     let id = new_id();
     let response = request.header("x-request-id", &id).send().await.unwrap();
     assert_eq!(response.headers()["x-request-id"], id.as_str());

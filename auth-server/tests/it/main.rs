@@ -94,6 +94,8 @@ mod password_grant;
 #[cfg(test)]
 mod person;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod pruning;
 #[cfg(test)]
 mod pushed;

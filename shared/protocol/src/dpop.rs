@@ -47,6 +47,9 @@ pub enum InvalidProof {
     /// Not a JWT of this kind, or not signed by the key in its header.
     #[error("the DPoP proof: {0}")]
     Jwt(#[from] JwtError),
+    /// Signed with what is not taken here.
+    #[error("the DPoP proof is signed with {0}, which this server does not take of the client")]
+    Algorithm(Algorithm),
     /// Too long for anybody to need it.
     #[error("the DPoP proof is too long")]
     TooLong,
@@ -181,6 +184,22 @@ impl Dpop {
         policy: NoncePolicy,
         now: Instant,
     ) -> Result<Option<Thumbprint>, DpopError> {
+        self.prove_by(&ALGORITHMS, request, access_token, policy, now)
+            .await
+    }
+
+    /// The same of a proof that is signed with one of `algorithms`.
+    ///
+    /// # Errors
+    /// [`DpopError`].
+    pub async fn prove_by(
+        &self,
+        algorithms: &[Algorithm],
+        request: ProofRequest<'_>,
+        access_token: Option<&str>,
+        policy: NoncePolicy,
+        now: Instant,
+    ) -> Result<Option<Thumbprint>, DpopError> {
         let mut proofs = request.headers.get_all(PROOF).iter();
         let Some(proof) = proofs.next() else {
             return Ok(None);
@@ -192,7 +211,11 @@ impl Dpop {
             return Err(InvalidProof::TooLong.into());
         }
         let proof = proof.to_str().map_err(|_| JwtError::Malformed)?;
-        let (claims, key) = EmbeddedJwt::parse(proof)?.verify()?;
+        let proof = EmbeddedJwt::parse(proof)?;
+        if !algorithms.contains(&proof.algorithm()) {
+            return Err(InvalidProof::Algorithm(proof.algorithm()).into());
+        }
+        let (claims, key) = proof.verify()?;
         let claims: ProofClaims = claims.parse()?;
         if !(1..=LONGEST_JTI).contains(&claims.jti.len()) {
             return Err(InvalidProof::Identifier.into());

@@ -25,6 +25,11 @@ pub enum BindingError {
         "a client certificate is required: the client registered tls_client_certificate_bound_access_tokens"
     )]
     NoCertificate,
+    /// FAPI 2.0 Security Profile §5.3.2.1 (4), (5).
+    #[error(
+        "the profile has tokens be bound (FAPI 2.0 Security Profile section 5.3.2.1): send a DPoP proof, or register tls_client_certificate_bound_access_tokens"
+    )]
+    Unbound,
     /// Two ways at once.
     #[error(
         "a DPoP proof would bind to a key what the client registered to be bound to its certificate; send none"
@@ -82,9 +87,12 @@ impl Bindings {
                 certificate => Ok(certificate.copied().map(Confirmation::of_certificate)),
             };
         }
+        let demands = client.demands();
         let Some(path) = shown.path else {
             return if required && metadata.dpop_bound_access_tokens {
                 Err(BindingError::NoProof.into())
+            } else if required && demands.sender_constraint() {
+                Err(BindingError::Unbound.into())
             } else {
                 Ok(None)
             };
@@ -94,7 +102,14 @@ impl Bindings {
             method: &Method::POST,
             path,
         };
-        let key = self.dpop.prove(request, None, self.nonce, now).await?;
+        let nonce = if demands.dpop_nonces() {
+            NoncePolicy::Required
+        } else {
+            self.nonce
+        };
+        let algorithms = demands.algorithms();
+        let key = self.dpop.prove_by(algorithms, request, None, nonce, now);
+        let key = key.await?;
         Ok(key.map(Confirmation::of_key))
     }
 }

@@ -189,7 +189,8 @@ impl Judge {
         if !issuer.admits(client.id(), client.is_confidential()) {
             return Err(AssertionRefusal::Client);
         }
-        if !policy.algorithms.contains(&jwt.algorithm()) {
+        let demands = client.client().demands();
+        if !policy.algorithms.contains(&jwt.algorithm()) || !demands.permits(jwt.algorithm()) {
             return Err(AssertionRefusal::Algorithm);
         }
         let (claims, _) = self.keys.verify(issuer.keys(), jwt, now).await?;

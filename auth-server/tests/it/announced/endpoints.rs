@@ -1,6 +1,7 @@
 //! Endpoints, and how clients prove who they are there.
 
 use super::*;
+use crate::{certificate_bound, dpop};
 
 /// The endpoints at which clients show certificates.
 const BY_CERTIFICATE: [&str; 6] = [
@@ -163,6 +164,43 @@ impl Walk<'_> {
             let answer = self.server.send(http.post(there)).await;
             assert_eq!(answer.status != 404, aliases[name].is_string(), "{name}");
         }
+    }
+
+    pub(super) async fn proof_algorithms(&self) {
+        let server = self.server;
+        let client = server.client(AuthMethod::ClientSecretBasic, "read").await;
+        let form = [("grant_type", "client_credentials"), ("resource", API)];
+        let ask =
+            async |proof: &str| dpop::send(server, &client, (dpop::TOKEN, &form), &[proof]).await;
+        let all = [
+            "ES256", "EdDSA", "PS256", "RS256", "HS256", "none", "ES256K", BOGUS,
+        ];
+        self.lists("dpop_signing_alg_values_supported", &all, async |alg| {
+            let known = Algorithm::ALL.into_iter().find(|own| own.name() == alg);
+            let prover = dpop::Prover::of(known.unwrap_or(Algorithm::Es256));
+            let nonce = json!({"nonce": ask("none").await.header("dpop-nonce")});
+            let claims = with(&dpop::good(server, dpop::TOKEN), &nonce);
+            let header = with(&prover.header(), &json!({"alg": alg}));
+            let proof = prover.sign(&header, &claims).await;
+            ask(&proof).await.body["token_type"] == "DPoP"
+        })
+        .await;
+    }
+
+    pub(super) async fn certificate_binding(&self) {
+        let metadata = json!({"token_endpoint_auth_method": "client_secret_post", "scope": "read",
+            "grant_types": ["client_credentials"], "tls_client_certificate_bound_access_tokens": true});
+        let is_bound = if let Some(client) = self.register(&metadata).await {
+            let pair = self.pki.authority.client("walker");
+            let form = [("grant_type", "client_credentials"), ("resource", API)];
+            let at = (self.server, self.pki);
+            let answer = certificate_bound::ask(at, &client, (dpop::TOKEN, &form), Some(&pair));
+            let claims = decode(answer.await.text("access_token")).1;
+            claims["cnf"]["x5t#S256"].is_string()
+        } else {
+            false
+        };
+        self.agrees("tls_client_certificate_bound_access_tokens", is_bound);
     }
 
     pub(super) async fn authentication_methods(&self, field: &str) {

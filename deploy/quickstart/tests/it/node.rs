@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
@@ -17,6 +17,7 @@ const FILES: [&str; 12] = [
     "device.mjs",
     "dpop.mjs",
     "exchange.mjs",
+    "fapi.mjs",
     "flow.mjs",
     "mcp.mjs",
     "register.mjs",
@@ -163,6 +164,42 @@ fn rfc9449_a_node_client_binds_its_tokens_to_a_key_and_answers_every_challenge()
     let subjects = run("dpop.mjs", &input);
     assert_eq!(subjects["ES256"], subjects["EdDSA"], "{subjects}");
     assert_eq!(running.log(), "");
+}
+
+/// At a server of this profile.
+fn signs_in_under(profile: &str, signing: bool) -> Value {
+    let place = Place::new();
+    let config = place.file("auth.toml");
+    std::fs::write(&config, format!("profile = \"{profile}\"\n")).unwrap();
+    let running = place.start(&["--auth-config", config.to_str().unwrap()]);
+    let demo = place.demo();
+    let input = json!({
+        "issuer": place.auth(""),
+        "api": place.api(""),
+        // Nobody listens there: the redirect is as far as the browser goes.
+        "redirect_uri": "http://127.0.0.1:9/callback",
+        "email": demo["person"]["email"],
+        "password": demo["person"]["password"],
+        "mtls": place.certificates(),
+        "signing": signing,
+    });
+    let subjects = run("fapi.mjs", &input);
+    assert_eq!(running.log(), "");
+    subjects
+}
+
+#[test]
+fn fapi2_a_node_client_signs_a_person_in_by_key_and_by_certificate() {
+    let subjects = signs_in_under("fapi2", false);
+    assert_eq!(subjects.as_object().unwrap().len(), 2, "{subjects}");
+    assert_eq!(subjects["proven"], subjects["certified"], "{subjects}");
+}
+
+#[test]
+fn fapi2_message_signing_a_node_client_signs_its_requests_and_is_answered_signed() {
+    let subjects = signs_in_under("fapi2-message-signing", true);
+    let subject = subjects["proven"].as_str().unwrap();
+    assert!(subject.starts_with("usr_"), "{subjects}");
 }
 
 #[test]

@@ -198,6 +198,12 @@ impl<'a> EmbeddedJwt<'a> {
         Ok(Self { jwt, key })
     }
 
+    /// What it is signed with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.jwt.alg
+    }
+
     /// The claims, if the key made the signature, and the key.
     ///
     /// # Errors

@@ -1,0 +1,383 @@
+//! FAPI 2.0 Security Profile: from a request that is good, one thing is changed at a time.
+
+use std::time::Duration;
+
+use auth_server::authorize::request::ResponseType;
+use auth_server::clients::ClientMetadata;
+use auth_server::config::PkcePolicy;
+use auth_server::profiles::Profile;
+use serde_json::{Value, json};
+use shared_protocol::jose::{Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, UnverifiedJwt};
+use shared_protocol::random::SystemRandom;
+use shared_protocol::time::Clock as _;
+use shared_testing::on_each_store;
+use shared_testing::stores::Stores;
+
+use super::{JWT_BEARER, Of, Scene, metadata, registered, with_rsa_resource};
+use crate::browser::{Browser, parameter};
+use crate::dpop::{Prover, TOKEN, assert_bound};
+use crate::macs;
+use crate::person::{REDIRECT, code_form, refresh_form};
+use crate::pushed::{PAR, url_of};
+use crate::request_object::sign;
+use crate::server::{API, TestServer};
+use crate::token::decode;
+
+on_each_store!(auth_server::store::MIGRATIONS;
+    fapi2_5_3_2_2_requests_at_a_server,
+    fapi2_5_3_2_2_requests_of_a_client,
+    fapi2_5_3_2_1_tokens_at_a_server,
+    fapi2_5_3_2_1_tokens_of_a_client,
+    fapi2_5_3_2_1_assertions_at_a_server,
+    fapi2_5_3_2_1_assertions_of_a_client,
+    fapi2_5_4_1_nothing_is_signed_with_rs256_at_a_server,
+    fapi2_5_4_1_nothing_is_signed_with_rs256_for_a_client,
+    fapi2_5_3_2_1_there_is_no_password_grant,
+);
+
+async fn fapi2_5_3_2_2_requests_at_a_server(stores: &Stores) {
+    requests(&Scene::set(stores, Profile::Fapi2, Of::Server).await).await;
+}
+
+async fn fapi2_5_3_2_2_requests_of_a_client(stores: &Stores) {
+    let scene = Scene::with(stores, Profile::Fapi2, Of::Client, |config| {
+        config.authorization.response_types = ResponseType::ALL.into();
+        config.authorization.pkce = PkcePolicy::PublicOnly;
+    });
+    requests(&scene.await).await;
+}
+
+async fn requests(scene: &Scene) {
+    let server = &scene.server;
+    let pushed = scene.push(&[]).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.body);
+    assert!(pushed.body["expires_in"].as_u64().unwrap() < 600);
+    let rows: [(&str, &[(&str, &str)], &[&str]); 9] = [
+        (
+            "no challenge",
+            &[("code_challenge", ""), ("code_challenge_method", "")],
+            &["invalid_request"],
+        ),
+        (
+            "a plain challenge",
+            &[("code_challenge_method", "plain")],
+            &["invalid_request"],
+        ),
+        (
+            "a challenge of no method, which means plain",
+            &[("code_challenge_method", "")],
+            &["invalid_request"],
+        ),
+        (
+            "no redirect_uri",
+            &[("redirect_uri", ""), ("scope", "read")],
+            &["invalid_request"],
+        ),
+        (
+            "a redirect_uri of somebody else",
+            &[("redirect_uri", "https://evil.example/cb")],
+            &["invalid_request"],
+        ),
+        (
+            "a hybrid answer",
+            &[("response_type", "code id_token"), ("nonce", "n")],
+            &["unsupported_response_type", "unauthorized_client"],
+        ),
+        (
+            "a token in front",
+            &[("response_type", "token")],
+            &["unsupported_response_type", "unauthorized_client"],
+        ),
+        (
+            "nothing in return",
+            &[("response_type", "none")],
+            &["unsupported_response_type", "unauthorized_client"],
+        ),
+        (
+            "a request_uri",
+            &[("request_uri", "https://app.example/object")],
+            &["invalid_request"],
+        ),
+    ];
+    for (what, changes, errors) in rows {
+        let answer = scene.push(changes).await;
+        let (status, error) = answer.error();
+        assert_eq!(status, 400, "{what}: {}", answer.body);
+        assert!(errors.contains(&error), "{what}: {}", answer.body);
+    }
+    // §5.3.2.2 (4).
+    let form = [
+        ("client_id", scene.app.id.as_str()),
+        ("response_type", "code"),
+    ];
+    let answer = server.send(server.form(PAR, &form)).await;
+    assert_eq!(answer.error(), (401, "invalid_client"));
+
+    // §5.3.2.2 (3): none that was not pushed, by whatever way.
+    let object = sign(&scene.key, &json!({}), &object(scene)).await;
+    let signed = [("request", object.as_str()), ("client_id", &scene.app.id)];
+    let signed: Vec<_> = signed
+        .into_iter()
+        .chain([("redirect_uri", REDIRECT)])
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    for (what, form) in [
+        ("plain", TestServer::asking(&scene.app, &[])),
+        ("signed, and not pushed", signed),
+    ] {
+        let mut url = url::Url::parse(&format!("{}/oauth/authorize", server.issuer)).unwrap();
+        url.query_pairs_mut().extend_pairs(&form);
+        let browser = Browser::new(server);
+        let endpoint = format!("{}/oauth/authorize", server.issuer);
+        let by_post = browser.post(endpoint, &form).await;
+        for page in [browser.open(&url).await, browser.follow(by_post).await] {
+            assert_eq!(page.status, 303, "{what}: {}", page.body);
+            let answer = page.location();
+            assert_eq!(
+                parameter(&answer, "error").as_deref(),
+                Some("invalid_request"),
+                "{what}"
+            );
+            // §5.3.2.2 (7).
+            assert_eq!(parameter(&answer, "iss").as_deref(), Some(&*server.issuer));
+        }
+    }
+
+    // What is good brings a code, for no longer than a minute (§5.3.2.1 (11)).
+    let request_uri = pushed.text("request_uri").to_owned();
+    let url = url_of(server, &scene.app, &request_uri);
+    let answer = Browser::new(server).sign_in_and_consent(url).await;
+    assert_eq!(parameter(&answer, "iss").as_deref(), Some(&*server.issuer));
+    let code = parameter(&answer, "code").unwrap();
+    server.clock.advance(Duration::from_secs(60));
+    let late = scene.ask(&code_form(&code), &Prover::new()).await;
+    assert_eq!(late.error(), (400, "invalid_grant"), "{}", late.body);
+}
+
+async fn fapi2_5_3_2_1_tokens_at_a_server(stores: &Stores) {
+    tokens(&Scene::set(stores, Profile::Fapi2, Of::Server).await).await;
+}
+
+async fn fapi2_5_3_2_1_tokens_of_a_client(stores: &Stores) {
+    tokens(&Scene::set(stores, Profile::Fapi2, Of::Client).await).await;
+}
+
+/// §5.3.2.1 (4), (5), (9), (10), (12): bound to a key by proofs with a nonce, and refreshed without rotation.
+async fn tokens(scene: &Scene) {
+    let server = &scene.server;
+    let prover = Prover::new();
+    let credentials = [("grant_type", "client_credentials"), ("resource", API)];
+    let unproven = scene.post(TOKEN, &credentials).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+    let without = scene.ask_with(&credentials, &prover, &json!({})).await;
+    assert_eq!(without.error(), (400, "use_dpop_nonce"));
+    let nonce = json!({"nonce": without.header("dpop-nonce")});
+    for (alg, is_good) in [
+        (Algorithm::Es256, true),
+        (Algorithm::EdDsa, true),
+        (Algorithm::Ps256, true),
+        (Algorithm::Rs256, false),
+    ] {
+        let answer = scene.ask_with(&credentials, &Prover::of(alg), &nonce).await;
+        if is_good {
+            assert_eq!(answer.status, 200, "{alg}: {}", answer.body);
+            assert_eq!(answer.text("token_type"), "DPoP");
+        } else {
+            assert_eq!(answer.error(), (400, "invalid_dpop_proof"), "{alg}");
+        }
+    }
+
+    let asked = [
+        ("scope", "openid read offline_access"),
+        ("prompt", "consent"),
+    ];
+    let code = async |asked: &[(&str, &str)]| {
+        let pushed = scene.push(asked).await;
+        let url = url_of(server, &scene.app, pushed.text("request_uri"));
+        let answer = Browser::new(server).sign_in_and_consent(url).await;
+        parameter(&answer, "code").unwrap()
+    };
+    let first = code(&asked).await;
+    let unproven = scene.post(TOKEN, &code_form(&first)).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+    // Which spent nothing.
+    let tokens = scene.ask(&code_form(&first), &prover).await;
+    assert_bound(&tokens, Some(&prover), "a code");
+    let header = decode(tokens.text("id_token")).0;
+    assert_eq!(header["alg"], "ES256", "what it left out is not RS256");
+    let refresh = tokens.text("refresh_token").to_owned();
+    for _ in 0..2 {
+        let again = scene.ask(&refresh_form(&refresh), &prover).await;
+        assert_bound(&again, Some(&prover), "a refresh token");
+        assert_eq!(again.body.get("refresh_token"), None, "not rotated");
+    }
+    let unproven = scene.post(TOKEN, &refresh_form(&refresh)).await;
+    assert_eq!(unproven.error(), (400, "invalid_dpop_proof"));
+
+    // §5.3.2.1 (12): a code that was bound when it was pushed.
+    let jkt = prover.jkt();
+    let asked = [&asked[..], &[("dpop_jkt", &jkt)]].concat();
+    let bound = code(&asked).await;
+    let stolen = scene.ask(&code_form(&bound), &Prover::new()).await;
+    assert_eq!(stolen.error(), (400, "invalid_grant"));
+}
+
+/// The claims of a good request object.
+fn object(scene: &Scene) -> Value {
+    let now = scene.server.clock.now().as_secs();
+    let mut claims =
+        json!({"iss": scene.app.id, "aud": scene.server.issuer, "exp": now + 300, "nbf": now});
+    let asked = TestServer::asking(&scene.app, &[]);
+    let members = claims.as_object_mut().unwrap();
+    members.extend(asked.into_iter().map(|(name, value)| (name, json!(value))));
+    claims
+}
+
+async fn fapi2_5_3_2_1_assertions_at_a_server(stores: &Stores) {
+    assertions(&Scene::set(stores, Profile::Fapi2, Of::Server).await).await;
+}
+
+async fn fapi2_5_3_2_1_assertions_of_a_client(stores: &Stores) {
+    assertions(&Scene::set(stores, Profile::Fapi2, Of::Client).await).await;
+}
+
+/// At each endpoint that takes them: §5.3.2.1 (8), (13), and how long they are good.
+async fn assertions(scene: &Scene) {
+    let server = &scene.server;
+    let now = server.clock.now().as_secs();
+    let issuer = server.issuer.as_str();
+    let rows = [
+        ("the issuer", json!({}), true),
+        (
+            "a clock 9 seconds ahead",
+            json!({"iat": now + 9, "nbf": now + 9}),
+            true,
+        ),
+        ("five minutes", json!({"exp": now + 290}), true),
+        ("more than five minutes", json!({"exp": now + 330}), false),
+        ("an hour", json!({"exp": now + 3500}), false),
+        (
+            "the token endpoint",
+            json!({"aud": format!("{issuer}/oauth/token")}),
+            false,
+        ),
+        (
+            "the pushed endpoint",
+            json!({"aud": format!("{issuer}/oauth/par")}),
+            false,
+        ),
+        ("the issuer in an array", json!({"aud": [issuer]}), false),
+        (
+            "somebody else",
+            json!({"aud": "https://other.example"}),
+            false,
+        ),
+        ("a clock 61 seconds ahead", json!({"iat": now + 61}), false),
+        ("not yet good", json!({"nbf": now + 61}), false),
+        ("no jti", json!({"jti": null}), false),
+        ("no exp", json!({"exp": null}), false),
+    ];
+    for path in [PAR, "/oauth/introspect", "/oauth/revoke"] {
+        for (what, changes, is_good) in &rows {
+            let claims = scene.assertion(changes);
+            let proof = scene.proof_of(&scene.key, &claims).await;
+            let form: &[(&str, &str)] = &[("token", "unknown")];
+            let answer = scene.post_with(path, form, &proof).await;
+            let is_let_in = answer.error() != (401, "invalid_client");
+            assert_eq!(is_let_in, *is_good, "{path}: {what}: {}", answer.body);
+        }
+    }
+}
+
+async fn fapi2_5_4_1_nothing_is_signed_with_rs256_at_a_server(stores: &Stores) {
+    let scene = Scene::set(stores, Profile::Fapi2, Of::Server).await;
+    algorithms(&scene, None).await;
+}
+
+async fn fapi2_5_4_1_nothing_is_signed_with_rs256_for_a_client(stores: &Stores) {
+    let scene = Scene::with(stores, Profile::Fapi2, Of::Client, |config| {
+        config.keys.algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
+    })
+    .await;
+    algorithms(&scene, Some(Profile::Fapi2)).await;
+}
+
+async fn algorithms(scene: &Scene, own: Option<Profile>) {
+    let server = &scene.server;
+    // What the client signs, with a key that would do for either.
+    let pkcs8 = SigningKey::generate(Algorithm::Ps256, &SystemRandom).unwrap();
+    let [pss, pkcs1] = [Algorithm::Ps256, Algorithm::Rs256]
+        .map(|alg| SigningKey::from_pkcs8(alg, &pkcs8).unwrap());
+    let keys = JwkSet::new(vec![pss.public().clone()]);
+    let app = server.register(ClientMetadata {
+        profile: own,
+        jwks: Some(of_any_algorithm(&keys)),
+        ..metadata(&[])
+    });
+    let app = app.await;
+    for (alg, key, is_good) in [
+        ("PS256", &pss, true),
+        ("RS256", &pkcs1, false),
+        ("RS256", &pss, false),
+        ("none", &pss, false),
+        ("HS256", &pss, false),
+    ] {
+        let now = server.clock.now().as_secs();
+        let claims = json!({"iss": app.id, "sub": app.id, "aud": server.issuer, "iat": now, "exp": now + 60,
+            "jti": macs::unique()});
+        let assertion = sign(key, &json!({"alg": alg, "kid": null}), &claims).await;
+        let form = [
+            ("token", "unknown"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+        ];
+        let answer = server.send(server.form("/oauth/introspect", &form)).await;
+        assert_eq!(answer.status == 200, is_good, "{alg}: {}", answer.body);
+    }
+    // What is signed for it, where it said nothing.
+    let told = registered(server, &scene.app).await;
+    assert_eq!(told.id_token_algorithm(), Algorithm::Es256);
+    assert_eq!(told.authorization_response_algorithm(), Algorithm::Es256);
+    assert_eq!(
+        told.introspection_signed_response_alg,
+        Some(Algorithm::Es256)
+    );
+    let by_jwt = scene
+        .push(&[("response_mode", "jwt"), ("prompt", "none")])
+        .await;
+    let url = url_of(server, &scene.app, by_jwt.text("request_uri"));
+    let answer = Browser::new(server).open(url).await.location();
+    let response = parameter(&answer, "response").unwrap();
+    assert_eq!(decode(&response).0["alg"], "ES256");
+    let keys = server.get("/oauth/jwks").await.body;
+    let keys = JwkSet::from_object(keys.as_object().unwrap()).unwrap();
+    let jwt = UnverifiedJwt::parse(&response, JwtKind::AuthorizationResponse).unwrap();
+    jwt.verify(&keys).unwrap();
+    // What it would be given of a resource server whose tokens are signed so.
+    with_rsa_resource(server).await;
+    let form = [("grant_type", "client_credentials"), ("resource", API)];
+    let answer = scene.ask(&form, &Prover::new()).await;
+    assert_eq!(answer.error(), (400, "invalid_target"), "{}", answer.body);
+}
+
+/// The keys without what would say what they are for.
+fn of_any_algorithm(keys: &JwkSet) -> Value {
+    let mut keys = keys.to_value();
+    for key in keys["keys"].as_array_mut().unwrap() {
+        let key = key.as_object_mut().unwrap();
+        key.remove("kid");
+        key.remove("alg");
+    }
+    keys
+}
+
+async fn fapi2_5_3_2_1_there_is_no_password_grant(stores: &Stores) {
+    let scene = Scene::set(stores, Profile::Fapi2, Of::Server).await;
+    let form = [
+        ("grant_type", "password"),
+        ("username", "a"),
+        ("password", "b"),
+    ];
+    let answer = scene.ask(&form, &Prover::new()).await;
+    assert_eq!(answer.error(), (400, "unsupported_grant_type"));
+}
