@@ -141,7 +141,7 @@ fn page(
         display: request.display,
         client_host: request.client.document_host(),
         destination: if redirect_uri.is_on_device() {
-            Destination::ThisDevice
+            Destination::ThisDevice(redirect_uri.host())
         } else {
             Destination::Host(redirect_uri.host())
         },

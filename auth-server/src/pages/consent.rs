@@ -44,8 +44,8 @@ pub struct ConsentPage {
 pub enum Destination {
     /// A host, with its port if that is not the usual one.
     Host(String),
-    /// Whatever program on this device answers: a loopback or a private-use redirect (RFC 8252 §8.6).
-    ThisDevice,
+    /// Whatever program on this device answers: a loopback or a private-use redirect (RFC 8252 §8.6), by host or scheme.
+    ThisDevice(String),
     /// A device elsewhere that shows a code (RFC 8628).
     Device(AskingDevice),
 }
@@ -69,7 +69,7 @@ impl Destination {
     pub fn device(&self) -> Option<&AskingDevice> {
         match self {
             Self::Device(device) => Some(device),
-            Self::Host(_) | Self::ThisDevice => None,
+            Self::Host(_) | Self::ThisDevice(_) => None,
         }
     }
 }

@@ -275,7 +275,8 @@ async fn rfc8252_8_6_one_on_a_device_is_never_silent(stores: &Stores) {
                 .await;
         }
         assert!(page.has("consent"));
-        assert!(page.body.contains("an app on this device"), "{}", page.body);
+        let destination = "an app on this device, at <bdi>127.0.0.1:51004</bdi>";
+        assert!(page.body.contains(destination), "{}", page.body);
         assert!(page.has("client-host"), "{}", page.body);
         let answer = browser.decide(&page, "approve").await.location();
         assert_eq!(answer.port(), Some(51004));

@@ -188,18 +188,19 @@ async fn rfc8252_8_6_a_native_client_is_never_silent(stores: &Stores) {
         .await
         .unwrap()
         .unwrap();
-    for (redirect, skip_consent) in [
-        ("http://127.0.0.1/cb", false),
-        ("http://[::1]/cb", false),
-        ("http://localhost/cb", true),
-        ("com.example.app:/cb", true),
+    for (redirect, place, skip_consent) in [
+        ("http://127.0.0.1/cb", "127.0.0.1", false),
+        ("http://[::1]/cb", "[::1]", false),
+        ("http://localhost/cb", "localhost", true),
+        ("com.example.app:/cb", "com.example.app", true),
     ] {
         let mut metadata = TestServer::native_metadata(redirect);
         metadata.skip_consent = skip_consent;
         let app = server.register(metadata).await;
         let changes = [("redirect_uri", redirect)];
         let (browser, page) = asked(&server, &app, &changes).await;
-        assert!(page.body.contains("an app on this device"), "{redirect}");
+        let destination = format!("an app on this device, at <bdi>{place}</bdi>");
+        assert!(page.body.contains(&destination), "{redirect}");
         let answer = browser.decide(&page, "approve").await;
         assert!(
             answer

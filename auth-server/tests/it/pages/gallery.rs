@@ -307,7 +307,7 @@ fn on_device() -> ConsentPage {
     ConsentPage {
         client_host: Some("backup.example.org".into()),
         about: about(),
-        destination: Destination::ThisDevice,
+        destination: Destination::ThisDevice("127.0.0.1:51004".into()),
         client_name: "backup".into(),
         resources: vec![photos(Vec::new())],
         ..consent()

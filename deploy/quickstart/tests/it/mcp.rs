@@ -11,11 +11,11 @@
 //! | MAY let clients register (deprecated in 2026-07-28) | Overview 3, Dynamic Client Registration | here |
 //! | MUST publish metadata by RFC 8414 or OpenID Connect Discovery, whose `issuer` is the identifier; clients look with the path of the issuer inserted, and appended | Overview 5, Authorization Server Metadata Discovery | here, `announced` of auth-server |
 //! | SHOULD put `iss` into every authorization response, errors too, and MUST announce it then (new) | Authorization Response Validation | here |
-//! | `resource` of both requests decides the audience | Resource Parameter Implementation | here |
+//! | `resource` of both requests decides the audience | Resource Parameter Implementation | here, `profiles::mcp` of auth-server |
 //! | SHOULD issue access tokens that live shortly; MUST rotate the refresh tokens of public clients | Token Theft | here |
-//! | MUST be served over https; redirects MUST go to localhost or to https | Communication Security | the modes of auth-server |
-//! | MUST announce `code_challenge_methods_supported`, in the metadata of OpenID Connect too | Authorization Code Protection | here |
-//! | MUST compare redirect URIs exactly; SHOULD redirect by itself only where it trusts; MUST show where the redirect goes; SHOULD warn of `localhost` | Open Redirection, Localhost Redirect URI Risks | here, the tests of auth-server |
+//! | MUST be served over https; redirects MUST go to localhost or to https | Communication Security | the modes and `profiles` of auth-server |
+//! | MUST announce `code_challenge_methods_supported`, in the metadata of OpenID Connect too | Authorization Code Protection | here, `profiles::mcp` of auth-server |
+//! | MUST compare redirect URIs exactly; SHOULD redirect by itself only where it trusts; MUST show where the redirect goes; SHOULD warn of `localhost` | Open Redirection, Localhost Redirect URI Risks | here, `consent` of auth-server |
 //!
 //! Of the MCP server, which `shared_protocol::bearer` guards:
 //!
@@ -59,13 +59,13 @@ struct Scene {
 }
 
 impl Scene {
-    /// With settings of the authorization server, as TOML.
+    /// With settings of the authorization server besides its profile, as TOML.
     async fn set(settings: &str) -> Self {
         let place = Place::new();
         let notes = Notes::bind().await;
         let url = notes.url.clone();
         let file = place.file("auth.toml");
-        std::fs::write(&file, settings).unwrap();
+        std::fs::write(&file, format!("profile = \"mcp\"\n{settings}")).unwrap();
         let flags = ["--auth-config", file.to_str().unwrap()];
         // What the operator says is read at the next start.
         place.start(&flags).stop("-TERM");
@@ -158,7 +158,8 @@ impl Scene {
         let subject = told["first"]["sub"].as_str().unwrap();
         assert!(subject.starts_with("usr_"), "{told}");
         let consent = told["consent"].as_str().unwrap();
-        assert!(consent.contains("an app on this device"), "{consent}");
+        let destination = "an app on this device, at <bdi>127.0.0.1:9</bdi>. Approve only if";
+        assert!(consent.contains(destination), "{consent}");
         assert_eq!(self.running.log(), "");
         told
     }
