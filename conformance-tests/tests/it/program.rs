@@ -91,6 +91,25 @@ async fn a_plan_is_run_and_reported_by_its_modules() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_run_with_a_score_of_its_own() {
+    let target = Server::start(Fault::None, Who::Basic).await;
+    let arguments = [
+        "--issuer",
+        &target.issuer,
+        "--profile",
+        "mcp",
+        "--format",
+        "json",
+    ];
+    let (code, output) = program(arguments.map(str::to_owned).to_vec()).await;
+    assert_eq!(code, Some(0), "{output}");
+    let report: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let profile = &report["standards"][0];
+    assert_eq!(profile["id"], "MCP Authorization");
+    assert!(profile["score"]["must"].is_number(), "{profile}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_catalogue_is_listed_without_a_server() {
     for (arguments, shown, other) in [
         (&["--list"][..], "rfc9126-2.2-response", "oidcc-server\n"),
@@ -103,6 +122,11 @@ async fn the_catalogue_is_listed_without_a_server() {
             &["--list", "--plan", "back-channel-logout"],
             "oidcc-backchannel-rp-initiated-logout\n",
             "rfc9126-2.2-response",
+        ),
+        (
+            &["--list", "--profile", "fapi2"],
+            "fapi2-5.3.2.2-only-pushed\n",
+            "fapi2-message-signing",
         ),
     ] {
         let given = arguments.iter().map(|text| (*text).to_owned());

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, LOCATION};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 /// The longest that one request may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// RFC 9449 §4.1.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// A connection, opened anew if the server closed it.
 pub(crate) struct Client {
@@ -41,6 +44,7 @@ pub(crate) struct Call<'a> {
     path: &'a str,
     authorization: Option<&'a str>,
     cookie: Option<&'a str>,
+    proof: Option<&'a str>,
     form: Bytes,
 }
 
@@ -62,6 +66,7 @@ impl<'a> Call<'a> {
             path,
             authorization: None,
             cookie: None,
+            proof: None,
             form,
         }
     }
@@ -69,6 +74,12 @@ impl<'a> Call<'a> {
     /// With an `Authorization` header.
     pub(crate) fn authorized(mut self, authorization: &'a str) -> Self {
         self.authorization = Some(authorization);
+        self
+    }
+
+    /// With a `DPoP` header.
+    pub(crate) fn proved(mut self, proof: &'a str) -> Self {
+        self.proof = Some(proof);
         self
     }
 
@@ -101,7 +112,11 @@ impl Client {
             .method(call.method)
             .uri(call.path)
             .header(HOST, &self.host);
-        for (name, value) in [(AUTHORIZATION, call.authorization), (COOKIE, call.cookie)] {
+        for (name, value) in [
+            (AUTHORIZATION, call.authorization),
+            (COOKIE, call.cookie),
+            (DPOP, call.proof),
+        ] {
             if let Some(value) = value {
                 request = request.header(name, value);
             }

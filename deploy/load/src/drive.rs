@@ -42,6 +42,7 @@ pub(crate) struct Refresh {
 }
 
 /// One request.
+#[derive(Clone)]
 pub(crate) struct Template {
     /// The method.
     pub(crate) method: Method,
@@ -49,6 +50,8 @@ pub(crate) struct Template {
     pub(crate) path: String,
     /// The `Authorization` headers, sent in turn. None is none.
     pub(crate) authorizations: Vec<String>,
+    /// The `DPoP` headers, sent in turn. None is none.
+    pub(crate) proofs: Vec<String>,
     /// The bodies, sent in turn as forms. None is one empty body.
     pub(crate) bodies: Vec<Bytes>,
 }
@@ -60,6 +63,7 @@ impl Template {
             method: Method::GET,
             path: path.into(),
             authorizations: Vec::new(),
+            proofs: Vec::new(),
             bodies: Vec::new(),
         }
     }
@@ -70,6 +74,7 @@ impl Template {
             method: Method::POST,
             path: TOKEN.into(),
             authorizations: Vec::new(),
+            proofs: Vec::new(),
             bodies: vec![form.into()],
         }
     }
@@ -78,14 +83,19 @@ impl Template {
         let turn = number.checked_rem(self.bodies.len()).unwrap_or_default();
         let body = self.bodies.get(turn).cloned().unwrap_or_default();
         let call = Call::new(self.method.clone(), &self.path, body);
-        match self
-            .authorizations
-            .get(number % self.authorizations.len().max(1))
-        {
+        let call = match in_turn(&self.authorizations, number) {
             Some(authorization) => call.authorized(authorization),
+            None => call,
+        };
+        match in_turn(&self.proofs, number) {
+            Some(proof) => call.proved(proof),
             None => call,
         }
     }
+}
+
+fn in_turn(values: &[String], number: usize) -> Option<&String> {
+    values.get(number.checked_rem(values.len())?)
 }
 
 /// What came of a round.

@@ -3,6 +3,7 @@
 mod auth_server;
 mod installation;
 mod keyed_client;
+mod prover;
 mod registered_later;
 mod resource_api;
 mod stores;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use auth_server::{AuthServer, Credentials, Setup};
 pub(crate) use installation::Installation;
+pub(crate) use prover::Prover;
 pub(crate) use resource_api::{ME, ResourceApi};
 pub(crate) use stores::Stores;
 

@@ -9,9 +9,9 @@ use hyper::Method;
 use url::form_urlencoded::Serializer;
 
 use crate::client::member;
-use crate::drive::{Refresh, Script, Template, anything, drive};
+use crate::drive::{Refresh, Script, TOKEN, Template, anything, drive};
 use crate::floor;
-use crate::servers::{AuthServer, ME};
+use crate::servers::{AuthServer, ME, Prover};
 
 /// RFC 8693 §3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -41,6 +41,10 @@ pub(crate) enum Workload {
     Metadata,
     /// A token by `private_key_jwt`, with an ES256 assertion never seen before, signed with ES256
     PrivateKeyJwt,
+    /// A token by `client_secret_basic` that is bound to a key, with a proof never seen before, signed with ES256
+    DpopToken,
+    /// The resource API: who am I, by a person's token that is bound to a key, with a proof never seen before
+    DpopApiRead,
     /// The resource API: who am I, by one and the same token of a person
     ApiRead,
     /// The resource API: who am I, by tokens of a person never seen before
@@ -61,6 +65,8 @@ impl fmt::Display for Workload {
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
             Self::PrivateKeyJwt => "private-key-jwt",
+            Self::DpopToken => "dpop-token",
+            Self::DpopApiRead => "dpop-api-read",
             Self::ApiRead => "api-read",
             Self::ApiReadFresh => "api-read-fresh",
         })
@@ -79,8 +85,10 @@ impl Workload {
             Self::IntrospectionFresh => 0.09,
             Self::Jwks | Self::Metadata => 0.012,
             Self::PrivateKeyJwt => 0.11,
+            Self::DpopToken => 0.12,
             Self::IntrospectionOpaque
             | Self::TokenExchange
+            | Self::DpopApiRead
             | Self::ApiRead
             | Self::ApiReadFresh => return None,
         })
@@ -88,17 +96,20 @@ impl Workload {
 
     /// Whether it is the resource API that works.
     pub(crate) const fn at_api(self) -> bool {
-        matches!(self, Self::ApiRead | Self::ApiReadFresh)
+        matches!(self, Self::DpopApiRead | Self::ApiRead | Self::ApiReadFresh)
     }
 
     /// The bare handler that it is compared with, one that signs if it signs, else one that only answers; and how many requests.
     const fn floor(self) -> (&'static str, usize) {
         match self {
             Self::CodeFlow => (floor::SIGN, 2),
-            Self::ClientCredentials | Self::Refresh | Self::TokenExchange | Self::PrivateKeyJwt => {
-                (floor::SIGN, 1)
-            }
+            Self::ClientCredentials
+            | Self::Refresh
+            | Self::TokenExchange
+            | Self::PrivateKeyJwt
+            | Self::DpopToken => (floor::SIGN, 1),
             Self::Userinfo
+            | Self::DpopApiRead
             | Self::ApiRead
             | Self::ApiReadFresh
             | Self::IntrospectionRepeated
@@ -138,6 +149,25 @@ impl Workload {
                 bodies: server.assertions(requests).await?,
                 ..Template::token(String::new())
             },
+            Self::DpopToken => {
+                let url = format!("{}{TOKEN}", server.issuer()?);
+                server.remembers_proofs().await;
+                Template {
+                    proofs: Prover::new()?.proofs(requests, "POST", &url, None).await?,
+                    ..token_request(server)
+                }
+            }
+            Self::DpopApiRead => {
+                let prover = Prover::new()?;
+                let token = server.bound_token(&prover).await?;
+                let url = format!("{}{ME}", server.api());
+                let proofs = prover.proofs(requests, "GET", &url, Some(&token)).await?;
+                Template {
+                    authorizations: vec![format!("DPoP {token}")],
+                    proofs,
+                    ..Template::get(ME)
+                }
+            }
             Self::Userinfo => bearer("/oauth/userinfo", &person_tokens(server, 1, 1).await?),
             Self::ApiRead => bearer(ME, &person_tokens(server, 1, 1).await?),
             Self::ApiReadFresh => bearer(ME, &person_tokens(server, connections, requests).await?),
@@ -171,22 +201,18 @@ impl Workload {
     /// The same load for the floor: as large a request where it is one and the same, to a bare handler.
     pub(crate) fn at_floor(self, script: &Script) -> Script {
         let (path, times) = self.floor();
-        let (method, authorizations, bodies) = match script {
-            Script::Repeat(template, _) => (
-                template.method.clone(),
-                template.authorizations.clone(),
-                template.bodies.clone(),
-            ),
-            Script::CodeFlow(flow) => (Method::POST, Vec::new(), vec![flow.form.clone().into()]),
-            Script::Refresh(refresh) => {
-                (Method::POST, Vec::new(), vec![refresh.form.clone().into()])
-            }
+        let posted = |form: &str| Template {
+            method: Method::POST,
+            bodies: vec![form.to_owned().into()],
+            ..Template::get(path)
         };
-        let template = Template {
-            method,
-            path: path.into(),
-            authorizations,
-            bodies,
+        let template = match script {
+            Script::Repeat(template, _) => Template {
+                path: path.into(),
+                ..template.clone()
+            },
+            Script::CodeFlow(flow) => posted(&flow.form),
+            Script::Refresh(refresh) => posted(&refresh.form),
         };
         Script::Repeat(template, times)
     }
@@ -198,10 +224,12 @@ impl Workload {
                 active
             }
             Self::TokenExchange => exchanged,
+            Self::DpopToken => bound,
             Self::CodeFlow | Self::Refresh => identifies,
             Self::ClientCredentials
             | Self::PrivateKeyJwt
             | Self::Userinfo
+            | Self::DpopApiRead
             | Self::ApiRead
             | Self::ApiReadFresh
             | Self::Jwks
@@ -247,9 +275,9 @@ fn introspection(body: &Bytes) -> anyhow::Result<Bytes> {
 fn introspect(server: &AuthServer, forms: Vec<Bytes>) -> Template {
     Template {
         method: Method::POST,
-        path: "/oauth/introspect".into(),
         authorizations: vec![server.introspector.basic()],
         bodies: forms,
+        ..Template::get("/oauth/introspect")
     }
 }
 
@@ -272,6 +300,13 @@ fn exchange(tokens: &[String], audience: &str) -> String {
 fn exchanged(body: &Bytes) -> anyhow::Result<()> {
     let issued = member(body, "issued_token_type")?;
     ensure!(issued == ACCESS_TOKEN, "{issued} was issued");
+    member(body, "access_token").map(drop)
+}
+
+/// RFC 9449 §5: what came is bound to the key of the proof.
+fn bound(body: &Bytes) -> anyhow::Result<()> {
+    let kind = member(body, "token_type")?;
+    ensure!(kind == "DPoP", "a token of type {kind} was issued");
     member(body, "access_token").map(drop)
 }
 
@@ -314,5 +349,7 @@ mod tests {
         let form = exchange(&["a.b.c".into()], "http://127.0.0.1:1");
         assert!(form.ends_with("&resource=http%3A%2F%2F127.0.0.1%3A1&subject_token=a.b.c"));
         assert!(exchanged(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
+        let plain = br#"{"access_token":"a.b.c","token_type":"Bearer"}"#;
+        assert!(bound(&Bytes::from_static(plain)).is_err());
     }
 }

@@ -14,8 +14,9 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep_until};
 
 use super::keyed_client::KeyedClient;
-use super::{Installation, Programs, Server, Stores, free_port, output};
-use crate::drive::CodeFlow;
+use super::{Installation, Programs, Prover, Server, Stores, free_port, output};
+use crate::client::{Call, Client, member};
+use crate::drive::{CodeFlow, TOKEN};
 
 /// A verifier and its challenge (RFC 7636 appendix B): what is measured does not depend on which.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -188,6 +189,35 @@ impl AuthServer {
             forms.push(self.keyed.form(&issuer).await?);
         }
         Ok(forms)
+    }
+
+    /// The issuer identifier.
+    ///
+    /// # Errors
+    /// If there is no node.
+    pub(crate) fn issuer(&self) -> anyhow::Result<String> {
+        self.installation.issuer()
+    }
+
+    /// Ends when proofs that are made from now on are believed at once: none is older than the memory of those that were used.
+    pub(crate) async fn remembers_proofs(&self) {
+        sleep_until(self.assertions_from).await;
+    }
+
+    /// An access token of the person that is bound to that key, for the resource server of all tokens.
+    ///
+    /// # Errors
+    /// If the person gets none.
+    pub(crate) async fn bound_token(&self, prover: &Prover) -> anyhow::Result<String> {
+        self.remembers_proofs().await;
+        let flow = self.code_flow();
+        let mut client = Client::connect(self.first().port).await?;
+        let code = client.code(&flow.authorize, &flow.cookie).await?;
+        let url = format!("{}{TOKEN}", self.issuer()?);
+        let proof = prover.proof("POST", &url, None).await?;
+        let call = Call::post(TOKEN, format!("{}{code}", flow.form));
+        let body = client.ok(call.proved(&proof)).await?;
+        member(&body, "access_token")
     }
 
     /// The form that revokes a token of the app, up to the token (RFC 7009 §2.1).

@@ -1,7 +1,8 @@
 //! The executable requirements of the RFCs, against both servers as a stranger starts them.
 
 use conformance_tests::{
-    Clock, Level, Limits, Outcome, Subject, Target, catalogue, plan, run, run_plans,
+    Clock, Level, Limits, Outcome, Subject, Target, catalogue, plan, profile, run, run_plans,
+    run_profiles,
 };
 
 use crate::process::Place;
@@ -28,6 +29,16 @@ async fn no_must_is_broken_by_what_a_stranger_starts() {
     let report = run_plans(&subject, plan::PLANS, |_| ()).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
     assert!(report.summary.passed > 70, "{}", report.text());
+    let profiles = ["oauth2.1", "mcp"].map(|name| profile::find(name).unwrap());
+    let report = run_profiles(&subject, &profiles, |_| ()).await;
+    for requirement in report.requirements() {
+        let failed = matches!(requirement.result, Outcome::Failed { .. });
+        assert!(
+            !failed || requirement.level == Level::Should,
+            "{}",
+            report.text()
+        );
+    }
 }
 
 /// What the tests publish themselves lies on this machine, which is not asked by default.
