@@ -179,10 +179,6 @@ async fn what_does_not_go_together_is_said(stores: &Stores) {
         ),
         (&["--san-email", "a@a.example"], "is for tls_client_auth"),
         (
-            &["--certificate-bound-access-tokens"],
-            "sees no certificates of clients",
-        ),
-        (
             &[
                 "--certificate-bound-access-tokens",
                 "--dpop-bound-access-tokens",

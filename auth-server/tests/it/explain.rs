@@ -187,7 +187,9 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         ),
         (
             "a proof that is none",
-            post(&service, &[credentials]).header("dpop", "x"),
+            post(&service, &[credentials])
+                .header("dpop", "x")
+                .header("dpop", "y"),
             (400, "invalid_dpop_proof"),
             &[],
             "",
