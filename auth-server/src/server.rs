@@ -13,6 +13,7 @@ use shared_protocol::resource::ResourceId;
 use shared_protocol::time::Clock;
 use shared_server::ephemeral::Ephemeral;
 use shared_server::jobs::Scheduler;
+use shared_server::rate_limits::RateLimiter;
 use shared_server::telemetry::{self, HttpMetrics, metrics_router};
 use shared_server::web::{self, Edge, Health, Limits, Listener, Observed, Shutdown};
 
@@ -331,16 +332,15 @@ fn app_state(
         documents: records.sites.documents.clone(),
         fetches: limits.documents,
     };
-    let dpop = dpop::judge(config, &records.root_secret, &codes.ephemeral);
     let proofs = Proofs {
-        dpop: dpop.clone(),
+        dpop: dpop::judge(config, &records.root_secret, &codes.ephemeral),
         nonces: config.dpop.nonce,
     };
     let authenticator = Arc::new(Authenticator {
         clients: callers.clone(),
         bindings: Bindings {
-            dpop: dpop.clone(),
-            nonce: config.dpop.nonce,
+            dpop: proofs.dpop.clone(),
+            nonce: proofs.nonces,
         },
         keys: records.sites.keys.clone(),
         ephemeral: codes.ephemeral.clone(),
@@ -365,7 +365,7 @@ fn app_state(
             (records.accounts.clone(), records.identity_links.clone()),
         )),
         authenticator,
-        tell_nonce: TellNonce::new(dpop, Arc::clone(&world.clock)),
+        tell_nonce: TellNonce::new(proofs.dpop.clone(), Arc::clone(&world.clock)),
         introspection: Arc::new(Introspection {
             tokens: Arc::clone(&tokens),
             grantor: Arc::clone(&grantor),
@@ -376,13 +376,7 @@ fn app_state(
             grantor: Arc::clone(&grantor),
             revocations: records.revocations.clone(),
         }),
-        userinfo: Arc::new(Userinfo {
-            tokens: Arc::clone(&tokens),
-            grants: records.grants.clone(),
-            clients: records.clients.clone(),
-            accounts: limits.account,
-            proofs,
-        }),
+        userinfo: Arc::new(userinfo(records, &tokens, limits.account, proofs)),
         addresses: limits.address,
         grantor,
         pictures: Arc::new(Pictures {
@@ -410,6 +404,21 @@ fn app_state(
         jwks_max_age: config.keys.jwks_max_age,
         jwks: Published::default(),
     }))
+}
+
+fn userinfo(
+    records: &Records,
+    tokens: &Arc<AccessTokens>,
+    accounts: RateLimiter,
+    proofs: Proofs,
+) -> Userinfo {
+    Userinfo {
+        tokens: Arc::clone(tokens),
+        grants: records.grants.clone(),
+        clients: records.clients.clone(),
+        accounts,
+        proofs,
+    }
 }
 
 /// What makes access tokens and knows them again.
