@@ -336,16 +336,10 @@ impl TokenError {
             | Self::Parameters(_)
             | Self::SeveralMethods
             | Self::PushedRequestUri
-            | Self::Binding(BindingError::NoCertificate | BindingError::TwoWays)
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::Dpop(DpopError::Invalid(_))
-            | Self::Binding(BindingError::NoProof | BindingError::Unbound) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
-            }
-            Self::Dpop(DpopError::UseNonce(_)) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce)
-            }
+            Self::Dpop(error) => of_proof(error),
+            Self::Binding(error) => (StatusCode::BAD_REQUEST, of_binding(*error)),
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
@@ -416,7 +410,6 @@ impl TokenError {
                 ErrorCode::TemporarilyUnavailable,
             ),
             Self::Store(_)
-            | Self::Dpop(DpopError::Memory(_))
             | Self::Grants(_)
             | Self::Account(_)
             | Self::Ephemeral(_)
@@ -491,6 +484,26 @@ impl TokenError {
 }
 
 /// RFC 9126 §2.3: also what would be told on a page.
+/// RFC 9449 §5, §8.
+fn of_proof(error: &DpopError) -> (StatusCode, ErrorCode) {
+    match error {
+        DpopError::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof),
+        DpopError::UseNonce(_) => (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce),
+        DpopError::Memory(_) => {
+            let code = ErrorCode::TemporarilyUnavailable;
+            (StatusCode::SERVICE_UNAVAILABLE, code)
+        }
+    }
+}
+
+/// RFC 9449 §5.2: a proof that is missing is invalid.
+fn of_binding(error: BindingError) -> ErrorCode {
+    match error {
+        BindingError::NoProof | BindingError::Unbound => ErrorCode::InvalidDpopProof,
+        BindingError::NoCertificate | BindingError::TwoWays => ErrorCode::InvalidRequest,
+    }
+}
+
 fn of_request(error: &AuthorizeError) -> (StatusCode, ErrorCode) {
     let code = match error {
         AuthorizeError::Page(PageCause::Unread(cause)) => cause.code(),
