@@ -483,7 +483,6 @@ impl TokenError {
     }
 }
 
-/// RFC 9126 §2.3: also what would be told on a page.
 /// RFC 9449 §5, §8.
 fn of_proof(error: &DpopError) -> (StatusCode, ErrorCode) {
     match error {
@@ -504,6 +503,7 @@ fn of_binding(error: BindingError) -> ErrorCode {
     }
 }
 
+/// RFC 9126 §2.3: also what would be told on a page.
 fn of_request(error: &AuthorizeError) -> (StatusCode, ErrorCode) {
     let code = match error {
         AuthorizeError::Page(PageCause::Unread(cause)) => cause.code(),
