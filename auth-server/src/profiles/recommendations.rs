@@ -192,7 +192,9 @@ mod tests {
     use crate::config::{Enabled, Mode};
     use crate::profiles::Profile;
 
-    /// As good as it gets.
+    /// A change to what is as good as it gets.
+    type Change = fn(&mut Config);
+
     fn strict() -> Config {
         let mut config = Config {
             mode: Mode::Production,
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn each_setting_that_falls_short_is_named_with_its_mend() {
         assert_eq!(keys(&strict()), Vec::<&str>::new());
-        let changes: [(&str, fn(&mut Config)); 11] = [
+        let changes: [(&str, Change); 11] = [
             ("authorization.pkce", |config| {
                 config.authorization.pkce = PkcePolicy::PublicOnly;
             }),
