@@ -15,7 +15,7 @@ use shared_testing::stores::Stores;
 use crate::browser::{Browser, EMAIL};
 use crate::jwt_bearer::{self, new_key};
 use crate::person::{Scene, app};
-use crate::server::{API, OTHER_API, TestClient, TestServer, config};
+use crate::server::{API, Answer, OTHER_API, TestClient, TestServer, config};
 use crate::sign_out::{BYE, browser};
 use crate::token_exchange::{gateway_policy, service};
 
@@ -26,6 +26,9 @@ pub(crate) const JAGS: &str = "https://jag.example";
 /// A resource server that gets opaque tokens.
 pub(crate) const OPAQUE_API: &str = "https://opaque.example";
 
+/// Where that is asked for.
+pub(crate) const REVOKE_ALL: &str = "/oauth/global-token-revocation";
+
 /// A server, a person who is signed in, and clients of every kind.
 pub(crate) struct Stage {
     pub(crate) scene: Scene,
@@ -33,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) app: TestClient,
     /// With which it signs.
     pub(crate) app_key: Arc<SigningKey>,
-    /// Proves itself by signatures.
+    /// Proves itself by signatures, and may have all end that somebody had.
     pub(crate) signing: TestClient,
     pub(crate) signing_key: Arc<SigningKey>,
     /// Proves itself by MACs.
@@ -65,9 +68,16 @@ impl Stage {
         server.person(EMAIL).await;
         let app_key = new_key();
         let app = server.register(everything(&app_key)).await;
-        let (signing, signing_key) = server.signing_client(Algorithm::Es256, "read").await;
+        let signing_key = new_key();
+        let metadata = ClientMetadata {
+            global_token_revocation: true,
+            ..TestServer::signing_metadata(&signing_key, "read")
+        };
+        let signing = server.register(metadata).await;
         let macs = server.client(AuthMethod::ClientSecretJwt, "read").await;
-        let mut metadata = service("openid email read write reports", &gateway_policy());
+        let mut policy = gateway_policy();
+        policy["audiences"] = json!([API, OTHER_API, OPAQUE_API]);
+        let mut metadata = service("openid email read write reports secrets", &policy);
         metadata.grant_types.insert(GrantType::AuthorizationCode);
         metadata.redirect_uris = app_metadata().redirect_uris;
         let gateway = server.register(metadata).await;
@@ -130,6 +140,16 @@ impl Stage {
         members.extend(asked.map(|(name, value)| (name, json!(value))));
         members.extend(changes.as_object().unwrap().clone());
         claims
+    }
+
+    /// What answers a client who may ask for that, of a person who is not there: 404.
+    pub(crate) async fn revoke_all(&self, assertion: &str) -> Answer {
+        let server = self.server();
+        let nobody = json!({"sub_id": {"format": "opaque", "id": "usr_0000000000000000000000"}});
+        let request = server.http.post(format!("{}{REVOKE_ALL}", server.issuer));
+        server
+            .send(request.json(&nobody).bearer_auth(assertion))
+            .await
     }
 
     /// What the person's grant brings to a client.

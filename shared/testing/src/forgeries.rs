@@ -82,7 +82,10 @@ impl Stranger {
 ///
 /// # Panics
 /// If the original has no JSON objects.
-pub async fn forgeries(original: &Original, sign: impl AsyncFn(&[u8]) -> Vec<u8>) -> (String, Vec<Forgery>) {
+pub async fn forgeries(
+    original: &Original,
+    sign: impl AsyncFn(&[u8]) -> Vec<u8>,
+) -> (String, Vec<Forgery>) {
     let input = input(&original.header, &original.claims);
     let signature = sign(input.as_bytes()).await;
     let mut all = Forgeries {
@@ -409,6 +412,8 @@ impl Forgeries<'_> {
             (what, self.input(&header))
         });
         let mut all: Vec<_> = changed.collect();
+        let claim = claims.as_object().and_then(|claims| claims.keys().next());
+        let claim = claim.cloned().unwrap_or_default();
         let nested = format!("{}.{}", input(header, claims), self.signature);
         let (header, claims) = (header.to_string(), claims.to_string());
         let alg = self.original.header["alg"].as_str().unwrap_or_default();
@@ -441,12 +446,12 @@ impl Forgeries<'_> {
             (
                 "a claim twice, first another",
                 header.clone(),
-                claims.replacen('{', r#"{"iss":"evil","aud":"evil","#, 1),
+                claims.replacen('{', &format!(r#"{{"{claim}":"evil","#), 1),
             ),
             (
                 "a claim twice, last another",
                 header.clone(),
-                claims.trim_end_matches('}').to_owned() + r#","iss":"evil","aud":"evil"}"#,
+                claims.trim_end_matches('}').to_owned() + &format!(r#","{claim}":"evil"}}"#),
             ),
             (
                 "a claim twice within",

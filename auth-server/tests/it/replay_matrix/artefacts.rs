@@ -11,15 +11,16 @@ use shared_protocol::random::SystemRandom;
 use shared_protocol::time::{Clock as _, Instant};
 
 use crate::browser::{Browser, parameter};
+use crate::device;
 use crate::jwt_bearer;
 use crate::macs::unique;
-use crate::person::post;
+use crate::person::{post, sign_in};
 use crate::pushed::pushed;
 use crate::registration::service;
 use crate::request_object::sign;
 use crate::server::API;
-use crate::stage::{JAGS, STATEMENTS, Stage};
-use crate::device;
+use crate::sign_out::{browser, logout};
+use crate::stage::{JAGS, REVOKE_ALL, STATEMENTS, Stage};
 
 macro_rules! artefacts {
     ($($name:ident),* $(,)?) => {
@@ -42,10 +43,12 @@ artefacts!(
     OwnToken,
     ApiToken,
     OpaqueToken,
+    ActorToken,
     IdToken,
     BearerAssertion,
     IdentityAssertion,
     ClientAssertion,
+    ToolAssertion,
     RequestObject,
     AuthorizationResponse,
     LogoutToken,
@@ -61,6 +64,9 @@ artefacts!(
     BrowserCookie,
     Interaction,
     FormToken,
+    DeviceForm,
+    SignOutForm,
+    LogoutHandle,
     DpopNonce,
     DpopProof,
 );
@@ -83,6 +89,12 @@ pub(super) struct Made<'a> {
     pub(super) signing_in: Browser<'a>,
     /// The one in which the pushed request is opened.
     pub(super) opening: Browser<'a>,
+    /// A code that nobody has typed.
+    pub(super) user_code: String,
+    /// Another of the person, who is about to sign out there.
+    pub(super) leaving: Browser<'a>,
+    /// What the form there holds.
+    pub(super) sign_out: Vec<(String, String)>,
     /// The client whom the registration access token is for.
     pub(super) managed: String,
     /// An access token of the app for [`API`].
@@ -107,9 +119,15 @@ impl<'a> Made<'a> {
         let device = post(server, app, device::PATH, &[("scope", "openid read")]).await;
         put(Artefact::DeviceCode, device.text("device_code"));
         put(Artefact::UserCode, device.text("user_code"));
-        let tokens = stage.tokens(app, "openid read reports offline_access").await;
-        put(Artefact::RefreshToken, tokens["refresh_token"].as_str().unwrap());
-        put(Artefact::IdToken, tokens["id_token"].as_str().unwrap());
+        let tokens = stage
+            .tokens(app, "openid read reports offline_access")
+            .await;
+        put(
+            Artefact::RefreshToken,
+            tokens["refresh_token"].as_str().unwrap(),
+        );
+        let hint = tokens["id_token"].as_str().unwrap();
+        put(Artefact::IdToken, hint);
         let own = stage.tokens(app, "openid email").await;
         let own = own["access_token"].as_str().unwrap();
         put(Artefact::OwnToken, own);
@@ -120,41 +138,65 @@ impl<'a> Made<'a> {
         let opaque = opaque["access_token"].as_str().unwrap();
         assert!(!opaque.contains('.'));
         put(Artefact::OpaqueToken, opaque);
+        put(
+            Artefact::ActorToken,
+            &server.token(&stage.gateway, API).await,
+        );
         let subject = stage.tokens(app, "openid read").await;
         let subject = subject["access_token"].as_str().unwrap().to_owned();
 
         let outside = &*stage.outside;
         let sign_outside = async |kind, claims| sign_jwt(kind, &claims, outside).await.unwrap();
         let good = jwt_bearer::good_claims(server, &stage.scene.account_id);
-        put(Artefact::BearerAssertion, &sign_outside(JwtKind::BearerAssertion, good.clone()).await);
+        put(
+            Artefact::BearerAssertion,
+            &sign_outside(JwtKind::BearerAssertion, good.clone()).await,
+        );
         let mut jag = good;
         jag["iss"] = JAGS.into();
         jag["client_id"] = json!(stage.bearer.id);
         jag["resource"] = API.into();
         jag["jti"] = unique().into();
-        put(Artefact::IdentityAssertion, &sign_outside(JwtKind::IdentityAssertion, jag).await);
+        put(
+            Artefact::IdentityAssertion,
+            &sign_outside(JwtKind::IdentityAssertion, jag).await,
+        );
         let statement = json!({"iss": STATEMENTS, "software_id": "stated"});
-        put(Artefact::SoftwareStatement, &sign_outside(JwtKind::SoftwareStatement, statement).await);
+        put(
+            Artefact::SoftwareStatement,
+            &sign_outside(JwtKind::SoftwareStatement, statement).await,
+        );
         let now = stage.now();
         let id = &stage.signing.id;
         let claims = json!({"iss": id, "sub": id, "aud": server.issuer, "iat": now, "exp": now + 60, "jti": unique()});
         let assertion = server.assertion(&stage.signing_key, &claims).await;
         put(Artefact::ClientAssertion, &assertion);
+        let mut claims = claims;
+        claims["jti"] = unique().into();
+        claims["aud"] = format!("{}{REVOKE_ALL}", server.issuer).into();
+        let assertion = server.assertion(&stage.signing_key, &claims).await;
+        put(Artefact::ToolAssertion, &assertion);
         let object = stage.request(&json!({}));
         let typ = json!({"typ": "oauth-authz-req+jwt"});
-        put(Artefact::RequestObject, &sign(&stage.app_key, &typ, &object).await);
+        put(
+            Artefact::RequestObject,
+            &sign(&stage.app_key, &typ, &object).await,
+        );
 
         let asked = [("response_mode", "jwt"), ("prompt", "none")];
         let answer = stage.browser().get(server.authorize_url(app, &asked)).await;
         let response = parameter(&answer.location(), "response").unwrap();
         put(Artefact::AuthorizationResponse, &response);
         // As those who are told of a sign-out get it.
-        let logout = json!({"iss": server.issuer, "aud": app.id, "sub": stage.scene.account_id, "sid": "x", "iat": now,
+        let told = json!({"iss": server.issuer, "aud": app.id, "sub": stage.scene.account_id, "sid": "x", "iat": now,
             "exp": now + 120, "jti": unique(), "events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
-        let logout = sign_jwt(JwtKind::LogoutToken, &logout, &*stage.own_key()).await;
-        put(Artefact::LogoutToken, &logout.unwrap());
+        let told = sign_jwt(JwtKind::LogoutToken, &told, &*stage.own_key()).await;
+        put(Artefact::LogoutToken, &told.unwrap());
         let userinfo = server.http.get(format!("{}/oauth/userinfo", server.issuer));
-        put(Artefact::SignedUserinfo, &jwt(userinfo.bearer_auth(own)).await);
+        put(
+            Artefact::SignedUserinfo,
+            &jwt(userinfo.bearer_auth(own)).await,
+        );
         let introspection = server.form("/oauth/introspect", &[("token", api)]);
         let introspection = introspection.basic_auth(&app.id, Some(&app.secret));
         let introspection = introspection.header("accept", "application/token-introspection+jwt");
@@ -170,7 +212,9 @@ impl<'a> Made<'a> {
             uses: 10,
             lifetime: Duration::from_hours(1),
         };
-        let initial = tokens.create(initial, server.clock.now(), &SystemRandom).await;
+        let initial = tokens
+            .create(initial, server.clock.now(), &SystemRandom)
+            .await;
         put(Artefact::InitialAccessToken, initial.unwrap().1.expose());
         let registered = server.registers(&service()).await;
         put(Artefact::RegistrationAccessToken, &registered.token);
@@ -181,7 +225,28 @@ impl<'a> Made<'a> {
         let page = signing_in.open(server.authorize_url(app, &[])).await;
         put(Artefact::Interaction, &page.input("interaction"));
         put(Artefact::FormToken, &page.input("csrf"));
-        put(Artefact::BrowserCookie, &signing_in.cookie("browser").unwrap());
+        put(
+            Artefact::BrowserCookie,
+            &signing_in.cookie("browser").unwrap(),
+        );
+
+        let page = stage
+            .browser()
+            .open(format!("{}/device", server.issuer))
+            .await;
+        put(Artefact::DeviceForm, &page.input("csrf"));
+        let device = post(server, app, device::PATH, &[("scope", "openid read")]).await;
+        let user_code = device.text("user_code").to_owned();
+        let (_, cookie) = sign_in(server, &stage.scene.account_id).await;
+        let leaving = browser(server, &cookie);
+        let page = logout(server, &leaving, &[]).await;
+        put(Artefact::SignOutForm, &page.input("sign_out_form"));
+        let sign_out = page.inputs("sign-out");
+        let form = [("id_token_hint", hint)];
+        let stranger = Browser::new(server);
+        let kept = stranger.send(server.form("/oauth/logout", &form)).await;
+        let handle = parameter(&kept.location(), "request");
+        put(Artefact::LogoutHandle, &handle.unwrap());
 
         let dpop = Dpop::new(DpopSettings {
             origins: vec![server.issuer.parse().unwrap()],
@@ -195,6 +260,9 @@ impl<'a> Made<'a> {
             values,
             signing_in,
             opening: Browser::new(server),
+            user_code,
+            leaving,
+            sign_out,
             managed: registered.url,
             subject,
             dpop,

@@ -1,7 +1,6 @@
 //! Everywhere that something may be shown.
 
 use axum::http::{HeaderMap, HeaderValue, Method};
-use serde_json::{Value, json};
 use shared_protocol::dpop::{NoncePolicy, PROOF, ProofRequest};
 use shared_protocol::time::Clock as _;
 use url::Url;
@@ -9,15 +8,15 @@ use url::Url;
 use super::artefacts::{Artefact, Made, proof};
 use crate::browser::{Browser, EMAIL, PASSWORD, parameter};
 use crate::device::{self, typed};
+use crate::jwt_bearer;
 use crate::person::{post, refresh_form};
 use crate::pushed::{PAR, url_of};
 use crate::registration::{REGISTER, service};
 use crate::request_object;
-use crate::server::{Answer, TestClient};
+use crate::server::{API, Answer, TestClient};
 use crate::sign_out::logout;
-use crate::stage::Stage;
+use crate::stage::{REVOKE_ALL, Stage};
 use crate::token_exchange::{ACCESS, EXCHANGE, ID, JWT, REFRESH};
-use crate::jwt_bearer;
 
 macro_rules! places {
     ($($name:ident at $paths:expr),* $(,)?) => {
@@ -67,33 +66,25 @@ places!(
     Registering at [REGISTER],
     SoftwareStatement at [REGISTER],
     Managing at ["/oauth/register/{client_id}"],
-    RevokingAll at ["/oauth/global-token-revocation"],
+    RevokingAll at [REVOKE_ALL],
     SessionCookie at [AUTHORIZE],
     BrowserCookie at [AUTHORIZE],
     Interaction at [AUTHORIZE],
     Resume at [AUTHORIZE],
     FormToken at [AUTHORIZE],
+    DeviceForm at ["/device"],
+    SignOutForm at ["/oauth/logout"],
+    LogoutResume at ["/oauth/logout"],
     UserCode at ["/device", "/device/confirm", "/device/qr/{user_code}"],
     Logo at [AUTHORIZE],
 );
 
 /// Documents, which are the same for everybody.
-pub(super) const TAKING_NOTHING: &[&str] = &[
-    "/.well-known/oauth-authorization-server",
-    "/.well-known/openid-configuration",
-    "/oauth/jwks",
-];
+pub(super) const TAKING_NOTHING: &[&str] = &["/.well-known/openid-configuration", "/oauth/jwks"];
 
 impl Place {
-    /// Where only what is made for it, for somebody else, is taken: an actor's own token, an assertion of a tool, nothing at all.
-    pub(super) const OF_ANOTHER: &'static [Self] = &[
-        Self::ActorAccessToken,
-        Self::ActorJwt,
-        Self::ActorIdToken,
-        Self::PushedRequestUri,
-        Self::Revoked,
-        Self::RevokingAll,
-    ];
+    /// Where nothing of this is taken: an ID token is no actor, and a request that is pushed is none that was.
+    pub(super) const OF_NOTHING: &'static [Self] = &[Self::ActorIdToken, Self::PushedRequestUri];
 }
 
 /// Everything and everybody.
@@ -113,8 +104,25 @@ impl World<'_> {
     }
 
     async fn subject(&self, client: &TestClient, value: &str, token_type: &str) -> Answer {
-        let form = [("subject_token", value), ("subject_token_type", token_type)];
+        let mut form = vec![("subject_token", value), ("subject_token_type", token_type)];
+        // What stands for a whole grant names no audience.
+        if [ID, REFRESH].contains(&token_type) {
+            form.push(("resource", API));
+        }
         self.exchanged(client, &form).await
+    }
+
+    async fn is_active(&self, value: &str) -> bool {
+        let server = self.stage.server();
+        let mut active = false;
+        for client in [&self.stage.app, &self.stage.gateway] {
+            let answer = server
+                .post_as(client, "/oauth/introspect", &[("token", value)])
+                .await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            active |= answer.body["active"] == true;
+        }
+        active
     }
 
     async fn actor(&self, value: &str, token_type: &str) -> Answer {
@@ -150,7 +158,10 @@ impl World<'_> {
             path: TOKEN,
         };
         let now = server.clock.now();
-        let proven = self.made.dpop.prove(request, None, NoncePolicy::Offered, now);
+        let proven = self
+            .made
+            .dpop
+            .prove(request, None, NoncePolicy::Offered, now);
         proven.await.is_ok()
     }
 }
@@ -171,7 +182,9 @@ impl Place {
                 let answer = world.token(app, &form).await;
                 ["authorization_pending", "slow_down"].contains(&answer.error().1)
             }
-            Self::SubjectAccessToken => is(&world.subject(&stage.gateway, value, ACCESS).await, 200),
+            Self::SubjectAccessToken => {
+                is(&world.subject(&stage.gateway, value, ACCESS).await, 200)
+            }
             Self::SubjectJwt => is(&world.subject(&stage.gateway, value, JWT).await, 200),
             Self::SubjectIdToken => is(&world.subject(app, value, ID).await, 200),
             Self::SubjectRefreshToken => is(&world.subject(app, value, REFRESH).await, 200),
@@ -210,9 +223,10 @@ impl Place {
                 let url = url_of(server, app, value);
                 world.made.opening.open(url).await.has("sign-in")
             }
-            Self::PushedRequestUri => {
-                is(&post(server, app, PAR, &[("request_uri", value)]).await, 201)
-            }
+            Self::PushedRequestUri => is(
+                &post(server, app, PAR, &[("request_uri", value)]).await,
+                201,
+            ),
             Self::IdTokenHint => {
                 let asked = [("id_token_hint", value), ("prompt", "none")];
                 let page = stage.browser().get(server.authorize_url(app, &asked)).await;
@@ -222,32 +236,17 @@ impl Place {
                 let hint = [("id_token_hint", value)];
                 logout(server, &stage.browser(), &hint).await.status == 303
             }
-            Self::Introspected => {
-                let form = [("token", value)];
-                let mut active = false;
-                for client in [app, &stage.gateway] {
-                    let answer = server.post_as(client, "/oauth/introspect", &form).await;
-                    active |= is(&answer, 200) && answer.body["active"] == true;
-                }
-                active
-            }
+            Self::Introspected => world.is_active(value).await,
             Self::Revoked => {
-                // What is its own it would end: the others show afterwards whether they did. RFC 7009 §2.2: the answer tells nothing.
-                let made = world.made;
-                let own = [
-                    Artefact::RefreshToken,
-                    Artefact::OwnToken,
-                    Artefact::ApiToken,
-                    Artefact::OpaqueToken,
-                ];
-                if own.iter().any(|artefact| made.value(*artefact) == value) {
-                    return false;
-                }
+                // RFC 7009 §2.2: the answer tells nothing. What others it might have ended is shown afterwards.
+                let was_active = world.is_active(value).await;
                 for client in [app, &stage.gateway, &stage.bearer] {
-                    let answer = server.post_as(client, "/oauth/revoke", &[("token", value)]).await;
+                    let answer = server
+                        .post_as(client, "/oauth/revoke", &[("token", value)])
+                        .await;
                     is(&answer, 200);
                 }
-                false
+                was_active && !world.is_active(value).await
             }
             Self::Userinfo => {
                 let request = server.http.get(world.url("/oauth/userinfo", &[]));
@@ -266,12 +265,7 @@ impl Place {
                 let request = server.http.get(&world.made.managed);
                 is(&world.bearer(request, value).await, 200)
             }
-            Self::RevokingAll => {
-                let url = world.url("/oauth/global-token-revocation", &[]);
-                let subject: Value = json!({"sub_id": {"format": "opaque", "id": stage.scene.account_id}});
-                let request = server.http.post(url).json(&subject);
-                is(&world.bearer(request, value).await, 204)
-            }
+            Self::RevokingAll => is(&stage.revoke_all(value).await, 404),
             Self::SessionCookie => {
                 let port = server.issuer.rsplit(':').next().unwrap();
                 let browser = Browser::new(server);
@@ -297,15 +291,33 @@ impl Place {
                 shown
             }
             Self::Resume => {
-                let mut went_on = false;
-                for path in ["/oauth/authorize/resume", "/oauth/logout/resume"] {
-                    for name in ["interaction", "request", "id", "handle"] {
-                        let url = world.url(path, &[(name, value)]);
-                        let page = world.made.signing_in.open(url).await;
-                        went_on |= page.has("sign-in") || page.status == 303;
+                let url = world.url("/oauth/authorize/resume", &[("interaction", value)]);
+                world.made.signing_in.open(url).await.has("sign-in")
+            }
+            Self::LogoutResume => {
+                let url = world.url("/oauth/logout/resume", &[("request", value)]);
+                Browser::new(server).get(url).await.status == 303
+            }
+            Self::SignOutForm => {
+                let mut form = world.made.sign_out.clone();
+                for (name, known) in &mut form {
+                    if name == "sign_out_form" {
+                        value.clone_into(known);
                     }
                 }
-                went_on
+                let page = world
+                    .made
+                    .leaving
+                    .post(world.url("/oauth/logout", &[]), &form);
+                page.await.status == 303
+            }
+            Self::DeviceForm => {
+                let browser = stage.browser();
+                let code = world.made.user_code.as_str();
+                let form = [("csrf", value), ("user_code", code)];
+                let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let answer = browser.post(world.url("/device", &[]), &form).await;
+                browser.follow(answer).await.has("consent")
             }
             Self::FormToken => {
                 let interaction = world.made.value(Artefact::Interaction);
