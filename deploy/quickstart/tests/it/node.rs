@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Place, told};
 
 /// What is kept of it in the checkout.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
