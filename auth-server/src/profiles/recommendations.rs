@@ -2,10 +2,11 @@
 //! from starting, and each with the setting that mends it.
 
 use serde::Serialize;
+use shared_protocol::dpop::NoncePolicy;
 
 use crate::authorize::request::ResponseType;
 use crate::clients::AuthMethod;
-use crate::config::{Config, NonceMode, PkcePolicy, RegistrationMode};
+use crate::config::{Config, PkcePolicy, RegistrationMode};
 
 /// One thing to do better.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -135,7 +136,7 @@ fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
             },
         ),
         (
-            config.dpop.nonce == NonceMode::Offered && !demands.dpop_nonces(),
+            config.dpop.nonce == NoncePolicy::Offered && !demands.dpop_nonces(),
             Recommendation {
                 key: "dpop.nonce",
                 why: "proofs that somebody had a client make ahead of time are good when their time comes",
