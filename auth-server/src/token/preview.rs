@@ -1,4 +1,5 @@
-//! What tokens would say: made by the functions that issue them, up to the signature, and written nowhere.
+//! What tokens would say: made by the functions that issue them, up to the signature, and written nowhere. Not what they are bound to
+//! (`cnf`), for that is what the request that brings them proves.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -179,6 +179,13 @@ async fn what_does_not_go_together_is_said(stores: &Stores) {
         ),
         (&["--san-email", "a@a.example"], "is for tls_client_auth"),
         (
+            &[
+                "--certificate-bound-access-tokens",
+                "--dpop-bound-access-tokens",
+            ],
+            "cannot be used with",
+        ),
+        (
             &["--auth-method", "self_signed_tls_client_auth"],
             "needs `jwks_uri`, or `jwks`",
         ),

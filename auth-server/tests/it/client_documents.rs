@@ -414,8 +414,11 @@ async fn documents_that_describe_nobody(stores: &Stores) {
             &[("response_types", json!(["token"]))],
         ),
         (
-            "certificates, which nobody sees",
-            &[("tls_client_certificate_bound_access_tokens", json!(true))],
+            "two ways to bind its tokens",
+            &[
+                ("dpop_bound_access_tokens", json!(true)),
+                ("tls_client_certificate_bound_access_tokens", json!(true)),
+            ],
         ),
         (
             "signed requests",

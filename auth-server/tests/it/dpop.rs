@@ -8,7 +8,7 @@ mod refresh;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use auth_server::clients::{AuthMethod, ClientMetadata, GrantType, InvalidClientMetadata};
+use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType, InvalidClientMetadata};
 use auth_server::config::Config;
 use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use base64::Engine as _;
@@ -228,7 +228,16 @@ async fn rfc9449_5_an_assertion_of_an_issuer_brings_bound_tokens(stores: &Stores
     let scene = jwt_bearer::Scene::with(config(stores)).await;
     let prover = Prover::new();
     let server = &scene.server;
-    for sub in [scene.account_id.to_string(), scene.client.id.clone()] {
+    for (subject, sub) in [
+        ("account_id", scene.account_id.as_str()),
+        ("client", &scene.client.id),
+    ] {
+        let (trusted, changes) = (
+            (jwt_bearer::ISSUER, &scene.key),
+            json!({"subject": subject}),
+        );
+        let trusts = jwt_bearer::trust(server, trusted, &changes);
+        trusts.await.unwrap();
         let good = jwt_bearer::good_claims(server, &scene.account_id);
         let said = crate::registration::with(&good, &json!({"sub": sub}));
         let kind = shared_protocol::jose::JwtKind::BearerAssertion;
@@ -239,7 +248,7 @@ async fn rfc9449_5_an_assertion_of_an_issuer_brings_bound_tokens(stores: &Stores
             ("resource", API),
         ];
         let answer = ask(server, &scene.client, &form, &prover).await;
-        assert_bound(&answer, Some(&prover), &sub);
+        assert_bound(&answer, Some(&prover), subject);
     }
 }
 
@@ -372,11 +381,6 @@ async fn rfc9449_what_a_client_registers_makes_sense(stores: &Stores) {
     for (what, metadata, expected) in [
         ("a key", bound(app()), "nothing".to_owned()),
         (
-            "both",
-            bound(certified(app())),
-            InvalidClientMetadata::TwoBindings.to_string(),
-        ),
-        (
             "certificates, which nobody sees",
             certified(app()),
             InvalidClientMetadata::NoCertificates.to_string(),
@@ -384,9 +388,38 @@ async fn rfc9449_what_a_client_registers_makes_sense(stores: &Stores) {
     ] {
         assert_eq!(refused(metadata).await, expected, "{what}");
     }
-    let id = || "app".parse().unwrap();
+    let contradicts = |metadata| Client::new("app".parse().unwrap(), metadata, Vec::new()).err();
     for metadata in [bound(in_front(app())), certified(in_front(app()))] {
-        let refused = auth_server::clients::Client::new(id(), metadata, Vec::new());
-        assert_eq!(refused.err(), Some(InvalidClientMetadata::BoundInFront));
+        let expected = Some(InvalidClientMetadata::BoundInFront);
+        assert_eq!(contradicts(metadata), expected);
+    }
+    let expected = Some(InvalidClientMetadata::TwoBindings);
+    assert_eq!(contradicts(bound(certified(app()))), expected);
+    // By registration, and by the operator.
+    let server = crate::registration::server(stores, |_| {})
+        .await
+        .with_resources(None)
+        .await;
+    let wanted = json!({"dpop_bound_access_tokens": true});
+    let registered = crate::registration::with(&crate::registration::service(), &wanted);
+    let registered = server.registers(&registered).await;
+    assert_eq!(registered.document["dpop_bound_access_tokens"], true);
+    let create = [
+        "client",
+        "create",
+        "--grant",
+        "client_credentials",
+        "--scope",
+        "read",
+    ];
+    let create = [&create[..], &["--dpop-bound-access-tokens"]].concat();
+    let made = crate::users::ran_json(stores, &create, "");
+    let made = TestClient {
+        id: made["client_id"].as_str().unwrap().to_owned(),
+        secret: made["client_secret"].as_str().unwrap().to_owned(),
+    };
+    for client in [&registered.client, &made] {
+        let answer = send(&server, client, (TOKEN, &CREDENTIALS), &[]).await;
+        assert_eq!(answer.error(), (400, "invalid_dpop_proof"));
     }
 }

@@ -114,6 +114,9 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
         .await;
     let refresh = refresh.text("refresh_token").to_owned();
 
+    let mut proving = TestServer::metadata(AuthMethod::ClientSecretBasic, "read");
+    proving.dpop_bound_access_tokens = true;
+    let proving = server.register(proving).await;
     let post = |client: &TestClient, form: &[(&str, &str)]| {
         server
             .form("/oauth/token", form)
@@ -181,6 +184,22 @@ async fn each_refusal_is_explained_and_no_client_learns_more(stores: &Stores) {
             (400, "unauthorized_client"),
             &[],
             "--grant",
+        ),
+        (
+            "a proof that is none",
+            post(&service, &[credentials])
+                .header("dpop", "x")
+                .header("dpop", "y"),
+            (400, "invalid_dpop_proof"),
+            &[],
+            "",
+        ),
+        (
+            "a client that always has to show one",
+            post(&proving, &[credentials]),
+            (400, "invalid_dpop_proof"),
+            &[],
+            "dpop_bound_access_tokens",
         ),
         (
             "a scope that is not the client's",

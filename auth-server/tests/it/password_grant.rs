@@ -13,6 +13,7 @@ use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
 use crate::browser::{Browser, EMAIL, PASSWORD};
+use crate::dpop;
 use crate::person::{claims, is_active, refresh_form};
 use crate::server::{API, Answer, TestClient, TestServer, config};
 
@@ -22,6 +23,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc6749_4_3_2_what_is_refused,
     threat_13_failures_count_together_with_those_of_the_page,
     the_grant_ends_with_its_session,
+    rfc9449_5_a_password_brings_bound_tokens,
 );
 
 fn on(stores: &Stores) -> Config {
@@ -134,6 +136,25 @@ async fn rfc6749_4_3_3_a_password_brings_tokens(stores: &Stores) {
         "what is registered for the resource"
     );
     server.stop().await;
+}
+
+async fn rfc9449_5_a_password_brings_bound_tokens(stores: &Stores) {
+    let (server, client, _) = started(on(stores)).await;
+    server.clock.advance(Duration::from_mins(2));
+    let prover = dpop::Prover::new();
+    let form = [
+        ("grant_type", "password"),
+        ("username", EMAIL),
+        ("password", PASSWORD),
+        ("scope", "openid read"),
+    ];
+    let answer = dpop::ask(&server, &client, &form, &prover).await;
+    dpop::assert_bound(&answer, Some(&prover), "password");
+    // What a proof is no good for, no password is tried for.
+    let proof = prover.proof(&server, dpop::PAR, &json!({})).await;
+    let asked = (dpop::TOKEN, &form[..]);
+    let answer = dpop::send(&server, &client, asked, &[&proof]).await;
+    assert_eq!(answer.error(), (400, "invalid_dpop_proof"));
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -1,6 +1,5 @@
 //! Refresh tokens that are bound to a key (RFC 9449 §5, threat 27).
 
-use auth_server::clients::Client;
 use futures_util::future::join_all;
 
 use super::*;
