@@ -181,13 +181,13 @@ fn always(config: &Config) -> Value {
         json!({
             "summary": "What a person allowed a client to know of them (OpenID Connect Core section 5.3)",
             "operationId": operation,
-            "security": [{"bearer": []}],
+            "security": [{"bearer": []}, {"dpop": []}],
             "responses": {
                 "200": {"description": "Claims of the person, in a JWT if the client registered that they are signed or encrypted",
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Userinfo"}},
                         "application/jwt": {"schema": text}}},
                 "400": {"description": "The token stands in two places, or cannot be read (RFC 6750 section 3.1)"},
-                "401": {"description": "No token, or one that is not accepted"},
+                "401": {"description": "No token, one that is not accepted, or one without the proof or certificate that it is bound to (RFC 9449 section 7, RFC 8705 section 3)"},
                 "403": {"description": "The grant of the token does not hold openid, or the token was narrowed to less"},
                 "429": refusal(TOO_MANY),
                 "503": refusal("A store does not answer; try again"),
@@ -221,7 +221,8 @@ fn always(config: &Config) -> Value {
             "/.well-known/openid-configuration": published("Metadata (OpenID Connect Discovery 1.0)"),
         },
         "components": {
-            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"},
+                "dpop": {"type": "http", "scheme": "dpop", "description": "With a proof in the header DPoP (RFC 9449 section 7.1)"}},
             "schemas": {
                 "Error": {"type": "object", "required": ["error"],
                     "properties": {"error": text, "error_description": text}},

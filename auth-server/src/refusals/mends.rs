@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use shared_protocol::bearer::{BearerError, InvalidToken};
 use shared_protocol::dpop::DpopError;
 use shared_protocol::jose::JwtError;
 use shared_server::rate_limits::{Limit, Limited};
@@ -29,6 +30,7 @@ const NAME_RESOURCE: &str =
     "have the app send `resource` in the authorization request and in the token request (RFC 8707)";
 const RESOURCE: &str =
     "name one of `auth-server resource list`, or register it: `auth-server resource create`";
+const NONCE: &str = "nothing is wrong: the app has to make another proof, with the nonce that it was told in DPoP-Nonce (RFC 9449 section 8)";
 const LOOK: &str = "a backend did not answer: look at /health/ready and at the log under this id";
 
 /// What could be done about it. An error that only passes on another is seen through.
@@ -40,6 +42,7 @@ pub(super) fn mend(Cause(cause): &Cause) -> Option<String> {
         .or_else(|| of_step(cause.downcast_ref()))
         .or_else(|| of_sign_in(cause.downcast_ref()))
         .or_else(|| of_registration(cause.downcast_ref()))
+        .or_else(|| of_bearer(cause.downcast_ref()))
         .map(str::to_owned)
 }
 
@@ -48,9 +51,7 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
     match error? {
         TokenError::ClientAuth(error) => of_client(error),
         TokenError::Binding(error) => Some(of_binding(*error)),
-        TokenError::Dpop(DpopError::UseNonce(_)) => Some(
-            "nothing is wrong: the app has to make another proof, with the nonce that it was told in DPoP-Nonce (RFC 9449 section 8)",
-        ),
+        TokenError::Dpop(DpopError::UseNonce(_)) => Some(NONCE),
         TokenError::CodeOfAnotherKey | TokenError::RefreshOfAnotherKey => Some(
             "the app has to prove the key, or show the certificate, that it began with; if that is lost, its people have to sign in again",
         ),
@@ -104,6 +105,26 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
         TokenError::NoSigningKey => Some(
             "add the algorithm to keys.algorithms, or give the resource server or client another",
         ),
+        error if error.wire().0.is_server_error() => Some(LOOK),
+        _ => None,
+    }
+}
+
+/// At userinfo.
+fn of_bearer(error: Option<&BearerError>) -> Option<&'static str> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most causes say what to do")]
+    match error? {
+        BearerError::InvalidToken(InvalidToken::SenderConstrained) | BearerError::NoProof => Some(
+            "have the app send its token as `Authorization: DPoP`, with a proof of the key that it is bound to (RFC 9449 section 7.1)",
+        ),
+        BearerError::InvalidToken(InvalidToken::Certificate) => Some(
+            "have the app go to the userinfo_endpoint of mtls_endpoint_aliases with the certificate that its token is bound to; behind a proxy, \
+             see proxies.client_certificates",
+        ),
+        BearerError::InvalidToken(InvalidToken::NotBound) => Some(
+            "have the app send the token as its token_type says, and a proof with the token request if it is to be bound (RFC 9449 section 5)",
+        ),
+        BearerError::Proof(DpopError::UseNonce(_)) => Some(NONCE),
         error if error.wire().0.is_server_error() => Some(LOOK),
         _ => None,
     }

@@ -39,48 +39,49 @@ impl Default for DpopConfig {
 }
 
 impl DpopConfig {
-    fn key(&self) -> Option<Option<Zeroizing<[u8; 32]>>> {
+    fn key(&self) -> Result<Option<Zeroizing<[u8; 32]>>, Mistake> {
         let Some(encoded) = &self.nonce_key else {
-            return Some(None);
+            return Ok(None);
         };
         let mut key = Zeroizing::new([0; 32]);
         match STANDARD.decode_slice(encoded.expose_secret(), &mut *key) {
-            Ok(32) => Some(Some(key)),
-            Ok(_) | Err(_) => None,
+            Ok(32) => Ok(Some(key)),
+            Ok(_) | Err(_) => Err(Mistake::together(
+                "dpop.nonce_key",
+                "it is not 32 bytes in base64; make some with `openssl rand -base64 32`",
+            )),
         }
     }
 
     /// What makes nonces.
     pub(crate) fn nonces(&self, random: &dyn Random) -> Nonces {
-        let key = self.key().flatten().unwrap_or_else(|| {
-            let mut drawn = Zeroizing::new([0; 32]);
-            random.fill(&mut *drawn);
-            drawn
-        });
-        Nonces::new(&key, self.nonce_lifetime.duration())
+        let drawn = || {
+            let mut key = Zeroizing::new([0; 32]);
+            random.fill(&mut *key);
+            key
+        };
+        // What is no key stopped the start.
+        let key = self.key().ok().flatten();
+        Nonces::new(&key.unwrap_or_else(drawn), self.nonce_lifetime.duration())
     }
 
     /// `shared`: whether other nodes may serve the same clients.
     pub(super) fn mistakes(&self, shared: bool) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        let mut say = |key: &str, reason: &str| mistakes.push(Mistake::together(key, reason));
         let lifetime = self.nonce_lifetime.duration();
         if !(SHORTEST..=LONGEST).contains(&lifetime) {
-            say(
+            mistakes.push(Mistake::together(
                 "dpop.nonce_lifetime",
                 "shorter than \"10s\", clients would be asked for another nonce again and again; longer than \"1h\", proofs that were made ahead would be good for hours",
-            );
+            ));
         }
         match self.key() {
-            None => say(
-                "dpop.nonce_key",
-                "it is not 32 bytes in base64; make some with `openssl rand -base64 32`",
-            ),
-            Some(None) if shared => say(
+            Err(mistake) => mistakes.push(mistake),
+            Ok(None) if shared => mistakes.push(Mistake::together(
                 "dpop.nonce_key",
                 "ephemeral.url names a store for several nodes, which would refuse the nonces of each other; give all of them the same key, of `openssl rand -base64 32`",
-            ),
-            Some(_) => {}
+            )),
+            Ok(_) => {}
         }
         mistakes
     }

@@ -70,14 +70,15 @@ impl<'a> Sender<'a> {
         now: Instant,
     ) -> Result<(), BearerError> {
         let certificate = confirmation.and_then(Confirmation::certificate);
-        // RFC 8705 §3: the public one, so that time tells nothing.
+        // RFC 8705 §3. Thumbprints are no secrets, so the comparison may take what time it likes.
         if certificate.is_some_and(|bound| self.certificate != Some(*bound)) {
             return Err(InvalidToken::Certificate.into());
         }
         let jkt = confirmation.and_then(Confirmation::jkt);
         match (jkt, presented.scheme, proofs) {
-            // A proof beside it proves nothing that was asked for: clients may send one wherever they go (RFC 9449 §5).
+            // A proof beside it was not asked for, and is not looked at.
             (None, Scheme::Bearer, _) => Ok(()),
+            // RFC 9449 §7.1: the scheme is for tokens that are bound to a key.
             (None, Scheme::Dpop, _) => Err(InvalidToken::NotBound.into()),
             // RFC 9449 §7.2.
             (Some(_), Scheme::Bearer, _) | (Some(_), Scheme::Dpop, None) => {

@@ -182,6 +182,7 @@ impl World {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9449_7_1_a_bound_token_comes_with_one_proof_of_its_key() {
     let world = World::new().await;
     let guard = world.proving(|_| {});
@@ -599,10 +600,12 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     assert!(offers_dpop(&told.challenges[0]));
 }
 
+/// What a server says of itself.
+type Edit = fn(&mut GuardSettings);
+
 #[tokio::test]
 async fn rfc9728_2_the_metadata_tells_which_tokens_are_taken() {
     let world = World::new().await;
-    type Edit = fn(&mut GuardSettings);
     let none: Edit = |settings| (settings.proofs, settings.certificates) = (None, false);
     let dpop_alone: Edit = |settings| {
         (settings.certificates, settings.sender_constrained) = (false, true);
