@@ -43,7 +43,13 @@ impl RedirectUri {
     /// Whether any program on a person's device may be behind it: a loopback or a private-use redirect (RFC 8252 §8.6).
     #[must_use]
     pub fn is_on_device(&self) -> bool {
-        self.is_loopback() || !matches!(self.url.scheme(), "https" | "http")
+        self.is_loopback() || self.is_private_use()
+    }
+
+    /// Whether its scheme is an app's own (RFC 8252 §7.1).
+    #[must_use]
+    pub fn is_private_use(&self) -> bool {
+        !matches!(self.url.scheme(), "https" | "http")
     }
 
     /// The host that it leads to, unless that is the person's own device, which is everybody's.

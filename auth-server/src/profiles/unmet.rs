@@ -74,12 +74,11 @@ impl Demands {
         }
         self.check_algorithms(metadata)?;
         self.check_keys(metadata, keys)?;
-        let is_web = |uri: &str| uri.starts_with("https:") || uri.starts_with("http:");
-        let mut redirects = metadata.redirect_uris.iter().map(ToString::to_string);
+        let mut redirects = metadata.redirect_uris.iter();
         if !self.permits_private_schemes()
-            && let Some(other) = redirects.find(|uri| !is_web(uri))
+            && let Some(other) = redirects.find(|uri| uri.is_private_use())
         {
-            return Err(Unmet::Redirect(other));
+            return Err(Unmet::Redirect(other.to_string()));
         }
         Ok(())
     }

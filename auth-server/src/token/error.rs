@@ -336,16 +336,10 @@ impl TokenError {
             | Self::Parameters(_)
             | Self::SeveralMethods
             | Self::PushedRequestUri
-            | Self::Binding(BindingError::NoCertificate | BindingError::TwoWays)
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::Dpop(DpopError::Invalid(_))
-            | Self::Binding(BindingError::NoProof | BindingError::Unbound) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
-            }
-            Self::Dpop(DpopError::UseNonce(_)) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce)
-            }
+            Self::Dpop(error) => of_proof(error),
+            Self::Binding(error) => (StatusCode::BAD_REQUEST, of_binding(*error)),
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
@@ -416,7 +410,6 @@ impl TokenError {
                 ErrorCode::TemporarilyUnavailable,
             ),
             Self::Store(_)
-            | Self::Dpop(DpopError::Memory(_))
             | Self::Grants(_)
             | Self::Account(_)
             | Self::Ephemeral(_)
@@ -487,6 +480,26 @@ impl TokenError {
             return "the assertion is malformed, expired, used, or of an issuer, subject or client for which it is no good".into();
         }
         self.to_string()
+    }
+}
+
+/// RFC 9449 §5, §8.
+fn of_proof(error: &DpopError) -> (StatusCode, ErrorCode) {
+    match error {
+        DpopError::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof),
+        DpopError::UseNonce(_) => (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce),
+        DpopError::Memory(_) => {
+            let code = ErrorCode::TemporarilyUnavailable;
+            (StatusCode::SERVICE_UNAVAILABLE, code)
+        }
+    }
+}
+
+/// RFC 9449 §5.2: a proof that is missing is invalid.
+fn of_binding(error: BindingError) -> ErrorCode {
+    match error {
+        BindingError::NoProof | BindingError::Unbound => ErrorCode::InvalidDpopProof,
+        BindingError::NoCertificate | BindingError::TwoWays => ErrorCode::InvalidRequest,
     }
 }
 

@@ -49,6 +49,7 @@ async fn fapi2_message_signing_5_3_and_5_4_of_a_client(stores: &Stores) {
     requests(&scene.await).await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests(scene: &Scene) {
     let server = &scene.server;
     let now = server.clock.now().as_secs();
