@@ -165,8 +165,8 @@ impl<'p> Draft<'p> {
         let mut target = url.clone();
         target.set_query(None);
         target.set_fragment(None);
-        let mut header = members(json!({"typ": "dpop+jwt", "jwk": self.prover.public}));
-        let mut claims = members(json!({
+        let mut header = members(&json!({"typ": "dpop+jwt", "jwk": self.prover.public}));
+        let mut claims = members(&json!({
             "jti": subject.unique(),
             "htm": method.as_str(),
             "htu": target.as_str(),
@@ -189,11 +189,8 @@ impl<'p> Draft<'p> {
     }
 }
 
-fn members(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
+fn members(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
 }
 
 fn apply(members: &mut Map<String, Value>, edits: &Edits) {

@@ -265,7 +265,10 @@ async fn no_module_of_a_certification_plan_fails(stores: &Stores) {
 
 async fn certificates_bind_what_the_requirements_say(stores: &Stores) {
     let pki = Pki::new();
-    let server = TestServer::start_with(pki.config(stores), std::sync::Arc::default())
+    let mut config = pki.config(stores);
+    // Whoever registers without a word about it is signed for with RS256.
+    config.keys.algorithms = vec![Algorithm::Es256, Algorithm::Rs256];
+    let server = TestServer::start_with(config, std::sync::Arc::default())
         .await
         .with_resources(None)
         .await;
@@ -323,7 +326,6 @@ async fn a_server_of_a_profile_keeps_it(stores: &Stores) {
     ] {
         let mut config = config(stores);
         config.profile = Some(profile);
-        config.ephemeral.prefix.push_str(name);
         let server = TestServer::start_with(config, std::sync::Arc::default())
             .await
             .with_resources(None)
