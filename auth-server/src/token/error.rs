@@ -322,15 +322,10 @@ impl TokenError {
             | Self::Parameters(_)
             | Self::SeveralMethods
             | Self::PushedRequestUri
-            | Self::Binding(BindingError::NoCertificate | BindingError::TwoWays)
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::Dpop(DpopError::Invalid(_)) | Self::Binding(BindingError::NoProof) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof)
-            }
-            Self::Dpop(DpopError::UseNonce(_)) => {
-                (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce)
-            }
+            Self::Dpop(error) => of_proof(error),
+            Self::Binding(error) => of_binding(*error),
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
@@ -399,7 +394,6 @@ impl TokenError {
                 ErrorCode::TemporarilyUnavailable,
             ),
             Self::Store(_)
-            | Self::Dpop(DpopError::Memory(_))
             | Self::Grants(_)
             | Self::Account(_)
             | Self::Ephemeral(_)
@@ -471,6 +465,26 @@ impl TokenError {
         }
         self.to_string()
     }
+}
+
+/// RFC 9449 §5, §8.
+fn of_proof(error: &DpopError) -> (StatusCode, ErrorCode) {
+    match error {
+        DpopError::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof),
+        DpopError::UseNonce(_) => (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce),
+        DpopError::Memory(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TemporarilyUnavailable,
+        ),
+    }
+}
+
+fn of_binding(error: BindingError) -> (StatusCode, ErrorCode) {
+    let code = match error {
+        BindingError::NoProof => ErrorCode::InvalidDpopProof,
+        BindingError::NoCertificate | BindingError::TwoWays => ErrorCode::InvalidRequest,
+    };
+    (StatusCode::BAD_REQUEST, code)
 }
 
 /// RFC 9126 §2.3: also what would be told on a page.
