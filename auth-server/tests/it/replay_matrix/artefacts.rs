@@ -89,7 +89,8 @@ pub(super) struct Made<'a> {
     pub(super) signing_in: Browser<'a>,
     /// The one in which the pushed request is opened.
     pub(super) opening: Browser<'a>,
-    /// A code that nobody has typed.
+    /// The one in which the person may type codes, and a code that nobody has typed.
+    pub(super) entering: Browser<'a>,
     pub(super) user_code: String,
     /// Another of the person, who is about to sign out there.
     pub(super) leaving: Browser<'a>,
@@ -230,10 +231,8 @@ impl<'a> Made<'a> {
             &signing_in.cookie("browser").unwrap(),
         );
 
-        let page = stage
-            .browser()
-            .open(format!("{}/device", server.issuer))
-            .await;
+        let entering = stage.browser();
+        let page = entering.open(format!("{}/device", server.issuer)).await;
         put(Artefact::DeviceForm, &page.input("csrf"));
         let device = post(server, app, device::PATH, &[("scope", "openid read")]).await;
         let user_code = device.text("user_code").to_owned();
@@ -260,6 +259,7 @@ impl<'a> Made<'a> {
             values,
             signing_in,
             opening: Browser::new(server),
+            entering,
             user_code,
             leaving,
             sign_out,

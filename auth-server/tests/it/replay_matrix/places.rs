@@ -312,7 +312,7 @@ impl Place {
                 page.await.status == 303
             }
             Self::DeviceForm => {
-                let browser = stage.browser();
+                let browser = &world.made.entering;
                 let code = world.made.user_code.as_str();
                 let form = [("csrf", value), ("user_code", code)];
                 let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
