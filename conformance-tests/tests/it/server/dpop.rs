@@ -63,7 +63,7 @@ impl Server {
                 Rule::AnyProofUrl,
                 fits("htu", &|url| self.is_here(url, asked)),
             )
-            && holds(Rule::AnyAth, self.has_hash(&proof, asked));
+            && holds(Rule::AnyAth, has_hash(&proof, asked));
         if !is_good {
             return Err(INVALID);
         }
@@ -93,13 +93,6 @@ impl Server {
             let path = url.path().replace("%6E", "n").replace("%6F", "o");
             format!("{}{path}", url.origin().ascii_serialization()) == here
         })
-    }
-
-    /// With a token comes its hash (§7).
-    fn has_hash(&self, proof: &Parsed, asked: &Asked) -> bool {
-        let resource = ["/userinfo", "/api/me"].contains(&asked.path.as_str());
-        let hash = hash(asked.credentials().1);
-        !resource || proof.claims.get("ath") == Some(&json!(hash))
     }
 
     /// A nonce beside whatever is answered to a proof (§8.2).
@@ -192,6 +185,13 @@ pub(crate) fn challenge(error: Option<&str>) -> String {
 pub(crate) fn thumbprint(asked: &Asked) -> Option<String> {
     let shown = asked.certificate.as_ref()?;
     Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(shown)))
+}
+
+/// With a token comes its hash (§7).
+fn has_hash(proof: &Parsed, asked: &Asked) -> bool {
+    let resource = ["/userinfo", "/api/me"].contains(&asked.path.as_str());
+    let hash = hash(asked.credentials().1);
+    !resource || proof.claims.get("ath") == Some(&json!(hash))
 }
 
 fn hash(token: &str) -> String {

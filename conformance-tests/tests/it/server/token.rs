@@ -78,7 +78,7 @@ impl Server {
             return Err(refusal(400, "invalid_dpop_proof"));
         }
         let certificate = self.binding_certificate(asked, &client)?;
-        let mut wire = self.granted_to(asked, client)?;
+        let mut wire = self.granted_to(asked, &client)?;
         if let Some(key) = key {
             self.bind(&mut wire, &json!({ "jkt": key }), "DPoP");
         }
@@ -88,25 +88,25 @@ impl Server {
         Ok(wire)
     }
 
-    fn granted_to(&self, asked: &Asked, client: Client) -> Result<Wire, Wire> {
+    fn granted_to(&self, asked: &Asked, client: &Client) -> Result<Wire, Wire> {
         let invalid_request = || refusal(400, "invalid_request");
         match asked.field("grant_type") {
             None => return Err(invalid_request()),
             Some("client_credentials") => {}
-            Some("authorization_code") => return self.redeem(asked, &client),
-            Some("refresh_token") => return self.refresh(asked, &client),
+            Some("authorization_code") => return self.redeem(asked, client),
+            Some("refresh_token") => return self.refresh(asked, client),
             Some("urn:ietf:params:oauth:grant-type:device_code") => {
-                return self.poll(asked, &client);
+                return self.poll(asked, client);
             }
             Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
-                return self.exchange(asked, &client);
+                return self.exchange(asked, client);
             }
             Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
-                return self.assert(asked, &client);
+                return self.assert(asked, client);
             }
             Some(_) => return Err(refusal(400, "unsupported_grant_type")),
         }
-        let client = match &client {
+        let client = match client {
             Client::Confidential(client) => client.as_str(),
             Client::Public(_) if self.breaks(Rule::PublicClientCredentials) => "app",
             Client::Public(_) => return Err(refusal(400, "unauthorized_client")),
