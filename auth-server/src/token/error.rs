@@ -339,7 +339,7 @@ impl TokenError {
             | Self::NotJson
             | Self::SubjectIdentifier => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
             Self::Dpop(error) => of_proof(error),
-            Self::Binding(error) => (StatusCode::BAD_REQUEST, of_binding(*error)),
+            Self::Binding(error) => of_binding(*error),
             Self::NotTrustedToRevoke => (StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient),
             Self::UnknownSubject => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest),
             Self::Request(error) => of_request(error),
@@ -488,19 +488,19 @@ fn of_proof(error: &DpopError) -> (StatusCode, ErrorCode) {
     match error {
         DpopError::Invalid(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidDpopProof),
         DpopError::UseNonce(_) => (StatusCode::BAD_REQUEST, ErrorCode::UseDpopNonce),
-        DpopError::Memory(_) => {
-            let code = ErrorCode::TemporarilyUnavailable;
-            (StatusCode::SERVICE_UNAVAILABLE, code)
-        }
+        DpopError::Memory(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TemporarilyUnavailable,
+        ),
     }
 }
 
-/// RFC 9449 §5.2: a proof that is missing is invalid.
-fn of_binding(error: BindingError) -> ErrorCode {
-    match error {
+fn of_binding(error: BindingError) -> (StatusCode, ErrorCode) {
+    let code = match error {
         BindingError::NoProof | BindingError::Unbound => ErrorCode::InvalidDpopProof,
         BindingError::NoCertificate | BindingError::TwoWays => ErrorCode::InvalidRequest,
-    }
+    };
+    (StatusCode::BAD_REQUEST, code)
 }
 
 /// RFC 9126 §2.3: also what would be told on a page.

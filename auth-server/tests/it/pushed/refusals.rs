@@ -145,7 +145,7 @@ async fn rfc9126_2_3_what_is_refused_when_it_is_pushed(stores: &Stores) {
     // Several resources are no repetition; nobody needs to be signed in for what is silent.
     for changes in [
         &[("resource", API), ("resource", API)][..],
-        &[("prompt", "none"), ("dpop_jkt", "x"), ("unknown", "y")],
+        &[("prompt", "none"), ("unknown", "y")],
     ] {
         let answer = push(&server, &app, changes).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
