@@ -2,6 +2,11 @@
 
 pub mod clock;
 pub mod databases;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a table for tests, whose parts are of known length"
+)]
 pub mod forgeries;
 pub mod jwe;
 pub mod line;
