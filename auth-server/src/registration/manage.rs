@@ -151,6 +151,7 @@ impl Registration {
             skip_consent: before.skip_consent,
             token_exchange: before.token_exchange.clone(),
             may_act: before.may_act.clone(),
+            global_token_revocation: before.global_token_revocation,
             ..self.resulting(members, (statement, before.profile), now)?
         })
     }
