@@ -73,6 +73,7 @@ impl Endpoint {
 const INVALID: &str = "invalid_dpop_proof";
 const NONCE: &str = "use_dpop_nonce";
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn rfc9449_4_3_what_is_no_proof(stores: &Stores) {
     let scene = scene(stores).await;
     let server = &scene.server;
