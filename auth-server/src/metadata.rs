@@ -178,7 +178,8 @@ fn clients(offered: &Offered) -> Value {
     let to_revoke = to_revoke.filter(|method| offered.methods.contains(method));
     let to_revoke = to_revoke.map(AuthMethod::as_str).collect::<Vec<_>>();
     json!({
-        "client_id_metadata_document_supported": offered.documents,
+        // One that nobody has let in yet cannot push, and so never comes in where all must.
+        "client_id_metadata_document_supported": offered.documents && !offered.requests.require_pushed,
         "token_endpoint_auth_methods_supported": methods(true),
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods(false),
@@ -224,7 +225,7 @@ fn requests(
     let modes = modes.filter(|mode| demands.permits_response_mode(*mode));
     let modes: Vec<_> = modes.map(ResponseMode::as_str).collect();
     // One that stands elsewhere is not pushed.
-    let by_reference = !demands.pushed_requests();
+    let by_reference = !requests.require_pushed;
     let signed = offered.verified().map(ObjectAlgorithm::Signature);
     let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
     let objects = signed.chain(unsigned).map(|alg| alg.to_string());

@@ -265,6 +265,9 @@ impl Checks {
             return Err(RedirectCause::NoResource);
         }
         let confirmation = bound_to(client, parameters, origin)?;
+        if confirmation.is_some() && response_type.has_token() {
+            return Err(RedirectCause::UnboundInFront);
+        }
         let prompt = self.prompt(parameters)?;
         let max_age = max_age(client, parameters)?;
         let claims = RequestedClaims::of(parameters)?;

@@ -129,6 +129,11 @@ pub enum RedirectCause {
     /// RFC 9449 §10.1.
     #[error("dpop_jkt is not the key, or the certificate, that the client binds its tokens to")]
     OtherKey,
+    /// A key, or a certificate, beside a response type whose access token nothing binds to it.
+    #[error(
+        "the access token of this response_type cannot be bound to a key or a certificate; ask for code alone"
+    )]
+    UnboundInFront,
     /// `none` beside another, or one that is not served.
     #[error("the prompt is not supported, or holds none beside others")]
     Prompt(#[source] Detail),
@@ -247,6 +252,7 @@ impl RedirectCause {
             | Self::CodeChallengeMethod(_)
             | Self::MethodWithoutChallenge
             | Self::OtherKey
+            | Self::UnboundInFront
             | Self::IdTokenHint(_)
             | Self::Prompt(_) => AuthorizeErrorCode::InvalidRequest,
             // What the client registered, or asked for, brings none, and it can mend that.

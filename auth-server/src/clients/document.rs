@@ -186,6 +186,9 @@ impl Reader {
         {
             return Err("its response_types lack code, the one that is served".into());
         }
+        if self.profiles.server().client_documents() && !members.contains_key("client_name") {
+            return Err("it lacks client_name (MCP, Client ID Metadata Documents)".into());
+        }
         members.retain(|name, _| !IGNORED.contains(&name.as_str()));
         let asked = members.remove("scope");
         // The default of RFC 7591 §2 is a secret, which such a client cannot have.

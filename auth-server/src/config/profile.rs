@@ -45,6 +45,13 @@ impl Config {
                 "set it to false",
             );
         }
+        if demands.client_documents() && authorization.require_pushed_authorization_requests {
+            contradicts(
+                "authorization.require_pushed_authorization_requests = true",
+                "by which clients describe themselves, and no such client can push before somebody has let it in",
+                "set it to false",
+            );
+        }
         if !self.keys.algorithms.is_empty() && self.signing_algorithms().is_empty() {
             contradicts(
                 "keys.algorithms",

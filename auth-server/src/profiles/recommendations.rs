@@ -83,7 +83,8 @@ fn of_requests(config: &Config) -> impl Iterator<Item = Recommendation> {
             },
         ),
         (
-            !pushed,
+            // Where clients describe themselves, those whom nobody has let in yet cannot push.
+            !pushed && !demands.client_documents(),
             Recommendation {
                 key: "authorization.require_pushed_authorization_requests",
                 why: "what is asked for can be changed in the person's browser",
@@ -116,6 +117,18 @@ fn of_requests(config: &Config) -> impl Iterator<Item = Recommendation> {
 
 fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
     let demands = config.profiles().server();
+    // One profile at a time: the one that was chosen is not to be given up for another.
+    let (by_profile, by_method) = if config.profile.is_none() {
+        (
+            "set it to \"fapi2\", or make clients with `auth-server client create --profile fapi2`",
+            "set it to \"fapi2\", or have clients use private_key_jwt or certificates",
+        )
+    } else {
+        (
+            "hold those clients to it that can, by `auth-server client set-profile CLIENT_ID fapi2`",
+            "have clients use private_key_jwt or certificates",
+        )
+    };
     let rows = [
         (
             !demands.sender_constraint(),
@@ -123,7 +136,7 @@ fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
                 key: "profile",
                 why: "an access token that its client did not bind to a key works for whoever has it",
                 rule: "RFC 9700 section 2.2.1",
-                mend: "set it to \"fapi2\", or make clients with `auth-server client create --profile fapi2`",
+                mend: by_profile,
             },
         ),
         (
@@ -132,7 +145,7 @@ fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
                 key: "profile",
                 why: "clients may authenticate by a secret that is sent, kept by both, and copied",
                 rule: "RFC 9700 section 2.5",
-                mend: "set it to \"fapi2\", or have clients use private_key_jwt or certificates",
+                mend: by_method,
             },
         ),
         (
@@ -245,12 +258,11 @@ mod tests {
                 "authorization.require_pushed_authorization_requests profile profile dpop.nonce",
                 |config| config.profile = None,
             ),
+            ("profile profile dpop.nonce", |config| {
+                config.profile = Some(Profile::Mcp)
+            }),
             (
-                "authorization.require_pushed_authorization_requests profile profile dpop.nonce",
-                |config| config.profile = Some(Profile::Mcp),
-            ),
-            (
-                "authorization.require_pushed_authorization_requests profile profile dpop.nonce client_documents.enabled",
+                "profile profile dpop.nonce client_documents.enabled",
                 |config| {
                     config.profile = Some(Profile::Mcp);
                     config.client_documents.enabled = Enabled::Never;

@@ -60,8 +60,7 @@ pub async fn grant(
     let found = grantor.read(&presented, now).await?;
     let (grant, family) = found.ok_or(TokenError::RefreshUnknown)?;
     use_of.check_client(&grant.terms)?;
-    use_of.check_key(&family)?;
-    grantor.judge(&presented, &grant, &family, now).await?;
+    grantor.judge(&use_of, &grant, &family, now).await?;
     grantor.admit(&use_of, &grant.terms, now).await?;
     let RefreshOrder {
         allowed,
@@ -114,15 +113,6 @@ impl Use<'_> {
         } else {
             let why = format!("to {}", terms.client_id);
             Err(TokenError::RefreshOfAnother(Detail::new(why)))
-        }
-    }
-
-    /// Before anything is judged that ends the family.
-    fn check_key(&self, family: &Family) -> Result<(), TokenError> {
-        if family.is_bound_to(self.client.confirmation()) {
-            Ok(())
-        } else {
-            Err(TokenError::RefreshOfAnotherKey)
         }
     }
 
@@ -265,14 +255,16 @@ impl Grantor {
     }
 
     /// Whether the family goes on, and the token is the last or the one before it. Any older one is a replay: somebody has what was
-    /// replaced long ago, and nobody can tell who (RFC 9700 §4.14.2).
+    /// replaced long ago, and nobody can tell who (RFC 9700 §4.14.2). So is the one before it by whoever has not the key to which its
+    /// successor was bound: the key may be the thief's.
     async fn judge(
         &self,
-        presented: &PresentedToken,
+        use_of: &Use<'_>,
         grant: &Grant,
         family: &Family,
         now: Instant,
     ) -> Result<(), TokenError> {
+        let presented = use_of.presented;
         if grant.is_over {
             return Err(TokenError::GrantOver);
         }
@@ -280,8 +272,13 @@ impl Grantor {
         if family.expires_at <= now || now.since(family.used_at) >= idle {
             return Err(TokenError::RefreshExpired);
         }
-        if self.is_in_grace(presented, family, now) || presented.generation == family.generation {
-            return Ok(());
+        let has_key = family.is_bound_to(use_of.client.confirmation());
+        match presented.generation == family.generation {
+            true if has_key => return Ok(()),
+            // To find it is no use of it, and ends nothing.
+            true => return Err(TokenError::RefreshOfAnotherKey),
+            false if has_key && self.is_in_grace(presented, family, now) => return Ok(()),
+            false => {}
         }
         self.grants.revoke(&grant.id, now).await?;
         Err(TokenError::RefreshReplayed)
@@ -354,8 +351,7 @@ impl Grantor {
             // Somebody else moved it on, or ended it, since it was read.
             let found = self.read(presented, now).await?;
             let (grant, moved) = found.ok_or(TokenError::RefreshUnknown)?;
-            use_of.check_key(&moved)?;
-            self.judge(presented, &grant, &moved, now).await?;
+            self.judge(use_of, &grant, &moved, now).await?;
             family = moved;
         }
         match &family.rotation {

@@ -190,8 +190,13 @@ fn contradictions_about_certificates_of_clients_are_told() {
 
 #[test]
 fn contradictions_with_a_profile_are_told() {
-    let rows: [(&str, Change, &[Profile]); 6] = [
+    let rows: [(&str, Change, &[Profile]); 7] = [
         ("nothing", |_| {}, &[]),
+        (
+            "authorization.require_pushed_authorization_requests",
+            |config| config.authorization.require_pushed_authorization_requests = true,
+            &[Profile::Mcp],
+        ),
         (
             "authorization.pkce",
             |config| config.authorization.pkce = PkcePolicy::PublicOnly,

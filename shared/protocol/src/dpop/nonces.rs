@@ -1,4 +1,5 @@
-//! Nonces that need no memory (RFC 9449 §8): the time at which one was made, under a MAC. Whoever has the key knows its own.
+//! Nonces that need no memory (RFC 9449 §8): when one was made and from when on it is not good, under a MAC. Whoever has the key knows its
+//! own; and what one promised when it was made does not change with the configuration, for proofs are remembered no longer than that.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::time::Instant;
 
 /// How far the clocks of nodes may be apart.
 const SKEW: Duration = Duration::from_secs(10);
-const TIME: usize = 8;
+/// Two instants.
+const TIMES: usize = 16;
 /// 128 bits of the MAC.
 const TAG: usize = 16;
 
@@ -34,30 +36,34 @@ impl Nonces {
     /// A nonce of this moment.
     #[must_use]
     pub fn at(&self, now: Instant) -> String {
-        let mut nonce = [0; TIME + TAG];
-        let (time, tag) = nonce.split_at_mut(TIME);
-        time.copy_from_slice(&now.as_millis().to_be_bytes());
-        tag.copy_from_slice(&self.tag(time));
+        let mut nonce = [0; TIMES + TAG];
+        let (times, tag) = nonce.split_at_mut(TIMES);
+        for (bytes, time) in times.chunks_mut(8).zip([now, now + self.lifetime]) {
+            bytes.copy_from_slice(&time.as_millis().to_be_bytes());
+        }
+        tag.copy_from_slice(&self.tag(times));
         URL_SAFE_NO_PAD.encode(nonce)
     }
 
     /// When a nonce that is good now was made, and from when on it is not.
     #[must_use]
     pub fn made(&self, nonce: &str, now: Instant) -> Option<(Instant, Instant)> {
-        let mut bytes = [0; TIME + TAG];
+        let mut bytes = [0; TIMES + TAG];
         let length = URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).ok()?;
-        let (time, tag) = bytes.split_at(TIME);
-        if length != bytes.len() || verify_slices_are_equal(&self.tag(time), tag).is_err() {
+        let (times, tag) = bytes.split_at(TIMES);
+        if length != bytes.len() || verify_slices_are_equal(&self.tag(times), tag).is_err() {
             return None;
         }
-        let made_at = Instant::from_millis(i64::from_be_bytes(time.try_into().ok()?));
-        let until = made_at + self.lifetime;
+        let instant = |bytes: &[u8]| bytes.try_into().map(i64::from_be_bytes).ok();
+        let (made_at, until) = times.split_at(8);
+        let made_at = Instant::from_millis(instant(made_at)?);
+        let until = Instant::from_millis(instant(until)?);
         (made_at <= now + SKEW && now < until).then_some((made_at, until))
     }
 
-    fn tag(&self, time: &[u8]) -> [u8; TAG] {
+    fn tag(&self, times: &[u8]) -> [u8; TAG] {
         let mut tag = [0; TAG];
-        let whole = hmac::sign(&self.key, time);
+        let whole = hmac::sign(&self.key, times);
         for (byte, of_whole) in tag.iter_mut().zip(whole.as_ref()) {
             *byte = *of_whole;
         }
@@ -84,6 +90,10 @@ mod tests {
         assert_eq!(nonces.made(&nonce, now - Duration::from_secs(11)), None);
         let another = Nonces::new(&[2; 32], lifetime);
         assert_eq!(another.made(&nonce, now), None);
+        // A configuration that has later ones live for longer: used proofs are forgotten when this one promised.
+        let longer = Nonces::new(&[1; 32], Duration::from_hours(1));
+        assert_eq!(longer.made(&nonce, last), Some((now, until)));
+        assert_eq!(longer.made(&nonce, until), None);
         // Threat 26: cut, extended, and with any bit the other way.
         for cut in 0..nonce.len() {
             assert_eq!(nonces.made(&nonce[..cut], now), None);

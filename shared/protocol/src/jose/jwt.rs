@@ -374,7 +374,12 @@ impl<'a, A: Copy> UnverifiedJwt<'a, A> {
     /// A claim that nobody has vouched for: good for choosing whose keys to try, and nothing else.
     #[must_use]
     pub fn unverified_text(&self, claim: &str) -> Option<&str> {
-        self.claims.get(claim)?.as_str()
+        self.unverified(claim)?.as_str()
+    }
+
+    /// The same, whatever it is.
+    pub(crate) fn unverified(&self, claim: &str) -> Option<&Value> {
+        self.claims.get(claim)
     }
 
     /// The same token with its algorithm narrowed to one family.
