@@ -208,7 +208,7 @@ fn contradictions_with_a_profile_are_told() {
                 config
                     .authorization
                     .response_types
-                    .push(ResponseType::CodeIdToken)
+                    .push(ResponseType::CodeIdToken);
             },
             &Profile::ALL,
         ),

@@ -52,7 +52,8 @@ async fn requests(scene: &Scene) {
     let pushed = scene.push(&[]).await;
     assert_eq!(pushed.status, 201, "{}", pushed.body);
     assert!(pushed.body["expires_in"].as_u64().unwrap() < 600);
-    let rows: [(&str, &[(&str, &str)], &[&str]); 9] = [
+    type Fields = [(&'static str, &'static str)];
+    let rows: [(&str, &Fields, &[&str]); 9] = [
         (
             "no challenge",
             &[("code_challenge", ""), ("code_challenge_method", "")],
@@ -149,7 +150,7 @@ async fn requests(scene: &Scene) {
     let answer = Browser::new(server).sign_in_and_consent(url).await;
     assert_eq!(parameter(&answer, "iss").as_deref(), Some(&*server.issuer));
     let code = parameter(&answer, "code").unwrap();
-    server.clock.advance(Duration::from_secs(60));
+    server.clock.advance(Duration::from_mins(1));
     let late = scene.ask(&code_form(&code), &Prover::new()).await;
     assert_eq!(late.error(), (400, "invalid_grant"), "{}", late.body);
 }
