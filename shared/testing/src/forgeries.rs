@@ -643,5 +643,5 @@ fn with_trailing_bits(encoded: &str) -> Option<String> {
     let last = *encoded.as_bytes().last()?;
     let value = ALPHABET.iter().position(|letter| *letter == last)?;
     let next = char::from(*ALPHABET.get(value + 1)?);
-    (encoded.len() % 4 != 0).then(|| format!("{}{next}", &encoded[..encoded.len() - 1]))
+    (!encoded.len().is_multiple_of(4)).then(|| format!("{}{next}", &encoded[..encoded.len() - 1]))
 }
