@@ -251,6 +251,7 @@ impl Verifier {
     }
 
     /// Whether it takes this one; what it does not take is the fault of who sent it.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     async fn takes(self, world: &World<'_>, token: &str) -> bool {
         let (stage, server) = (world.stage, world.stage.server());
         let (status, is_taken) = match self {

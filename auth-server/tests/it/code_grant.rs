@@ -17,11 +17,10 @@ use shared_server::on;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use crate::browser::{Browser, EMAIL, PASSWORD, parameter};
 use crate::introspection::eventually;
 use crate::person::{
-    Scene, VERIFIER, app, ask, claims, code_form, grant_of_seed, is_active, pair, post,
-    refresh_form, sign_in, userinfo,
+    Scene, VERIFIER, app, ask, claims, code_form, grant_of_seed, is_active, pair, refresh_form,
+    sign_in, userinfo,
 };
 use crate::server::{API, OTHER_API, TestClient, TestServer};
 
@@ -39,7 +38,6 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_6_of_1000_redemptions_on_two_nodes_one_wins,
     threat_34_a_code_does_not_outlive_its_session_or_its_person,
     threat_34_of_hundreds_of_redemptions_none_outlives_an_end_that_comes_meanwhile,
-    threat_5_nothing_is_taken_for_something_else,
     rfc8707_2_2_the_audience_of_a_grant,
     rfc6749_5_1_clients_that_did_not_register_for_it,
     threat_9_a_grant_reaches_only_what_the_person_saw,
@@ -477,102 +475,6 @@ async fn threat_34_of_hundreds_of_redemptions_none_outlives_an_end_that_comes_me
             }
         }
     }
-}
-
-/// Everything handed out so far, at every place but its own.
-async fn threat_5_nothing_is_taken_for_something_else(stores: &Stores) {
-    let scene = Scene::set(stores).await;
-    let server = &scene.server;
-    let client = server.register(app(AuthMethod::ClientSecretBasic)).await;
-    let tokens = scene.tokens(&client, "openid read").await;
-    let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
-    let code = scene.code(&client, "openid read").await;
-    server.person(EMAIL).await;
-    let browser = Browser::new(server);
-    let url = server.authorize_url(&client, &[]);
-    let page = browser.open(&url).await;
-    let (form_token, interaction) = (page.input("csrf"), page.input("interaction"));
-    let browser_id = browser.cookie("browser").unwrap();
-    let page = browser.sign_in_as(&page, EMAIL, PASSWORD).await;
-    assert!(page.has("consent"), "{}", page.body);
-    let mut cookies = browser.cookies().into_keys();
-    let session_name = cookies.find(|name| name.starts_with("session")).unwrap();
-    let artefacts = [
-        ("code", code.clone()),
-        ("refresh_token", text("refresh_token")),
-        ("access_token", text("access_token")),
-        ("id_token", text("id_token")),
-        ("session cookie", scene.cookie.expose().to_owned()),
-        ("session id", scene.session.id.to_string()),
-        ("client secret", client.secret.clone()),
-        ("account id", scene.account_id.to_string()),
-        ("form token", form_token),
-        ("interaction", interaction),
-        ("browser cookie", browser_id),
-        ("device cookie", browser.cookie("device").unwrap()),
-    ];
-    for (what, artefact) in &artefacts {
-        if *what != "code" {
-            let answer = scene.redeem(&client, artefact).await;
-            assert_eq!(answer.error(), (400, "invalid_grant"), "{what} as a code");
-        }
-        if *what != "refresh_token" {
-            let answer = scene.refresh(&client, artefact).await;
-            let expected = (400, "invalid_grant");
-            assert_eq!(answer.error(), expected, "{what} as a refresh token");
-        }
-        if *what != "access_token" {
-            let answer = scene.userinfo(artefact).await;
-            assert_eq!(answer.status, 401, "{what} at userinfo");
-        }
-        let is_token = ["refresh_token", "access_token"].contains(what);
-        assert_eq!(
-            is_active(server, &client, artefact).await,
-            is_token,
-            "{what} introspected"
-        );
-        if !is_token {
-            let revoked = post(server, &client, "/oauth/revoke", &[("token", artefact)]).await;
-            assert_eq!(revoked.status, 200, "{what} revoked");
-        }
-        let assertion = [
-            ("grant_type", "client_credentials"),
-            (
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            ),
-            ("client_assertion", artefact),
-        ];
-        let answer = server.send(server.form("/oauth/token", &assertion)).await;
-        assert_eq!(answer.status, 401, "{what} as an assertion");
-        let other = Browser::new(server);
-        other.set_cookie(&session_name, artefact);
-        let is_session = *what == "session cookie";
-        let page = other.open(&url).await;
-        assert_eq!(page.has("consent"), is_session, "{what} as a session");
-        assert_ne!(page.has("sign-in"), is_session, "{what} as a session");
-        if *what != "id_token" {
-            let hinted = server.authorize_url(&client, &[("id_token_hint", artefact)]);
-            let answer = browser.open(hinted).await.location();
-            let error = parameter(&answer, "error");
-            assert_eq!(
-                error.as_deref(),
-                Some("invalid_request"),
-                "{what} as a hint"
-            );
-        }
-    }
-    assert_eq!(
-        scene.redeem(&client, &code).await.status,
-        200,
-        "nothing of it touched the code"
-    );
-    assert_eq!(
-        scene.refresh(&client, &artefacts[1].1).await.status,
-        200,
-        "nor the grant"
-    );
-    assert_eq!(scene.userinfo(&artefacts[2].1).await.status, 200);
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]

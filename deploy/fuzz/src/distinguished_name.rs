@@ -70,12 +70,11 @@ fn written(value: &Any, in_der: bool) -> String {
     let is_text = value.tag() == Tag::Utf8String
         || (matches!(value.tag(), Tag::PrintableString | Tag::Ia5String)
             && value.value().is_ascii());
-    let (bytes, escape) = match text.filter(|_| is_text && !in_der) {
-        Some(text) => (text.as_bytes().to_vec(), "\\"),
-        None => {
-            written.push('#');
-            (value.to_der().unwrap_or_default(), "")
-        }
+    let (bytes, escape) = if let Some(text) = text.filter(|_| is_text && !in_der) {
+        (text.as_bytes().to_vec(), "\\")
+    } else {
+        written.push('#');
+        (value.to_der().unwrap_or_default(), "")
     };
     for byte in bytes {
         let _ = write!(written, "{escape}{byte:02x}");

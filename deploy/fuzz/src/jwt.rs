@@ -81,10 +81,10 @@ pub(crate) fn check(bytes: &[u8]) {
             .map(|said| said.strip_prefix("application/").unwrap_or(said));
         match said {
             None => assert!(may_be_untyped, "{kind:?} without a type"),
-            Some("jwt") if typ != "" => {
-                assert!(may_be_untyped || typ == "jwt", "{kind:?} of any type")
+            Some("jwt") if !typ.is_empty() => {
+                assert!(may_be_untyped || typ == "jwt", "{kind:?} of any type");
             }
-            Some(said) => assert!(said == typ && typ != "", "{kind:?} of {said}"),
+            Some(said) => assert!(said == typ && !typ.is_empty(), "{kind:?} of {said}"),
         }
         let alg = header
             .get("alg")

@@ -108,6 +108,7 @@ impl<'a> Made<'a> {
         &self.values[&artefact]
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) async fn all(stage: &'a Stage) -> Self {
         let (server, app) = (stage.server(), &stage.app);
         let mut values = BTreeMap::new();

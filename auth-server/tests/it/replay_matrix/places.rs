@@ -168,6 +168,7 @@ impl World<'_> {
 
 impl Place {
     /// Whether what is shown is taken for what belongs here; what is not is the fault of who shows it.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) async fn takes(self, world: &World<'_>, value: &str) -> bool {
         let (stage, server, app) = (world.stage, world.stage.server(), &world.stage.app);
         let is = |answer: &Answer, status: u16| {
