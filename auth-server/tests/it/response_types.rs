@@ -229,6 +229,16 @@ async fn oidc_core_3_what_is_refused(stores: &Stores) {
                 true,
             ));
         }
+        if response_type.has_token() {
+            // RFC 9449 §10: nothing would bind the token that comes in front.
+            let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+            rows.push((
+                format!("{response_type} for a key"),
+                with(&[("dpop_jkt", jkt)]),
+                "invalid_request",
+                true,
+            ));
+        }
         if response_type.has_code() {
             rows.push((
                 format!("{response_type} without a challenge"),

@@ -96,6 +96,19 @@ struct Used {
     until: HashMap<ProofId, Instant>,
     /// How many may be there before those that are over are thrown away.
     sweep_at: usize,
+    /// None is over before; `None` if there is none.
+    earliest: Option<Instant>,
+}
+
+impl Used {
+    /// Throws away what is over. Where nothing is, it is not searched, so that refusing is cheap while it stays full.
+    fn sweep(&mut self, now: Instant) {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.until.retain(|_, until| *until > now);
+            self.earliest = self.until.values().min().copied();
+        }
+        self.sweep_at = (self.until.len() * 2).max(1024);
+    }
 }
 
 /// There is no room.
@@ -126,13 +139,13 @@ impl LocalProofs {
             return Ok(ProofUse::Again);
         }
         if used.until.len() >= used.sweep_at.min(self.capacity) {
-            used.until.retain(|_, until| *until > now);
-            used.sweep_at = (used.until.len() * 2).max(1024);
+            used.sweep(now);
             if used.until.len() >= self.capacity {
                 return Err(MemoryFailure::new(Full));
             }
         }
         used.until.insert(proof, until);
+        used.earliest = Some(used.earliest.map_or(until, |earliest| earliest.min(until)));
         Ok(ProofUse::First { since: self.since })
     }
 }

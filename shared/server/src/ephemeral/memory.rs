@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use shared_protocol::dpop::LocalProofs;
 use shared_protocol::time::{Clock, Instant};
 
 use super::bucket::Level;
@@ -28,6 +29,8 @@ pub(super) struct Memory {
     len: AtomicUsize,
     capacity: usize,
     buckets: Recent<Key, Option<Level>>,
+    /// These stand apart too: anybody may send proofs, and what is refused when there is no room for them is not to be all the rest.
+    proofs: LocalProofs,
     created: Instant,
 }
 
@@ -74,6 +77,7 @@ impl Memory {
             len: AtomicUsize::new(0),
             capacity,
             buckets: Recent::new(BUCKETS),
+            proofs: LocalProofs::new(capacity / 2, created),
             created,
         }
     }
@@ -158,6 +162,10 @@ impl Memory {
             *level = Some(next);
             drawn
         })
+    }
+
+    pub(super) fn proofs(&self) -> &LocalProofs {
+        &self.proofs
     }
 
     pub(super) fn capacity(&self) -> usize {

@@ -1,10 +1,10 @@
-//! The memory of DPoP proofs that were used (RFC 9449 §11.1), shared by all nodes.
+//! The memory of DPoP proofs that were used (RFC 9449 §11.1), shared by all nodes: a place of its own in memory, among the rest in Redis.
 
 use futures_util::future::BoxFuture;
 use shared_protocol::dpop::{MemoryFailure, ProofId, ProofUse, UsedProofs};
 use shared_protocol::time::Instant;
 
-use super::{Entry, Ephemeral, Key, Kind, PutNew};
+use super::{Entry, Ephemeral, Key, Kind, PutNew, Store};
 
 const PROOF: Kind = Kind::new("dpop-proof");
 
@@ -15,6 +15,9 @@ impl UsedProofs for Ephemeral {
         until: Instant,
         now: Instant,
     ) -> BoxFuture<'_, Result<ProofUse, MemoryFailure>> {
+        if let Store::Memory(memory) = &self.store {
+            return memory.proofs().note(proof, until, now);
+        }
         Box::pin(async move {
             let entry = Entry {
                 value: &[],
