@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use shared_protocol::dpop::NoncePolicy;
 use shared_protocol::jose::Algorithm;
 
 pub use self::unmet::Unmet;
@@ -187,6 +188,16 @@ impl Demands {
         self.fapi2
     }
 
+    /// The same where a server asks for it too.
+    #[must_use]
+    pub const fn nonce_policy(self, of_server: NoncePolicy) -> NoncePolicy {
+        if self.dpop_nonces() {
+            NoncePolicy::Required
+        } else {
+            of_server
+        }
+    }
+
     /// Whether an assertion is for the issuer, and nobody else. FAPI 2.0 Security Profile §5.3.2.1 (8).
     #[must_use]
     pub const fn issuer_as_audience(self) -> bool {
@@ -258,6 +269,12 @@ impl Profiles {
         self.server
     }
 
+    /// What this server signs with for whom RS256 is not permitted.
+    #[must_use]
+    pub const fn signs(self) -> Algorithm {
+        self.signs
+    }
+
     /// What is demanded of the client that registered this.
     #[must_use]
     pub const fn demands_on(self, metadata: &ClientMetadata) -> Demands {
@@ -275,7 +292,7 @@ impl Profiles {
             &mut metadata.authorization_signed_response_alg,
             &mut metadata.introspection_signed_response_alg,
         ] {
-            alg.get_or_insert(self.signs);
+            alg.get_or_insert(self.signs());
         }
     }
 }

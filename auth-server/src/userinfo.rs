@@ -13,7 +13,7 @@ use shared_protocol::bearer::{
 };
 use shared_protocol::client_id::ClientId;
 use shared_protocol::dpop;
-use shared_protocol::jose::{Content, JwtKind, sign_jwt};
+use shared_protocol::jose::{Algorithm, Content, JwtKind, sign_jwt};
 use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 use shared_server::db::DbError;
@@ -27,7 +27,7 @@ use crate::clients::directory::Clients;
 use crate::form::{self, is_form};
 use crate::grants::Grants;
 use crate::parameters::Parameters;
-use crate::token::access_token::{AccessTokens, UnreadToken};
+use crate::token::access_token::{AccessTokenClaims, AccessTokens, UnreadToken};
 use crate::token::error::TokenError;
 
 /// What userinfo takes.
@@ -73,6 +73,8 @@ impl<E: Into<BearerError>> From<E> for UserinfoError {
 /// A refusal, and how its request presented a token.
 pub struct UserinfoRefusal {
     error: UserinfoError,
+    /// What a proof may be signed with.
+    algorithms: &'static [Algorithm],
     used: Option<Scheme>,
     nonce: Option<HeaderValue>,
 }
@@ -81,7 +83,7 @@ impl IntoResponse for UserinfoRefusal {
     fn into_response(self) -> Response {
         match self.error {
             UserinfoError::Bearer(error) => {
-                let refusal = BearerRefusal::without_metadata(error);
+                let refusal = BearerRefusal::without_metadata(error).by(self.algorithms);
                 let refusal = refusal.to(self.used, || self.nonce);
                 let cause = refusal.cause();
                 let code = cause.wire().1;
@@ -96,6 +98,13 @@ impl IntoResponse for UserinfoRefusal {
             UserinfoError::Other(error) => error.into_response(),
         }
     }
+}
+
+/// A token that is ours, as it was presented, and the client that it was issued to.
+struct Shown<'a> {
+    presented: Presented<'a>,
+    claims: Arc<AccessTokenClaims>,
+    client: Arc<Client>,
 }
 
 /// What is told: the claims (OpenID Connect Core §5.3.2), with who tells whom where they are signed.
@@ -159,19 +168,25 @@ pub async fn endpoint(
         (Ok(Some(_)), Some(_)) => None,
         (Ok(None) | Err(_), in_header) => in_header,
     };
-    let told = match form {
-        Ok(form) => {
-            let telling = userinfo.tell(&parts, form.as_deref(), &standings, now);
-            telling.await
-        }
-        Err(error) => Err(error),
+    let mut demands = userinfo.tokens.profiles.server();
+    let telling = async {
+        let form = form?;
+        let shown = userinfo.shown(&parts.headers, form.as_deref(), now).await?;
+        demands = shown.client.demands();
+        userinfo.tell(&parts, shown, &standings, now).await
     };
+    let told = telling.await;
     // RFC 9449 §9.
     let is_dpop = used == Some(Scheme::Dpop);
     let nonce = is_dpop.then(|| userinfo.proofs.nonce(now));
     match told {
         Ok(body) => Ok(UserinfoResponse { body, nonce }),
-        Err(error) => Err(UserinfoRefusal { error, used, nonce }),
+        Err(error) => Err(UserinfoRefusal {
+            error,
+            algorithms: demands.algorithms(),
+            used,
+            nonce,
+        }),
     }
 }
 
@@ -202,18 +217,58 @@ fn presented<'a>(
 }
 
 impl Userinfo {
+    /// What a request presents, before its sender is looked at: what they have to prove, and how, is for the client's profile to say.
+    async fn shown<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        form: Option<&'a str>,
+        now: Instant,
+    ) -> Result<Shown<'a>, UserinfoError> {
+        let presented = presented(headers, form)?;
+        let claims = self.tokens.read(presented.token, now).await?;
+        let client = self.clients.find(&claims.client_id).await;
+        let client = client.map_err(|error| UserinfoError::Other(error.into()))?;
+        // One that is not what its profile demands may do nothing here.
+        let client = client.filter(|client| client.unmet().is_none());
+        Ok(Shown {
+            presented,
+            claims,
+            client: client.ok_or(InvalidToken::Inactive)?,
+        })
+    }
+
+    /// Whether the token comes from whom it is bound to, in the way that the client's profile has it.
+    async fn confirm(
+        &self,
+        request: &Parts,
+        shown: &Shown<'_>,
+        now: Instant,
+    ) -> Result<(), BearerError> {
+        let (bound, demands) = (shown.claims.cnf.as_ref(), shown.client.demands());
+        let proofs = Proofs {
+            nonces: demands.nonce_policy(self.proofs.nonces),
+            dpop: self.proofs.dpop.clone(),
+        };
+        let (algorithms, presented) = (demands.algorithms(), shown.presented);
+        let sender = Sender::of(request);
+        let confirmed = sender.confirm_by(algorithms, presented, bound, Some(&proofs), now);
+        confirmed.await?;
+        // One of before the profile.
+        if demands.sender_constraint() && bound.is_none() {
+            return Err(InvalidToken::Unconstrained.into());
+        }
+        Ok(())
+    }
+
     async fn tell(
         &self,
         request: &Parts,
-        form: Option<&str>,
+        shown: Shown<'_>,
         standings: &Standings,
         now: Instant,
     ) -> Result<UserinfoBody, UserinfoError> {
-        let presented = presented(&request.headers, form)?;
-        let claims = self.tokens.read(presented.token, now).await?;
-        let (bound, proofs) = (claims.cnf.as_ref(), Some(&self.proofs));
-        let confirmed = Sender::of(request).confirm(presented, bound, proofs, now);
-        confirmed.await?;
+        self.confirm(request, &shown, now).await?;
+        let Shown { claims, client, .. } = shown;
         let insufficient = || BearerError::InsufficientScope {
             needed: OwnScope::OpenId.as_str().parse().unwrap_or_default(),
         };
@@ -224,10 +279,6 @@ impl Userinfo {
         if revoked.map_err(unknown)? {
             return Err(InvalidToken::Inactive.into());
         }
-        let client = self.clients.find(&claims.client_id).await;
-        let client = client
-            .map_err(|error| UserinfoError::Other(error.into()))?
-            .ok_or(InvalidToken::Inactive)?;
         // What was exchanged for the token of another client names that client's grant, of which this one has only what it says.
         let is_exchanged = !claims.subject_tokens.is_empty();
         if is_exchanged {

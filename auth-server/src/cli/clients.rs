@@ -18,6 +18,7 @@ use shared_server::config::Period;
 use self::requests::RequestArgs;
 use super::output::Output;
 use crate::authorization_details::TypeName;
+use crate::clients::document;
 use crate::clients::exchange_policy::ExchangePolicy;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
@@ -408,7 +409,8 @@ fn set_exchange_policy(metadata: &mut ClientMetadata, policy: Option<ExchangePol
     }
 }
 
-/// Changes what is registered of a client, if what comes of it makes sense.
+/// Changes what is registered of a client, if what comes of it makes sense. What its profile says for it is judged, and not written down:
+/// under another profile, or none, something else is meant.
 async fn changed(
     client_id: &ClientId,
     change: impl FnOnce(&mut ClientMetadata),
@@ -416,12 +418,19 @@ async fn changed(
     output: &Output,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let client = records.clients.find(client_id).await?;
-    let client = client.with_context(|| format!("there is no client {client_id}"))?;
-    let mut metadata = client.metadata.clone();
+    anyhow::ensure!(
+        !document::is_document(client_id),
+        "{client_id} describes itself: what it is stands in its document alone, and is read there anew"
+    );
+    let registered = records.clients.registered(client_id).await?;
+    let mut metadata = registered.with_context(|| format!("there is no client {client_id}"))?;
     change(&mut metadata);
     let profiles = records.offered.profiles;
-    let client = Client::new(client_id.clone(), metadata, Vec::new())?.meeting(profiles)?;
+    let mut meant = metadata.clone();
+    profiles.complete(&mut meant);
+    meant.check_served((&records.offered, &*records.keys.ring()), now)?;
+    Client::new(client_id.clone(), meant, Vec::new())?.meeting(profiles)?;
+    let client = Client::new(client_id.clone(), metadata, Vec::new())?;
     records.clients.put(&client, None, now).await?;
     output.done(
         &format!("changed {client_id}"),

@@ -175,6 +175,18 @@ impl Clients {
         Ok(Some(client))
     }
 
+    /// What is written down of a client, without what its profile says where it said nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Store`] and [`DirectoryError::Damaged`].
+    pub async fn registered(
+        &self,
+        id: &ClientId,
+    ) -> Result<Option<ClientMetadata>, DirectoryError> {
+        let row = clients::find(&mut self.store.read().await?, id).await?;
+        row.map(|row| metadata_of(id, row.metadata)).transpose()
+    }
+
     /// Whether each client is there that one of these tokens was issued to.
     ///
     /// # Errors
@@ -523,24 +535,19 @@ impl Clients {
         let Some(row) = clients::find(conn, id).await? else {
             return Ok(None);
         };
-        let damaged = |source| DirectoryError::Damaged {
-            id: id.clone(),
-            source,
-        };
-        let malformed = |what: String| damaged(InvalidClientMetadata::Malformed(what));
-        let mut metadata: ClientMetadata =
-            serde_json::from_value(row.metadata).map_err(|error| malformed(error.to_string()))?;
+        let mut metadata = metadata_of(id, row.metadata)?;
         self.profiles.complete(&mut metadata);
         let mut secrets = Vec::with_capacity(row.secrets.len());
         for secret in row.secrets {
             secrets.push(KeptSecret {
                 digest: SecretDigest::from_stored(&secret.digest)
-                    .ok_or_else(|| malformed("the digest of a secret".into()))?,
+                    .ok_or_else(|| malformed(id, "the digest of a secret".into()))?,
                 mac: self.open_secret(id, &secret)?,
                 ends_at: secret.expires_at,
             });
         }
-        let client = Client::new(id.clone(), metadata, secrets).map_err(damaged)?;
+        let client = Client::new(id.clone(), metadata, secrets);
+        let client = client.map_err(|error| damaged(id, error))?;
         let client = client.under(self.profiles);
         let client = client.unused(row.unused_since.is_some());
         Ok(Some((client, row.created_at)))
@@ -550,6 +557,21 @@ impl Clients {
     pub(crate) fn forget_with(&self, id: &ClientId, revoked: Vec<RevocationRow>) {
         self.revocations.learn(revoked);
         self.forget(id);
+    }
+}
+
+fn metadata_of(id: &ClientId, written: Value) -> Result<ClientMetadata, DirectoryError> {
+    serde_json::from_value(written).map_err(|error| malformed(id, error.to_string()))
+}
+
+fn malformed(id: &ClientId, what: String) -> DirectoryError {
+    damaged(id, InvalidClientMetadata::Malformed(what))
+}
+
+fn damaged(id: &ClientId, source: InvalidClientMetadata) -> DirectoryError {
+    DirectoryError::Damaged {
+        id: id.clone(),
+        source,
     }
 }
 

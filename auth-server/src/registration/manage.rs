@@ -162,7 +162,9 @@ impl Registration {
     ) -> Result<Option<Statement>, RegistrationError> {
         let kept = before.software_statement.as_deref();
         let issuers = &self.policy.statement_issuers;
-        kept.map(|kept| Ok(issuers.verify_kept(kept)?)).transpose()
+        let permitted = self.offered.profiles.server().algorithms();
+        kept.map(|kept| Ok(issuers.verify_kept(kept, permitted)?))
+            .transpose()
     }
 
     /// RFC 7592 §2.3: the client is gone at once, with its tokens.

@@ -131,8 +131,9 @@ impl Registration {
     ) -> Result<Option<Statement>, RegistrationError> {
         let sent = members.get(statement::MEMBER);
         let issuers = &self.policy.statement_issuers;
+        let permitted = self.offered.profiles.server().algorithms();
         sent.filter(|sent| !sent.is_null())
-            .map(|sent| Ok(issuers.verify(sent, &self.issuer, now)?))
+            .map(|sent| Ok(issuers.verify(sent, permitted, &self.issuer, now)?))
             .transpose()
     }
 

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use shared_protocol::issuer::Issuer;
-use shared_protocol::jose::{Audience, JwkSet, JwtError, JwtKind, UnverifiedJwt, object};
+use shared_protocol::jose::{
+    Algorithm, Audience, JwkSet, JwtError, JwtKind, UnverifiedJwt, object,
+};
 use shared_protocol::time::Instant;
 
 use crate::assertions::{MAX_AHEAD, numeric_date};
@@ -96,18 +98,19 @@ impl StatementIssuers {
         Ok(Self(issuers))
     }
 
-    /// The statement that came with a request, if it holds.
+    /// The statement that came with a request, if it holds and is signed with one of `permitted`.
     ///
     /// # Errors
     /// [`StatementError`].
     pub fn verify(
         &self,
         statement: &Value,
+        permitted: &[Algorithm],
         audience: &Issuer,
         now: Instant,
     ) -> Result<Statement, StatementError> {
         let raw = statement.as_str().ok_or(StatementError::NotText)?;
-        let statement = self.verify_signature(raw)?;
+        let statement = self.verify_signature(raw, permitted)?;
         let about = Value::Object(statement.claims.clone());
         let about: AboutItself =
             serde_json::from_value(about).map_err(|_| StatementError::Jwt(JwtError::Claims))?;
@@ -131,13 +134,24 @@ impl StatementIssuers {
     /// A statement that let a client in, which still says what it said: it was looked at then, and its time passes without harm.
     ///
     /// # Errors
-    /// [`StatementError`], if whoever made it is trusted no longer.
-    pub fn verify_kept(&self, statement: &str) -> Result<Statement, StatementError> {
-        self.verify_signature(statement)
+    /// [`StatementError`], if whoever made it is trusted no longer, or the algorithm that they used.
+    pub fn verify_kept(
+        &self,
+        statement: &str,
+        permitted: &[Algorithm],
+    ) -> Result<Statement, StatementError> {
+        self.verify_signature(statement, permitted)
     }
 
-    fn verify_signature(&self, raw: &str) -> Result<Statement, StatementError> {
+    fn verify_signature(
+        &self,
+        raw: &str,
+        permitted: &[Algorithm],
+    ) -> Result<Statement, StatementError> {
         let jwt = UnverifiedJwt::parse(raw, JwtKind::SoftwareStatement)?;
+        if !permitted.contains(&jwt.algorithm()) {
+            return Err(JwtError::Algorithm.into());
+        }
         let issuer = jwt.unverified_text("iss").unwrap_or_default();
         let mut issuers = self.0.iter();
         let (issuer, keys) = issuers

@@ -147,16 +147,21 @@ impl AccessTokens {
         self.permitted(audience, metadata)
     }
 
-    /// The same, if the client may have what it would be given: what no JWT is has no signature.
+    /// The same, if the client may have what it would be given: what no JWT is has no signature. What is for this server is signed with
+    /// what the client may have.
     fn permitted(
         &self,
-        audience: Audience,
+        mut audience: Audience,
         metadata: &ClientMetadata,
     ) -> Result<Audience, TokenError> {
         let alg = audience.server.alg;
         let demands = self.profiles.demands_on(metadata);
         if audience.format == TokenFormat::Jwt && !demands.permits(alg) {
-            return Err(TokenError::TokenAlgorithm(alg));
+            if !self.is_own(&audience.server) {
+                return Err(TokenError::TokenAlgorithm(alg));
+            }
+            let own = Arc::make_mut(&mut audience.server);
+            own.alg = self.profiles.signs();
         }
         Ok(audience)
     }

@@ -102,11 +102,7 @@ impl Bindings {
             method: &Method::POST,
             path,
         };
-        let nonce = if demands.dpop_nonces() {
-            NoncePolicy::Required
-        } else {
-            self.nonce
-        };
+        let nonce = demands.nonce_policy(self.nonce);
         let algorithms = demands.algorithms();
         let key = self.dpop.prove_by(algorithms, request, None, nonce, now);
         let key = key.await?;

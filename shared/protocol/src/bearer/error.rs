@@ -203,6 +203,7 @@ pub struct BearerRefusal {
     scope: Option<Arc<ScopeSet>>,
     resource_metadata: Option<Url>,
     taken: Taken,
+    algorithms: &'static [Algorithm],
     used: Option<Scheme>,
     nonce: Option<HeaderValue>,
 }
@@ -232,6 +233,7 @@ impl BearerRefusal {
             scope: None,
             resource_metadata: Some(resource_metadata),
             taken,
+            algorithms: &dpop::ALGORITHMS,
             used: None,
             nonce: None,
         }
@@ -246,9 +248,16 @@ impl BearerRefusal {
             scope: None,
             resource_metadata: None,
             taken: Taken::Both,
+            algorithms: &dpop::ALGORITHMS,
             used: None,
             nonce: None,
         }
+    }
+
+    /// The same where proofs are signed with one of `algorithms` (RFC 9449 §7.1).
+    #[must_use]
+    pub fn by(self, algorithms: &'static [Algorithm]) -> Self {
+        Self { algorithms, ..self }
     }
 
     /// To a request under this scheme, if it is known; under [`Scheme::Dpop`], with the nonce for the next one.
@@ -341,7 +350,8 @@ impl BearerRefusal {
             }
         }
         if scheme == Scheme::Dpop {
-            parameters.push(("algs", dpop::ALGORITHMS.map(Algorithm::name).join(" ")));
+            let names = self.algorithms.iter().map(|alg| alg.name());
+            parameters.push(("algs", names.collect::<Vec<_>>().join(" ")));
         }
         if let Some(url) = &self.resource_metadata {
             parameters.push(("resource_metadata", url.to_string()));

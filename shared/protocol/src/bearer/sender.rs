@@ -7,7 +7,8 @@ use http::{HeaderValue, Uri};
 
 use super::{BearerError, InvalidToken, Presented, Scheme};
 use crate::confirmation::{CertificateThumbprint, Confirmation};
-use crate::dpop::{Dpop, NoncePolicy, ProofRequest};
+use crate::dpop::{self, Dpop, NoncePolicy, ProofRequest};
+use crate::jose::Algorithm;
 use crate::time::Instant;
 
 /// The DPoP proofs that a resource server takes.
@@ -69,6 +70,22 @@ impl<'a> Sender<'a> {
         proofs: Option<&Proofs>,
         now: Instant,
     ) -> Result<(), BearerError> {
+        self.confirm_by(&dpop::ALGORITHMS, presented, confirmation, proofs, now)
+            .await
+    }
+
+    /// The same where proofs are signed with one of `algorithms`.
+    ///
+    /// # Errors
+    /// As [`Self::confirm`].
+    pub async fn confirm_by(
+        self,
+        algorithms: &[Algorithm],
+        presented: Presented<'_>,
+        confirmation: Option<&Confirmation>,
+        proofs: Option<&Proofs>,
+        now: Instant,
+    ) -> Result<(), BearerError> {
         let certificate = confirmation.and_then(Confirmation::certificate);
         // RFC 8705 §3. Thumbprints are no secrets, so the comparison may take what time it likes.
         if certificate.is_some_and(|bound| self.certificate != Some(*bound)) {
@@ -86,8 +103,8 @@ impl<'a> Sender<'a> {
             }
             (Some(jkt), Scheme::Dpop, Some(Proofs { dpop, nonces })) => {
                 let token = Some(presented.token);
-                let proven = dpop.prove(self.request, token, *nonces, now).await?;
-                if proven.ok_or(BearerError::NoProof)? == *jkt {
+                let proven = dpop.prove_by(algorithms, self.request, token, *nonces, now);
+                if proven.await?.ok_or(BearerError::NoProof)? == *jkt {
                     Ok(())
                 } else {
                     Err(InvalidToken::OtherKey.into())
