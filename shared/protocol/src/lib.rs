@@ -42,6 +42,7 @@
 //! | a person who signed in lately, or strongly (RFC 9470) | [`bearer::GuardLayer::authenticated`] |
 //! | tokens that are bound to a key (RFC 9449) | [`bearer::GuardSettings::proofs`], [`dpop`] |
 //! | tokens that are bound to a certificate (RFC 8705 §3) | [`confirmation::CertificateThumbprint`] in the request's extensions |
+//! | to hear of certificates from a proxy that ends TLS (RFC 9440) | [`client_cert::believe`]; without such a proxy [`client_cert::refuse`] |
 //! | no other tokens than those | [`bearer::GuardLayer::sender_constrained`] |
 //! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata`] |
 //! | to know whether an issuer can be reached, at start | [`bearer::Guard::ready`] |
@@ -50,7 +51,7 @@
 //!
 //! What it does not do:
 //!
-//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above.
+//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above; it is believed, whoever put it there.
 //! - Remember DPoP proofs for more than one process: [`dpop::UsedProofs`] is the trait to write over your own store.
 //! - Hear of revocations: with [`bearer::Policy::Jwks`] a token is good until it expires, but for routes that ask.
 //! - Know of scopes that imply others: a route names all that it needs.
@@ -62,6 +63,7 @@
 
 pub mod authorization_details;
 pub mod bearer;
+pub mod client_cert;
 pub mod client_id;
 pub mod confirmation;
 pub mod dpop;
