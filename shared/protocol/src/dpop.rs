@@ -18,6 +18,7 @@ use url::Url;
 pub use self::nonces::Nonces;
 pub use self::used::{LocalProofs, MemoryFailure, ProofId, ProofUse, UsedProofs};
 use crate::jose::{Algorithm, EmbeddedJwt, JwtError, Thumbprint};
+use crate::random::{Random, bytes};
 use crate::time::{Instant, NumericDate};
 
 /// Where a proof stands (RFC 9449 §4.1).
@@ -164,6 +165,17 @@ impl Dpop {
         Self(Arc::new(settings))
     }
 
+    /// For whatever is served under one origin by one process: nonces are of a key of its own and good for five minutes, and the last
+    /// 100 000 proofs are remembered. Nodes that share the work share both.
+    #[must_use]
+    pub fn in_one_process(origin: Url, random: &dyn Random, now: Instant) -> Self {
+        Self::new(DpopSettings {
+            origins: vec![origin],
+            nonces: Nonces::new(&bytes(random), Duration::from_mins(5)),
+            used: Arc::new(LocalProofs::new(100_000, now)),
+        })
+    }
+
     /// The nonce that proofs may hold from now on.
     ///
     /// # Panics
@@ -251,12 +263,16 @@ impl Dpop {
         if htu.len() > LONGEST_HTU || !htu.bytes().all(is_plain) {
             return false;
         }
+        let authority = htu
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+        if authority.is_none_or(|authority| authority.is_empty() || authority.contains(['@', '%']))
+        {
+            return false;
+        }
         let Ok(htu) = Url::parse(htu) else {
             return false;
         };
-        if !htu.username().is_empty() || htu.password().is_some() {
-            return false;
-        }
         self.0.origins.iter().any(|origin| {
             if origin.origin() != htu.origin() {
                 return false;
