@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -124,7 +125,8 @@ pub enum NoncePolicy {
 
 /// What a [`Dpop`] is made of.
 pub struct DpopSettings {
-    /// Scheme, host and port under which requests come, as their senders see them; paths are not looked at.
+    /// Scheme, host and port under which requests come, as their senders see them. Their paths are not looked at: `htu` is compared with
+    /// the whole path of a request, so that a proxy which takes a part of it off has to be made to leave it.
     pub origins: Vec<Url>,
     /// Makes nonces.
     pub nonces: Nonces,
@@ -313,6 +315,15 @@ impl Dpop {
             // It is good at that instant too.
             until: until + Duration::from_secs(1),
         })
+    }
+}
+
+/// Tells whoever gets this answer the nonce for the next proof, unless a cache may keep the answer (RFC 9449 §8.2).
+pub fn tell_nonce(headers: &mut HeaderMap, nonce: impl FnOnce() -> HeaderValue) {
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    if directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store")) {
+        headers.insert(NONCE, nonce());
     }
 }
 
