@@ -99,8 +99,8 @@ pub struct GuardSettings {
     pub introspection_cache: Duration,
     /// The DPoP proofs that are taken (RFC 9449 §7). Without them, no token that is bound to a key is.
     pub proofs: Option<Proofs>,
-    /// Whether requests tell, by a [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), of the certificates of clients. As
-    /// the metadata says; a token that is bound to one is never taken without it.
+    /// Whether the metadata says that tokens are taken which are bound to certificates. They are, with or without, from requests whose
+    /// extensions hold the right [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), whoever put it there.
     pub certificates: bool,
     /// Whether every route takes only tokens that are bound to a key or a certificate; [`GuardLayer::sender_constrained`] says it of one.
     pub sender_constrained: bool,
