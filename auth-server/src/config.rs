@@ -208,7 +208,6 @@ impl Config {
         problems.extend(self.keys.problems(self.mode, on_sqlite, may_sign));
         problems.extend(self.contradictions());
         problems.extend(self.authorization.problems());
-        problems.extend(self.dpop.problems());
         problems.extend(self.device.problems());
         problems.extend(self.sessions.problems());
         problems.extend(self.logout.problems());

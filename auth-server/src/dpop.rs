@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either};
-use shared_protocol::dpop::{Dpop, DpopSettings, NONCE, Nonces, PROOF};
+use shared_protocol::dpop::{Dpop, DpopSettings, Nonces, PROOF, tell_nonce};
 use shared_protocol::issuer::Issuer;
 use shared_protocol::time::Clock;
 use shared_server::ephemeral::Ephemeral;
@@ -26,7 +25,7 @@ pub fn judge(config: &Config, root_secret: &RootSecret, ephemeral: &Ephemeral) -
     let key = root_secret.key("dpop nonce");
     Dpop::new(DpopSettings {
         origins: issuers.map(Issuer::url).cloned().collect(),
-        nonces: Nonces::new(&key, config.dpop.nonce_lifetime),
+        nonces: Nonces::new(&key, config.dpop.nonce_lifetime.duration()),
         used: Arc::new(ephemeral.clone()),
     })
 }
@@ -51,11 +50,8 @@ impl TellNonce {
 
 impl Teller {
     fn tell(&self, response: &mut Response) {
-        let headers = response.headers_mut();
-        if headers.get(header::CACHE_CONTROL) == Some(&HeaderValue::from_static("no-store")) {
-            let nonce = self.dpop.nonce(self.clock.now());
-            headers.insert(NONCE, nonce);
-        }
+        let nonce = || self.dpop.nonce(self.clock.now());
+        tell_nonce(response.headers_mut(), nonce);
     }
 }
 

@@ -3,18 +3,18 @@
 mod check;
 mod cors;
 mod dpop;
+mod introspection;
 mod mtls;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared_protocol::bearer::{
-    self, AuthenticationRequirement, IntrospectionCredentials, InvalidAcrValue, TrustedIssuer,
-};
-use shared_protocol::client_id::ClientId;
+use shared_protocol::bearer::{self, AuthenticationRequirement, InvalidAcrValue, TrustedIssuer};
 use shared_protocol::issuer::Issuer;
+use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
-use shared_server::config::{Period, Secret};
+use shared_server::config::Period;
 use shared_server::db::DatabaseConfig;
 use shared_server::ephemeral::EphemeralConfig;
 use shared_server::outbound::OutboundSettings;
@@ -25,6 +25,7 @@ use url::Url;
 
 pub use self::cors::{AllowedOrigin, CorsSettings};
 pub use self::dpop::DpopConfig;
+pub use self::introspection::Introspection;
 pub use self::mtls::MtlsConfig;
 
 /// The whole configuration. The default suits development beside an authorization server on this machine.
@@ -120,16 +121,6 @@ pub enum Policy {
     Jwks,
     /// By asking the issuer (RFC 7662).
     Introspect,
-}
-
-/// The client that this API is at an issuer.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Introspection {
-    /// Its `client_id`.
-    pub client_id: ClientId,
-    /// Its secret.
-    pub client_secret: Secret,
 }
 
 /// Which tokens are taken, and what is remembered of them.
@@ -258,20 +249,18 @@ impl Config {
         }
     }
 
-    pub(crate) fn trusted_issuers(&self) -> Vec<TrustedIssuer> {
+    pub(crate) fn trusted_issuers(&self, random: &Arc<dyn Random>) -> Vec<TrustedIssuer> {
         let trusted = |settings: &IssuerSettings| TrustedIssuer {
             issuer: settings.issuer.clone(),
             policy: match settings.policy {
                 Policy::Jwks => bearer::Policy::Jwks,
                 Policy::Introspect => bearer::Policy::Introspect,
             },
+            // What is wrong with them stopped the start.
             introspection: settings
                 .introspection
                 .as_ref()
-                .map(|us| IntrospectionCredentials {
-                    client_id: us.client_id.clone(),
-                    client_secret: us.client_secret.clone().into_inner(),
-                }),
+                .and_then(|us| us.credentials(random)),
         };
         self.issuers.iter().map(trusted).collect()
     }

@@ -122,7 +122,7 @@ impl Server {
         };
         telemetry::process(&registry, "resource-api", env!("CARGO_PKG_VERSION"))?;
         store.register(&registry)?;
-        let guard = guard(&config, Arc::clone(&clock), (&ephemeral, &*random))?;
+        let guard = guard(&config, Arc::clone(&clock), (&ephemeral, &random))?;
         telemetry::caches(&registry, guard.lookups())?;
         Ok(Self {
             api: Api {
@@ -259,7 +259,7 @@ async fn operate(listener: Listener, app: Router, limits: &Limits, shutdown: Shu
 fn guard(
     config: &Config,
     clock: Arc<dyn Clock>,
-    (ephemeral, random): (&Ephemeral, &dyn Random),
+    (ephemeral, random): (&Ephemeral, &Arc<dyn Random>),
 ) -> Result<Guard, StartError> {
     let origins = config
         .issuers
@@ -271,7 +271,7 @@ fn guard(
     let fetcher = config.outbound.fetcher(named, user_agent)?;
     Ok(Guard::new(GuardSettings {
         resource: config.resource.identifier.clone(),
-        issuers: config.trusted_issuers(),
+        issuers: config.trusted_issuers(random),
         fetcher,
         clock,
         remembered: config.tokens.remembered,
@@ -279,7 +279,7 @@ fn guard(
         proofs: Some(Proofs {
             dpop: Dpop::new(DpopSettings {
                 origins: config.origins(),
-                nonces: config.dpop.nonces(random),
+                nonces: config.dpop.nonces(&**random),
                 used: Arc::new(ephemeral.clone()),
             }),
             nonces: config.dpop.nonce,

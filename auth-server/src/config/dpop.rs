@@ -1,79 +1,15 @@
 //! Proofs of possession of clients (RFC 9449).
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use shared_protocol::dpop::NoncePolicy;
-
-/// Shorter, and a client's proof is refused for the time that it takes to come here.
-const SHORTEST: Duration = Duration::from_secs(10);
-/// Longer, and a proof that was made ahead is good for hours.
-const LONGEST: Duration = Duration::from_hours(1);
+use shared_server::config::NonceLifetime;
 
 /// Proofs of possession of clients (RFC 9449).
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DpopConfig {
     /// Whether they must carry a nonce of this server.
     pub nonce: NoncePolicy,
     /// How long a nonce is good, at least.
-    #[serde(with = "shared_server::config::period")]
-    pub nonce_lifetime: Duration,
-}
-
-impl Default for DpopConfig {
-    fn default() -> Self {
-        Self {
-            nonce: NoncePolicy::default(),
-            nonce_lifetime: Duration::from_mins(5),
-        }
-    }
-}
-
-impl DpopConfig {
-    pub(super) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.nonce_lifetime < SHORTEST {
-            problems.push(
-                "dpop.nonce_lifetime is below 10s: clients would be asked for another nonce again and again; lengthen it"
-                    .into(),
-            );
-        }
-        if self.nonce_lifetime > LONGEST {
-            problems.push(
-                "dpop.nonce_lifetime is above 1h: a proof that was made ahead would be good for that long; shorten it"
-                    .into(),
-            );
-        }
-        problems
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lifetime_of_nonces_has_bounds() {
-        for (nonce_lifetime, good) in [
-            (Duration::from_mins(5), true),
-            (SHORTEST, true),
-            (LONGEST, true),
-            (Duration::ZERO, false),
-            (Duration::from_secs(9), false),
-            (LONGEST + Duration::from_secs(1), false),
-        ] {
-            let config = DpopConfig {
-                nonce_lifetime,
-                ..DpopConfig::default()
-            };
-            let problems = config.problems();
-            assert_eq!(problems.is_empty(), good, "{nonce_lifetime:?}");
-            assert!(
-                problems
-                    .iter()
-                    .all(|text| text.starts_with("dpop.nonce_lifetime"))
-            );
-        }
-    }
+    pub nonce_lifetime: NonceLifetime,
 }

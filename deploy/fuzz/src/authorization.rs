@@ -1,4 +1,4 @@
-//! The `Authorization` header: as a resource server reads it (RFC 6750 §2.1), and as the endpoints for clients do (RFC 7617 §2,
+//! The `Authorization` header: as a resource server reads it (RFC 6750 §2.1, RFC 9449 §7.1), and as the endpoints for clients do (RFC 7617 §2,
 //! RFC 6749 §2.3.1). Each line is a value.
 
 use auth_server::clients::authenticate::basic_credentials;
@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use shared_protocol::bearer::bearer_token;
+use shared_protocol::bearer::{Scheme, access_token, bearer_token};
 use url::form_urlencoded;
 
 pub(crate) fn check(bytes: &[u8]) {
@@ -19,14 +19,26 @@ pub(crate) fn check(bytes: &[u8]) {
     }
     let bearer = bearer_token(&headers);
     let is_alone = headers.len() == 1;
-    assert_eq!(
-        bearer.as_ref().ok().copied(),
-        bearer_by_rule(bytes).filter(|_| is_alone)
-    );
+    let [by_bearer, by_dpop] =
+        ["bearer", "dpop"].map(|scheme| by_rule(scheme, bytes).filter(|_| is_alone));
+    assert_eq!(bearer.as_ref().ok().copied(), by_bearer);
+    let presented = access_token(&headers);
+    let (of_bearer, of_dpop) = match &presented {
+        Ok(presented) => match presented.scheme {
+            Scheme::Bearer => (Some(presented.token), None),
+            Scheme::Dpop => (None, Some(presented.token)),
+        },
+        Err(_) => (None, None),
+    };
+    assert_eq!((of_bearer, of_dpop), (by_bearer, by_dpop));
+    // The answer is for the scheme that was used.
+    if let Ok(presented) = &presented {
+        assert_eq!(Scheme::of(&headers), Some(presented.scheme));
+    }
     let Some((id, secret)) = basic_credentials(&headers) else {
         return;
     };
-    assert!(bearer.is_err() && is_alone, "one header of two schemes");
+    assert!(presented.is_err() && is_alone, "one header of two schemes");
     let (scheme, rest) = bytes.split_at_checked(5).unwrap_or_default();
     assert!(scheme.eq_ignore_ascii_case(b"basic") && rest.starts_with(b" "));
     // What a client of this identifier and this secret sends is read as that (RFC 6749 §2.3.1).
@@ -43,15 +55,15 @@ pub(crate) fn check(bytes: &[u8]) {
     assert_eq!((same_id, same_secret.expose()), (id, secret.expose()));
 }
 
-/// `"Bearer" 1*SP b64token`, from the end.
-fn bearer_by_rule(value: &[u8]) -> Option<&str> {
+/// `scheme 1*SP b64token`, from the end.
+fn by_rule<'a>(scheme: &str, value: &'a [u8]) -> Option<&'a str> {
     let value = crate::text(value)?;
     let (before, token) = value.rsplit_once(' ')?;
-    let scheme = before.trim_end_matches(' ');
+    let named = before.trim_end_matches(' ');
     let letters = token.trim_end_matches('=');
     let is_good = letters
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && !letters.is_empty();
-    (is_bearer && is_good && token.len() <= 16 * 1024).then_some(token)
+    let is_named = named.eq_ignore_ascii_case(scheme) && !letters.is_empty();
+    (is_named && is_good && token.len() <= 16 * 1024).then_some(token)
 }

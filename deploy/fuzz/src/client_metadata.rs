@@ -9,6 +9,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let Ok(read) = metadata(&sent) else { return };
     // What is the operator's alone to set.
     assert!(!read.skip_consent && read.default_resource.is_none() && read.token_exchange.is_none());
+    assert!(read.profile.is_none() && !read.require_pkce && read.may_act.is_none());
     assert!(!read.global_token_revocation && !read.grant_types.contains(&GrantType::JwtBearer));
     let told = members(&read);
     let again = metadata(&told)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use shared_server::config::{Mistake, Period};
 
-use super::{Config, Mode, Policy};
+use super::{Config, Introspection, Mode, Policy};
 
 /// RFC 7662 §4: a cache trades freshness for speed; longer than this a revocation would not be "at once".
 const LONGEST_CACHE: Duration = Duration::from_secs(5);
@@ -134,8 +134,12 @@ impl Config {
             if trusted.policy == Policy::Introspect && trusted.introspection.is_none() {
                 say(
                     key("introspection"),
-                    "the policy \"introspect\" needs client_id and client_secret",
+                    "the policy \"introspect\" needs client_id and client_secret or client_key",
                 );
+            }
+            let us = trusted.introspection.as_ref();
+            if let Some((field, reason)) = us.and_then(Introspection::mistake) {
+                say(key(&format!("introspection.{field}")), reason);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use resource_api::Config;
-use resource_api::config::{Mode, Policy};
+use resource_api::config::{Introspection, Mode, Policy};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use shared_server::config::{Sources, load};
@@ -86,12 +86,21 @@ fn keys(value: &Value, path: &str) -> Vec<String> {
     found
 }
 
+fn asking(client_secret: Option<&str>, client_key: Option<&str>) -> Introspection {
+    let secret = |text: &str| text.to_owned().into();
+    Introspection {
+        client_id: "api".parse().unwrap(),
+        client_secret: client_secret.map(secret),
+        client_key: client_key.map(secret),
+    }
+}
+
 /// One edit of the defaults that makes them unusable.
 type Edit = fn(&mut Config);
 
 #[test]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 33] = [
+    let cases: [(&str, Edit); 34] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -103,6 +112,15 @@ fn contradictions_name_their_key() {
         }),
         ("issuers.0.introspection", |c| {
             c.issuers[0].policy = Policy::Introspect;
+        }),
+        ("issuers.0.introspection.client_secret", |c| {
+            c.issuers[0].introspection = Some(asking(None, None));
+        }),
+        ("issuers.0.introspection.client_key", |c| {
+            c.issuers[0].introspection = Some(asking(Some("secret"), Some("key")));
+        }),
+        ("issuers.0.introspection.client_key", |c| {
+            c.issuers[0].introspection = Some(asking(None, Some("no PEM")));
         }),
         ("tokens.introspection_cache", |c| {
             c.tokens.introspection_cache = "6s".parse().unwrap();
@@ -138,12 +156,6 @@ fn contradictions_name_their_key() {
         }),
         ("mtls.url", |c| {
             c.mtls.url = Some("https://mtls.api.example".parse().unwrap());
-        }),
-        ("dpop.nonce_lifetime", |c| {
-            c.dpop.nonce_lifetime = "9s".parse().unwrap();
-        }),
-        ("dpop.nonce_lifetime", |c| {
-            c.dpop.nonce_lifetime = "2h".parse().unwrap();
         }),
         ("dpop.nonce_key", |c| {
             c.dpop.nonce_key = Some("AAECAwQFBgcICQoLDA0ODw==".to_owned().into());

@@ -123,7 +123,8 @@ on_both_stores! {
             config.issuers[0].policy = Policy::Introspect;
             config.issuers[0].introspection = Some(Introspection {
                 client_id: "the-api".parse().unwrap(),
-                client_secret: Secret::from("secret".to_owned()),
+                client_secret: Some(Secret::from("secret".to_owned())),
+                client_key: None,
             });
         })
         .await;

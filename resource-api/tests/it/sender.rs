@@ -254,7 +254,8 @@ on_both_stores! {
             config.issuers[0].policy = Policy::Introspect;
             config.issuers[0].introspection = Some(Introspection {
                 client_id: "api".parse().unwrap(),
-                client_secret: Secret::from("secret".to_owned()),
+                client_secret: Some(Secret::from("secret".to_owned())),
+                client_key: None,
             });
         })
         .await;

@@ -26,7 +26,9 @@ pub use sender::{Proofs, Sender};
 
 use crate::client_id::ClientId;
 use crate::issuer::Issuer;
+use crate::jose::Signer;
 use crate::outbound::Fetcher;
+use crate::random::Random;
 use crate::resource::ResourceId;
 use crate::time::{Clock, SystemClock};
 
@@ -61,12 +63,24 @@ pub enum Policy {
     Introspect,
 }
 
-/// The client that this resource server is at the issuer (RFC 7662 §2.1).
-pub struct IntrospectionCredentials {
-    /// Its `client_id`.
-    pub client_id: ClientId,
-    /// Its secret, sent as HTTP Basic (RFC 6749 §2.3.1).
-    pub client_secret: SecretString,
+/// The client that this resource server is at the issuer, and how it proves that (RFC 7662 §2.1).
+pub enum IntrospectionCredentials {
+    /// By a secret, sent as HTTP Basic (RFC 6749 §2.3.1).
+    ClientSecretBasic {
+        /// Its `client_id`.
+        client_id: ClientId,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+    /// By an assertion for each question (RFC 7523 §2.2), the one way besides certificates at a server that demands FAPI 2.0.
+    PrivateKeyJwt {
+        /// Its `client_id`.
+        client_id: ClientId,
+        /// Signs, with the key whose public half the issuer knows.
+        key: Arc<dyn Signer>,
+        /// Makes `jti`.
+        random: Arc<dyn Random>,
+    },
 }
 
 /// What a [`Guard`] is made of.
@@ -85,8 +99,8 @@ pub struct GuardSettings {
     pub introspection_cache: Duration,
     /// The DPoP proofs that are taken (RFC 9449 §7). Without them, no token that is bound to a key is.
     pub proofs: Option<Proofs>,
-    /// Whether requests tell, by a [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), of the certificates of clients. As
-    /// the metadata says; a token that is bound to one is never taken without it.
+    /// Whether the metadata says that tokens are taken which are bound to certificates. They are, with or without, from requests whose
+    /// extensions hold the right [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), whoever put it there.
     pub certificates: bool,
     /// Whether every route takes only tokens that are bound to a key or a certificate; [`GuardLayer::sender_constrained`] says it of one.
     pub sender_constrained: bool,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -18,6 +19,7 @@ use url::Url;
 pub use self::nonces::Nonces;
 pub use self::used::{LocalProofs, MemoryFailure, ProofId, ProofUse, UsedProofs};
 use crate::jose::{Algorithm, EmbeddedJwt, JwtError, Thumbprint};
+use crate::random::{Random, bytes};
 use crate::time::{Instant, NumericDate};
 
 /// Where a proof stands (RFC 9449 §4.1).
@@ -123,7 +125,8 @@ pub enum NoncePolicy {
 
 /// What a [`Dpop`] is made of.
 pub struct DpopSettings {
-    /// Scheme, host and port under which requests come, as their senders see them; paths are not looked at.
+    /// Scheme, host and port under which requests come, as their senders see them. Their paths are not looked at: `htu` is compared with
+    /// the whole path of a request, so that a proxy which takes a part of it off has to be made to leave it.
     pub origins: Vec<Url>,
     /// Makes nonces.
     pub nonces: Nonces,
@@ -162,6 +165,17 @@ impl Dpop {
     #[must_use]
     pub fn new(settings: DpopSettings) -> Self {
         Self(Arc::new(settings))
+    }
+
+    /// For whatever is served under one origin by one process: nonces are of a key of its own and good for five minutes, and the last
+    /// 100 000 proofs are remembered. Nodes that share the work share both.
+    #[must_use]
+    pub fn in_one_process(origin: Url, random: &dyn Random, now: Instant) -> Self {
+        Self::new(DpopSettings {
+            origins: vec![origin],
+            nonces: Nonces::new(&bytes(random), Duration::from_mins(5)),
+            used: Arc::new(LocalProofs::new(100_000, now)),
+        })
     }
 
     /// The nonce that proofs may hold from now on.
@@ -251,12 +265,16 @@ impl Dpop {
         if htu.len() > LONGEST_HTU || !htu.bytes().all(is_plain) {
             return false;
         }
+        let authority = htu
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+        if authority.is_none_or(|authority| authority.is_empty() || authority.contains(['@', '%']))
+        {
+            return false;
+        }
         let Ok(htu) = Url::parse(htu) else {
             return false;
         };
-        if !htu.username().is_empty() || htu.password().is_some() {
-            return false;
-        }
         self.0.origins.iter().any(|origin| {
             if origin.origin() != htu.origin() {
                 return false;
@@ -297,6 +315,15 @@ impl Dpop {
             // It is good at that instant too.
             until: until + Duration::from_secs(1),
         })
+    }
+}
+
+/// Tells whoever gets this answer the nonce for the next proof, unless a cache may keep the answer (RFC 9449 §8.2).
+pub fn tell_nonce(headers: &mut HeaderMap, nonce: impl FnOnce() -> HeaderValue) {
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    if directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store")) {
+        headers.insert(NONCE, nonce());
     }
 }
 

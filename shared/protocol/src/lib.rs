@@ -41,7 +41,8 @@
 //! | permissions in more words than a scope has (RFC 9396) | [`bearer::Guard::details`] |
 //! | a person who signed in lately, or strongly (RFC 9470) | [`bearer::GuardLayer::authenticated`] |
 //! | tokens that are bound to a key (RFC 9449) | [`bearer::GuardSettings::proofs`], [`dpop`] |
-//! | tokens that are bound to a certificate (RFC 8705 §3) | [`confirmation::CertificateThumbprint`] in the request's extensions |
+//! | tokens that are bound to a certificate (RFC 8705 §3) | [`confirmation::CertificateThumbprint`] in the request's extensions, and [`bearer::GuardSettings::certificates`] to say so |
+//! | to hear of certificates from a proxy that ends TLS (RFC 9440) | [`client_cert::believe`]; without such a proxy [`client_cert::refuse`] |
 //! | no other tokens than those | [`bearer::GuardLayer::sender_constrained`] |
 //! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata`] |
 //! | to know whether an issuer can be reached, at start | [`bearer::Guard::ready`] |
@@ -50,9 +51,10 @@
 //!
 //! What it does not do:
 //!
-//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above.
+//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above; it is believed, whoever put it there.
 //! - Remember DPoP proofs for more than one process: [`dpop::UsedProofs`] is the trait to write over your own store.
 //! - Hear of revocations: with [`bearer::Policy::Jwks`] a token is good until it expires, but for routes that ask.
+//! - Know what a proxy took off the path of a request: a DPoP proof is about the path as its sender saw it, so that path has to come here.
 //! - Know of scopes that imply others: a route names all that it needs.
 //! - Guard anything but axum: the layer is a tower layer over axum's request and response. Everything below it, from
 //!   [`bearer::access_token`] to [`jose`], knows of `http` types alone.
@@ -62,6 +64,7 @@
 
 pub mod authorization_details;
 pub mod bearer;
+pub mod client_cert;
 pub mod client_id;
 pub mod confirmation;
 pub mod dpop;

@@ -8,6 +8,7 @@
 
 mod error;
 mod layer;
+mod nonce_lifetime;
 pub mod period;
 mod schema;
 mod secret;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::error::{ConfigError, Mistake, Origin};
+pub use self::nonce_lifetime::{InvalidNonceLifetime, NonceLifetime};
 pub use self::period::Period;
 pub use self::secret::{REDACTED, Secret};
 

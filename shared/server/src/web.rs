@@ -25,7 +25,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::client_address::{ClientAddress, ForwardedBy, InvalidNetwork, Network, Proxies};
-pub use self::client_certificate::{ClientCertificate, InvalidClientCertificate};
+pub use self::client_certificate::ClientCertificate;
 pub use self::cors::{Cors, InvalidOrigin, WebOrigin};
 pub use self::detail::Detail;
 pub use self::edge::{Edge, EdgeError, EdgeSettings};

@@ -96,7 +96,7 @@ async fn rfc9449_8_a_challenge_spends_an_assertion_and_nothing_else(stores: &Sto
 
 async fn rfc9449_8_nonces_are_of_one_server_and_one_time(stores: &Stores) {
     let mut config = demanding(stores);
-    config.dpop.nonce_lifetime = Duration::from_mins(1);
+    config.dpop.nonce_lifetime = "1m".parse().unwrap();
     let scene = scene_of(config).await;
     let (server, prover) = (&scene.server, Prover::new());
     let service = server.client(AuthMethod::ClientSecretBasic, "read").await;

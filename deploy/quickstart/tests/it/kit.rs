@@ -4,19 +4,20 @@ use std::net::Ipv4Addr;
 
 use axum::Router;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use shared_protocol::bearer::IntrospectionCredentials;
 use shared_protocol::confirmation::CertificateThumbprint;
-use shared_protocol::jose::{Algorithm, JwtKind, Signer as _, SigningKey};
+use shared_protocol::jose::{Algorithm, JwtKind};
 use shared_protocol::random::{SystemRandom, alphanumeric};
 use shared_protocol::time::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
 
 use crate::operator::Operator;
 use crate::process::{Credentials, Place, Running, http, send};
+use crate::prover::{Prover, nonce};
 
 #[expect(dead_code, reason = "what its program does, the tests do here")]
 #[path = "../../../../shared/protocol/examples/api.rs"]
@@ -37,8 +38,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// The example, to which requests come by http or through a proxy, by https.
-    async fn set(scheme: &str) -> Self {
+    /// The example, as it is reached under an address of this scheme.
+    async fn set(scheme: &str, behind_proxy: bool) -> Self {
         let place = Place::new();
         place.start(&[]).stop("-TERM");
         let operator = Operator::at(&place).await;
@@ -54,8 +55,11 @@ impl Scene {
         let app: Router = example::api(
             place.auth("").parse().unwrap(),
             resource.parse().unwrap(),
-            writer.id.parse().unwrap(),
-            writer.secret.clone().into(),
+            IntrospectionCredentials::ClientSecretBasic {
+                client_id: writer.id.parse().unwrap(),
+                client_secret: writer.secret.clone().into(),
+            },
+            behind_proxy,
         )
         .unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -95,7 +99,7 @@ impl Scene {
     }
 }
 
-fn challenge(response: &Response) -> String {
+pub(crate) fn challenge(response: &Response) -> String {
     let lines = response.headers().get_all(WWW_AUTHENTICATE).iter();
     let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
     lines.join("\n")
@@ -103,7 +107,7 @@ fn challenge(response: &Response) -> String {
 
 #[tokio::test]
 async fn the_example_reads_tokens_and_says_what_it_needs() {
-    let scene = Scene::set("http").await;
+    let scene = Scene::set("http", false).await;
     let reader = scene.operator.register_service_for("notes:read").await;
     let reading = scene.token_of(&reader).await;
     let response = scene.with(Method::GET, &reading).await;
@@ -144,7 +148,7 @@ async fn the_example_reads_tokens_and_says_what_it_needs() {
 
 #[tokio::test]
 async fn the_example_asks_where_it_must_know_at_once_and_wants_people_who_just_signed_in() {
-    let scene = Scene::set("http").await;
+    let scene = Scene::set("http", false).await;
     let writing = scene.token_of(&scene.writer).await;
     assert_eq!(scene.with(Method::POST, &writing).await.status(), 200);
     let revoke = http().post(scene.place.auth("/oauth/revoke"));
@@ -170,22 +174,21 @@ async fn the_example_asks_where_it_must_know_at_once_and_wants_people_who_just_s
 
 #[tokio::test]
 async fn rfc9449_7_the_example_takes_a_bound_token_of_whoever_has_the_key() {
-    let scene = Scene::set("http").await;
-    let key = SigningKey::generate(Algorithm::Es256, &SystemRandom).unwrap();
-    let key = SigningKey::from_pkcs8(Algorithm::Es256, &key).unwrap();
-    let jkt = key.public().thumbprint().to_string();
-    let token = scene.signed(json!({"cnf": {"jkt": jkt}})).await;
+    let scene = Scene::set("http", false).await;
+    let prover = Prover::new();
+    let token = scene.signed(json!({"cnf": {"jkt": prover.jkt()}})).await;
+    let here = format!("{}/notes", scene.resource);
     let show = async |proof: &str| {
         let request = scene.request(Method::GET).header("DPoP", proof);
         send(request.header(AUTHORIZATION, format!("DPoP {token}"))).await
     };
-    // A process that has just started does not know what was used before: it asks for a proof that it can date (§9).
-    let early = show(&proof(&key, &scene, &token, None).await).await;
-    assert_eq!(early.status(), 401);
-    let told = challenge(&early);
+    // Whoever knows no nonce yet is told one (§9).
+    let proof = async |nonce: &str| prover.proof(("GET", &here), Some(&token), nonce).await;
+    let unknown = show(&proof("of somebody else").await).await;
+    assert_eq!(unknown.status(), 401);
+    let told = challenge(&unknown);
     assert!(told.contains("error=\"use_dpop_nonce\""), "{told}");
-    let nonce = early.headers()["DPoP-Nonce"].to_str().unwrap();
-    let proof = proof(&key, &scene, &token, Some(nonce)).await;
+    let proof = proof(&nonce(&unknown)).await;
     assert_eq!(show(&proof).await.status(), 200);
     let again = show(&proof).await;
     assert_eq!(again.status(), 401);
@@ -195,44 +198,57 @@ async fn rfc9449_7_the_example_takes_a_bound_token_of_whoever_has_the_key() {
     assert!(challenge(&bare).contains("error=\"invalid_token\""));
 }
 
-/// That whoever has the key sends this token with a GET (RFC 9449 §4.2).
-async fn proof(key: &SigningKey, scene: &Scene, token: &str, nonce: Option<&str>) -> String {
-    let part = |value: &[u8]| URL_SAFE_NO_PAD.encode(value);
-    let mut jwk = key.public().to_value();
-    let members = jwk.as_object_mut().unwrap();
-    members.retain(|name, _| ["kty", "crv", "x", "y"].contains(&name.as_str()));
-    let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk});
-    let claims = json!({
-        "jti": alphanumeric(22, &SystemRandom),
-        "htm": "GET",
-        "htu": format!("{}/notes", scene.resource),
-        "iat": SystemClock.now().as_secs(),
-        "ath": part(&Sha256::digest(token)),
-        "nonce": nonce,
-    });
-    let [header, claims] = [header, claims].map(|value| part(value.to_string().as_bytes()));
-    let input = format!("{header}.{claims}");
-    let signature = key.sign(input.as_bytes()).await.unwrap();
-    format!("{input}.{}", part(&signature))
+const OF_PROXY: &[u8] = b"what a proxy saw";
+
+fn client_cert(der: &[u8]) -> String {
+    format!(":{}:", STANDARD.encode(der))
+}
+
+/// A token that is bound to the certificate of `OF_PROXY`.
+async fn of_certificate(scene: &Scene) -> String {
+    let bound = CertificateThumbprint::of(OF_PROXY).to_string();
+    scene.signed(json!({"cnf": {"x5t#S256": bound}})).await
 }
 
 #[tokio::test]
 async fn rfc8705_3_behind_a_proxy_the_example_takes_a_bound_token_of_whoever_has_the_certificate() {
-    let scene = Scene::set("https").await;
-    let certificate = b"what a proxy saw";
-    let bound = CertificateThumbprint::of(certificate).to_string();
-    let token = scene.signed(json!({"cnf": {"x5t#S256": bound}})).await;
-    let field = |der: &[u8]| format!(":{}:", STANDARD.encode(der));
-    for (what, field, status) in [
-        ("its own", Some(field(certificate)), 200),
-        ("another", Some(field(b"another")), 401),
-        ("no byte sequence", Some(STANDARD.encode(certificate)), 401),
-        ("none", None, 401),
+    let scene = Scene::set("https", true).await;
+    let token = of_certificate(&scene).await;
+    for (what, fields, status) in [
+        ("its own", vec![client_cert(OF_PROXY)], 200),
+        ("another", vec![client_cert(b"another")], 401),
+        ("none", vec![], 401),
+        ("no byte sequence", vec![STANDARD.encode(OF_PROXY)], 400),
+        (
+            "two",
+            vec![client_cert(OF_PROXY), client_cert(OF_PROXY)],
+            400,
+        ),
     ] {
         let request = scene.request(Method::GET).bearer_auth(&token);
-        let request = field.iter().fold(request, |request, field| {
-            request.header("Client-Cert", field)
-        });
+        let add = |request: RequestBuilder, field| request.header("Client-Cert", field);
+        let request = fields.iter().fold(request, add);
         assert_eq!(send(request).await.status(), status, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn rfc9440_4_unless_it_is_said_to_be_behind_a_proxy_the_example_believes_nobody() {
+    for scheme in ["http", "https"] {
+        let scene = Scene::set(scheme, false).await;
+        let token = of_certificate(&scene).await;
+        for (name, status) in [
+            ("Client-Cert", 400),
+            ("Client-Cert-Chain", 400),
+            ("X-Other", 401),
+        ] {
+            let request = scene.request(Method::GET).bearer_auth(&token);
+            let response = send(request.header(name, client_cert(OF_PROXY))).await;
+            assert_eq!(response.status(), status, "{scheme}, {name}");
+        }
+        let metadata = format!("{}/.well-known/oauth-protected-resource", scene.address);
+        let metadata: Value = send(http().get(metadata)).await.json().await.unwrap();
+        let announced = metadata.get("tls_client_certificate_bound_access_tokens");
+        assert_eq!(announced, None, "{scheme}");
     }
 }

@@ -2,6 +2,8 @@
 
 // So that Clippy knows that all of it is a test.
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod conformance;
@@ -29,6 +31,8 @@ mod openidconnect;
 mod operator;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod prover;
 #[cfg(test)]
 mod python;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use url::Url;
 use super::{AuthenticationRequirement, Scheme};
 use crate::authorization_details::AuthorizationDetails;
 use crate::dpop::{self, DpopError};
-use crate::jose::{Algorithm, InvalidJwk, JwtError};
+use crate::jose::{Algorithm, InvalidJwk, JwtError, SignError};
 use crate::outbound::FetchError;
 use crate::scope::ScopeSet;
 
@@ -139,6 +139,9 @@ pub enum IssuerFailure {
     /// The issuer has no introspection endpoint, or we have no credentials for it.
     #[error("the issuer cannot be asked for introspection")]
     NoIntrospection,
+    /// We cannot prove to the issuer who asks.
+    #[error("the client assertion for the issuer: {0}")]
+    Assertion(#[from] SignError),
     /// The introspection answer is not one of RFC 7662 §2.2.
     #[error("the introspection answer cannot be read")]
     Answer,

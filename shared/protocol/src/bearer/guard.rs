@@ -45,9 +45,15 @@ struct Inner {
 }
 
 impl Inner {
-    /// A token that is bound to a certificate is sent as any other (RFC 8705 §3).
-    fn taken(&self) -> Taken {
-        match (&self.proofs, self.sender_constrained && !self.certificates) {
+    /// Whether a token may come that is bound.
+    fn can_constrain(&self) -> bool {
+        self.proofs.is_some() || self.certificates
+    }
+
+    /// The schemes of tokens, where all of them must be bound or not. One that is bound to a certificate is sent as any other
+    /// (RFC 8705 §3).
+    fn taken(&self, sender_constrained: bool) -> Taken {
+        match (&self.proofs, sender_constrained && !self.certificates) {
             (None, _) => Taken::Bearer,
             (Some(_), false) => Taken::Both,
             (Some(_), true) => Taken::Dpop,
@@ -71,17 +77,18 @@ impl Guard {
             path => path.to_owned(),
         };
         resource_metadata_url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
-        if settings.sender_constrained && settings.proofs.is_none() && !settings.certificates {
-            return Err(InvalidGuard::NoConstraint);
-        }
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             resource: settings.resource.clone(),
             proofs: settings.proofs.clone(),
             certificates: settings.certificates,
             sender_constrained: settings.sender_constrained,
             verifier: Verifier::new(settings)?,
             resource_metadata_url,
-        })))
+        };
+        if inner.sender_constrained && !inner.can_constrain() {
+            return Err(InvalidGuard::NoConstraint);
+        }
+        Ok(Self(Arc::new(inner)))
     }
 
     /// A layer for routes that need a token with all of `scope`. The handler finds an `Arc<AccessToken>` in the extensions.
@@ -140,7 +147,7 @@ impl Guard {
         });
         // RFC 9728 §2: no empty arrays, and what is not there is not so.
         let algorithms = dpop::ALGORITHMS.map(Algorithm::name);
-        let taken = self.0.taken();
+        let taken = self.0.taken(self.0.sender_constrained);
         let further = [
             (
                 "authorization_details_types_supported",
@@ -191,11 +198,13 @@ impl Guard {
         let jkt = token.confirmation().and_then(Confirmation::jkt);
         let used = jkt.map_or(Scheme::Bearer, |_| Scheme::Dpop);
         // The nonce comes with the answer, whatever it is.
-        self.challenge(error).to(Some(used), || None)
+        let challenge = self.challenge(error, self.0.sender_constrained);
+        challenge.to(Some(used), || None)
     }
 
-    fn challenge(&self, error: BearerError) -> BearerRefusal {
-        BearerRefusal::new(error, self.resource_metadata_url(), self.0.taken())
+    fn challenge(&self, error: BearerError, sender_constrained: bool) -> BearerRefusal {
+        let taken = self.0.taken(sender_constrained);
+        BearerRefusal::new(error, self.resource_metadata_url(), taken)
     }
 
     /// A token under a scheme that is known here.
@@ -246,18 +255,6 @@ impl Guard {
     }
 }
 
-/// RFC 9449 §8.2: never on what a cache may keep.
-fn tell_nonce(nonce: HeaderValue, headers: &mut HeaderMap) {
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    let lines = headers.get_all(CACHE_CONTROL).iter();
-    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    if directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store")) {
-        headers.insert(dpop::NONCE, nonce);
-    }
-}
-
 /// Puts a [`Guard`] before routes; made by [`Guard::requiring`] and [`Guard::introspecting`].
 #[derive(Clone)]
 pub struct GuardLayer {
@@ -270,12 +267,17 @@ pub struct GuardLayer {
 
 impl GuardLayer {
     /// The same for routes that take only tokens that are bound to a key or a certificate.
-    #[must_use]
-    pub fn sender_constrained(self) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`InvalidGuard::NoConstraint`] where the guard takes neither, so that nobody could come in.
+    pub fn sender_constrained(self) -> Result<Self, InvalidGuard> {
+        if !self.guard.0.can_constrain() {
+            return Err(InvalidGuard::NoConstraint);
+        }
+        Ok(Self {
             sender_constrained: true,
             ..self
-        }
+        })
     }
 
     /// The same for routes that need a person who is proven so (RFC 9470): of a token that has all else.
@@ -332,7 +334,7 @@ where
                 Ok(token) => token,
                 Err(error) => {
                     let used = Scheme::of(&parts.headers);
-                    let refusal = guard.challenge(error);
+                    let refusal = guard.challenge(error, layer.sender_constrained);
                     let refusal = refusal.to(used, || guard.next_nonce(used, now));
                     let refusal = refusal.on_route_of(&layer.scope);
                     return Ok(refusal.into_response());
@@ -343,7 +345,12 @@ where
             parts.extensions.insert(token);
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
             if let Some(nonce) = nonce {
-                tell_nonce(nonce, response.headers_mut());
+                let headers = response.headers_mut();
+                // The answer to a token is nobody else's.
+                headers
+                    .entry(CACHE_CONTROL)
+                    .or_insert(HeaderValue::from_static("no-store"));
+                dpop::tell_nonce(headers, || nonce);
             }
             Ok(response)
         })

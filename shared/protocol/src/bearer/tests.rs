@@ -22,7 +22,7 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
 use super::*;
-use crate::jose::{Algorithm, JwkSet, JwtError, KeyId, Signer as _, SigningKey};
+use crate::jose::{Algorithm, JwkSet, JwtError, JwtKind, KeyId, SigningKey, UnverifiedJwt};
 use crate::outbound::{FetcherSettings, Origin};
 use crate::random::SystemRandom;
 use crate::scope::ScopeSet;
@@ -136,7 +136,7 @@ impl World {
             issuers: vec![TrustedIssuer {
                 issuer: self.issuer(),
                 policy,
-                introspection: Some(IntrospectionCredentials {
+                introspection: Some(IntrospectionCredentials::ClientSecretBasic {
                     client_id: "the api".parse().unwrap(),
                     client_secret: "s:e%cret".to_owned().into(),
                 }),

@@ -72,7 +72,7 @@ impl Verifier {
                 introspection: trusted.introspection.map(|credentials| {
                     Introspection::new(
                         issuer.clone(),
-                        &credentials,
+                        credentials,
                         settings.fetcher.clone(),
                         settings.introspection_cache,
                         settings.remembered,

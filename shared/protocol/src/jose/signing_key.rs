@@ -12,6 +12,8 @@ use aws_lc_rs::signature::{
 use futures_util::future::BoxFuture;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use p256::pkcs8::EncodePrivateKey as _;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use super::{Algorithm, PublicJwk};
@@ -40,7 +42,7 @@ impl Pkcs8 {
 pub struct InvalidSigningKey;
 
 /// The signer could not sign; a remote one may be out of reach.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("signing failed: {0}")]
 pub struct SignError(pub String);
 
@@ -117,6 +119,19 @@ impl SigningKey {
             }
         };
         Ok(Pkcs8::from_der(der))
+    }
+
+    /// Parses a private key in PEM (PKCS#8, RFC 7468 §10) for the algorithm that it is of: ES256, `EdDSA`, or PS256 for RSA.
+    ///
+    /// # Errors
+    /// [`InvalidSigningKey`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, InvalidSigningKey> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| InvalidSigningKey)?;
+        let pkcs8 = Pkcs8::from_der(der.secret_pkcs8_der().to_vec());
+        [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256]
+            .into_iter()
+            .find_map(|algorithm| Self::from_pkcs8(algorithm, &pkcs8).ok())
+            .ok_or(InvalidSigningKey)
     }
 
     /// Parses a private key for one algorithm. Its `kid` is its thumbprint (RFC 7638).

@@ -6,24 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use shared_protocol::client_cert::{self, InvalidClientCert, LARGEST, MOST_BETWEEN};
 use shared_protocol::confirmation::CertificateThumbprint;
 
 use super::{Problem, Proxies};
-
-/// RFC 9440 §2.2.
-const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-/// RFC 9440 §2.3.
-const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
-
-/// Certificates between a client's and a root. A chain is three or four long; each costs a signature to verify.
-const MOST_BETWEEN: usize = 8;
-/// Bytes of one certificate.
-const LARGEST: usize = 16 * 1024;
 
 /// What a client presented, its own certificate first: an extension of its requests. Clones share it.
 #[derive(Clone)]
@@ -34,23 +23,6 @@ struct Presented {
     between: Vec<CertificateDer<'static>>,
     digest: [u8; 32],
     thumbprint: CertificateThumbprint,
-}
-
-/// Why the headers of a proxy tell of no certificate.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum InvalidClientCertificate {
-    /// A chain of nothing.
-    #[error("Client-Cert-Chain without Client-Cert")]
-    NoLeaf,
-    /// `Client-Cert` more than once.
-    #[error("Client-Cert more than once")]
-    Twice,
-    /// Not what RFC 8941 §3.3.5 writes.
-    #[error("not a byte sequence as RFC 8941 writes it")]
-    ByteSequence,
-    /// More or larger ones than anybody needs.
-    #[error("too many certificates, or too large ones")]
-    TooMuch,
 }
 
 impl ClientCertificate {
@@ -107,47 +79,15 @@ impl ClientCertificate {
     /// What a proxy says (RFC 9440 §2.2, §2.3). Whether it is to be believed is not looked at.
     ///
     /// # Errors
-    /// [`InvalidClientCertificate`].
-    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, InvalidClientCertificate> {
-        let mut leaves = headers.get_all(CLIENT_CERT).iter();
-        let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
-            return if headers.contains_key(CLIENT_CERT) {
-                Err(InvalidClientCertificate::Twice)
-            } else if headers.contains_key(CLIENT_CERT_CHAIN) {
-                Err(InvalidClientCertificate::NoLeaf)
-            } else {
-                Ok(None)
-            };
-        };
-        let mut chain = vec![byte_sequence(leaf.as_bytes())?];
-        for line in headers.get_all(CLIENT_CERT_CHAIN) {
-            for member in line.as_bytes().split(|&byte| byte == b',') {
-                if chain.len() > MOST_BETWEEN {
-                    return Err(InvalidClientCertificate::TooMuch);
-                }
-                chain.push(byte_sequence(member)?);
-            }
+    /// [`InvalidClientCert`].
+    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, InvalidClientCert> {
+        let chain = client_cert::chain(headers)?;
+        if chain.is_empty() {
+            return Ok(None);
         }
-        let presented = Self::new(&chain).ok_or(InvalidClientCertificate::TooMuch)?;
+        let presented = Self::new(&chain).ok_or(InvalidClientCert::TooMuch)?;
         Ok(Some(presented))
     }
-}
-
-/// A byte sequence without parameters (RFC 8941 §3.3.5), in the one form of base64 that it is written in: with padding, and no bit
-/// behind the last byte.
-fn byte_sequence(raw: &[u8]) -> Result<CertificateDer<'static>, InvalidClientCertificate> {
-    let space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let begin = raw.iter().position(|byte| !space(byte)).unwrap_or_default();
-    let end = raw
-        .iter()
-        .rposition(|byte| !space(byte))
-        .map_or(begin, |last| last + 1);
-    raw.get(begin..end)
-        .and_then(|raw| raw.strip_prefix(b":")?.strip_suffix(b":"))
-        .filter(|inside| !inside.is_empty())
-        .and_then(|inside| STANDARD.decode(inside).ok())
-        .map(CertificateDer::from)
-        .ok_or(InvalidClientCertificate::ByteSequence)
 }
 
 impl fmt::Debug for ClientCertificate {
@@ -164,7 +104,7 @@ impl fmt::Debug for ClientCertificate {
 /// without a certificate; and to a proxy that writes them wrongly.
 pub(super) fn certify(request: &mut Request, proxies: &Proxies) -> Result<(), Problem> {
     let headers = request.headers();
-    let told = headers.contains_key(CLIENT_CERT) || headers.contains_key(CLIENT_CERT_CHAIN);
+    let told = client_cert::is_told(headers);
     if !told && !proxies.client_certificates {
         return Ok(());
     }

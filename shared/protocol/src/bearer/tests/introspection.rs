@@ -36,6 +36,56 @@ async fn rfc7662_2_1_the_request_is_authenticated_and_names_the_token() {
 }
 
 #[tokio::test]
+async fn rfc7523_3_who_asks_by_assertion_makes_a_new_one_for_this_issuer_each_time() {
+    let world = World::new().await;
+    world.introspection.set(json_of(&active(&world)));
+    let key = signing_key(Algorithm::Es256);
+    let public = key.public().clone();
+    let mut settings = world.settings(Policy::Introspect);
+    settings.introspection_cache = Duration::ZERO;
+    settings.issuers[0].introspection = Some(IntrospectionCredentials::PrivateKeyJwt {
+        client_id: "the api".parse().unwrap(),
+        key: Arc::new(key),
+        random: Arc::new(SystemRandom),
+    });
+    let guard = Guard::new(settings).unwrap();
+    for _ in 0..2 {
+        assert_eq!(get_with(&guard, "opaque").await.status, StatusCode::OK);
+    }
+    let requests = world.server.received_requests().await.unwrap();
+    let asked = requests.iter().filter(|r| r.url.path() == INTROSPECT);
+    let mut used = Vec::new();
+    for request in asked {
+        assert!(!request.headers.contains_key("authorization"));
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body)
+            .into_owned()
+            .collect();
+        let [token, hint, (kind, what), (name, assertion)] = &form[..] else {
+            panic!("{form:?}")
+        };
+        assert_eq!((&*token.0, &*token.1), ("token", "opaque"));
+        assert_eq!(hint.0, "token_type_hint");
+        assert_eq!(kind, "client_assertion_type");
+        assert_eq!(
+            what,
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        );
+        assert_eq!(name, "client_assertion");
+        let keys = JwkSet::new(vec![public.clone()]);
+        let assertion = UnverifiedJwt::parse(assertion, JwtKind::ClientAssertion).unwrap();
+        let claims: Value = assertion.verify(&keys).unwrap().0.parse().unwrap();
+        let jti = claims["jti"].clone();
+        assert_eq!(
+            claims,
+            json!({"iss": "the api", "sub": "the api", "aud": world.server.uri(), "jti": jti, "iat": START, "exp": START + 60})
+        );
+        used.push(jti);
+    }
+    assert_eq!(used.len(), 2);
+    assert_ne!(used[0], used[1]);
+}
+
+#[tokio::test]
 async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
     use InvalidToken::{
         Audience, Claims, Confirmation, Expired, Inactive, Issuer, NotYetValid, SenderConstrained,

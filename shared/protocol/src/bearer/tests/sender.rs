@@ -565,9 +565,8 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     let proof = holder.proof(&proof_claims("one", &token)).await;
     let proven = Attempt::new(&format!("DPoP {token}")).with("dpop", &proof);
     let of_route = world.proving(|_| {});
-    let told = plain
-        .at(of_route.requiring(read()).sender_constrained(), None)
-        .await;
+    let demanding = of_route.requiring(read()).sender_constrained().unwrap();
+    let told = plain.at(demanding.clone(), None).await;
     assert_eq!((told.status, &*told.cause()), (401, "Unconstrained"));
     let [first, second] = told.challenges.as_slice() else {
         panic!("{:?}", told.challenges);
@@ -577,9 +576,7 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
         "{first}"
     );
     assert!(offers_dpop(second), "{second}");
-    let told = proven
-        .at(of_route.requiring(read()).sender_constrained(), None)
-        .await;
+    let told = proven.at(demanding, None).await;
     assert_eq!(told.cause(), "accepted");
     assert_eq!(plain.at(of_route.requiring(read()), None).await.status, 200);
     // A guard without certificates leaves nothing but DPoP.
@@ -598,6 +595,20 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     let told = Attempt::default().at(all.requiring(read()), None).await;
     assert_eq!(told.challenges.len(), 1);
     assert!(offers_dpop(&told.challenges[0]));
+    // Nor does a route of one, whatever the other routes take.
+    let some = world.proving(|settings| settings.certificates = false);
+    let demanding = some.requiring(read()).sender_constrained().unwrap();
+    for attempt in [&plain, &Attempt::default()] {
+        let told = attempt.at(demanding.clone(), None).await;
+        assert_eq!((told.status, told.challenges.len()), (401, 1));
+        assert!(told.challenges[0].starts_with("DPoP "));
+    }
+    let told = plain.at(some.requiring(read()), None).await;
+    assert_eq!(told.status, 200);
+    // And where nothing could be proven, nobody would come in.
+    let none = world.guard(Policy::Jwks).requiring(read());
+    let refused = none.sender_constrained().err();
+    assert_eq!(refused, Some(InvalidGuard::NoConstraint));
 }
 
 /// What a server says of itself.

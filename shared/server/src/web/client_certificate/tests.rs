@@ -1,8 +1,10 @@
 use std::net::Ipv4Addr;
 
 use axum::body::Body;
-use axum::http::HeaderValue;
-use proptest::prelude::*;
+use axum::http::{HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use shared_protocol::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
 
 use super::*;
 
@@ -86,88 +88,14 @@ fn a_proxys_own_certificate_is_none_of_its_clients() {
 }
 
 #[test]
-fn rfc9440_2_2_and_2_3_one_form_and_no_other() {
-    let good: &[u8] = b":bGVhZg==:";
-    let long = written(&vec![0; LARGEST + 1]);
-    let nine = [good; MOST_BETWEEN + 1].join(&b","[..]);
-    let eight = [good; MOST_BETWEEN].join(&b", "[..]);
-    for (what, leaf, chain, good) in [
-        ("one", good, None, true),
-        ("spaces around", b" :bGVhZg==: ", None, true),
-        ("a chain", good, Some(good), true),
-        (
-            "a chain of two",
-            good,
-            Some(b":YQ==: ,\t:Yg==:".as_slice()),
-            true,
-        ),
-        ("as long as may be", good, Some(&eight), true),
-        ("longer", good, Some(&nine), false),
-        ("too large", &long, None, false),
-        ("nothing", b"", None, false),
-        ("nothing in it", b"::", None, false),
-        ("one colon", b":", None, false),
-        ("no colons", b"bGVhZg==", None, false),
-        ("one colon short", b":bGVhZg==", None, false),
-        ("no padding", b":bGVhZg:", None, false),
-        ("bits behind the end", b":bGVhZh==:", None, false),
-        ("base64url", b":-_-_:", None, false),
-        ("a space inside", b":bGVh Zg==:", None, false),
-        ("a parameter", b":bGVhZg==:;a=1", None, false),
-        ("a list", b":bGVhZg==:, :bGVhZg==:", None, false),
-        ("PEM", b"-----BEGIN CERTIFICATE-----", None, false),
-        ("a string", b"\"bGVhZg==\"", None, false),
-        ("an empty chain", good, Some(b"".as_slice()), false),
-        (
-            "an empty member",
-            good,
-            Some(b":YQ==:,,:Yg==:".as_slice()),
-            false,
-        ),
-        (
-            "a comma at the end",
-            good,
-            Some(b":YQ==:,".as_slice()),
-            false,
-        ),
-        ("no ASCII", b":\xe9:", None, false),
+fn rfc9440_2_2_what_a_trusted_proxy_writes_wrongly_is_refused() {
+    let large = written(&vec![0; LARGEST + 1]);
+    for (what, field) in [
+        ("no byte sequence", &b"bGVhZg=="[..]),
+        ("too large", &large),
     ] {
-        let mut headers: Vec<(HeaderName, &[u8])> = vec![(CLIENT_CERT, leaf)];
-        headers.extend(chain.map(|chain| (CLIENT_CERT_CHAIN, chain)));
-        let mut request = request(PROXY, &headers);
-        let certified = certify(&mut request, &proxies(true));
-        assert_eq!(certified.is_ok(), good, "{what}");
-        assert_eq!(presented(&request).is_some(), good, "{what}");
-    }
-    let mut twice = request(PROXY, &[(CLIENT_CERT, good), (CLIENT_CERT, good)]);
-    assert!(certify(&mut twice, &proxies(true)).is_err(), "two headers");
-}
-
-proptest! {
-    #[test]
-    fn rfc9440_2_read_of_what_was_written_is_identity(
-        chain in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 1..=MOST_BETWEEN + 1),
-        in_lines in any::<bool>(),
-    ) {
-        let (leaf, between) = chain.split_first().unwrap();
-        let leaf = written(leaf);
-        let members: Vec<_> = between.iter().map(|one| written(one)).collect();
-        let line = members.join(&b", "[..]);
-        let mut headers: Vec<(HeaderName, &[u8])> = vec![(CLIENT_CERT, &leaf)];
-        if in_lines {
-            headers.extend(members.iter().map(|member| (CLIENT_CERT_CHAIN, member.as_slice())));
-        } else if !members.is_empty() {
-            headers.push((CLIENT_CERT_CHAIN, &line));
-        }
-        let mut request = request(PROXY, &headers);
-        certify(&mut request, &proxies(true)).unwrap();
-        prop_assert_eq!(presented(&request), Some(chain));
-    }
-
-    #[test]
-    fn whatever_a_proxy_writes_nothing_panics(leaf in "[:A-Za-z0-9+/=, ;\\-]{0,60}", chain in "[:A-Za-z0-9+/=, ;\t]{0,80}") {
-        let mut request = request(PROXY, &[(CLIENT_CERT, leaf.as_bytes()), (CLIENT_CERT_CHAIN, chain.as_bytes())]);
-        let certified = certify(&mut request, &proxies(true));
-        prop_assert_eq!(certified.is_ok(), presented(&request).is_some());
+        let mut request = request(PROXY, &[(CLIENT_CERT, field)]);
+        assert!(certify(&mut request, &proxies(true)).is_err(), "{what}");
+        assert_eq!(presented(&request), None, "{what}");
     }
 }

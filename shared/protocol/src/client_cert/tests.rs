@@ -1,0 +1,173 @@
+use axum::Router;
+use axum::body::Body;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use http::HeaderValue;
+use proptest::prelude::*;
+use tower::ServiceExt as _;
+
+use super::*;
+
+const LEAF: &[u8] = b":bGVhZg==:";
+
+fn told(fields: &[(HeaderName, &[u8])]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    headers
+}
+
+fn read(fields: &[(HeaderName, &[u8])]) -> Result<Vec<Vec<u8>>, InvalidClientCert> {
+    let chain = chain(&told(fields))?;
+    Ok(chain.iter().map(|one| one.to_vec()).collect())
+}
+
+fn written(bytes: &[u8]) -> Vec<u8> {
+    format!(":{}:", STANDARD.encode(bytes)).into_bytes()
+}
+
+#[test]
+fn rfc9440_2_2_and_2_3_one_form_and_no_other() {
+    use InvalidClientCert::{ByteSequence, NoLeaf, TooMuch, Twice};
+    let largest = written(&vec![0; LARGEST]);
+    let larger = written(&vec![0; LARGEST + 1]);
+    let eight = [LEAF; MOST_BETWEEN].join(&b", "[..]);
+    let nine = [LEAF; MOST_BETWEEN + 1].join(&b","[..]);
+    for (what, leaf, chain, expected) in [
+        ("one", LEAF, None, Ok(1)),
+        ("spaces around", b" :bGVhZg==: ", None, Ok(1)),
+        ("a chain", LEAF, Some(LEAF), Ok(2)),
+        ("two", LEAF, Some(&b":YQ==: ,\t:Yg==:"[..]), Ok(3)),
+        ("as long as may be", LEAF, Some(&eight), Ok(9)),
+        ("longer", LEAF, Some(&nine), Err(TooMuch)),
+        ("as large as may be", &largest, None, Ok(1)),
+        ("too large", &larger, None, Err(TooMuch)),
+        ("too large behind", LEAF, Some(&larger), Err(TooMuch)),
+        ("nothing", b"", None, Err(ByteSequence)),
+        ("nothing in it", b"::", None, Err(ByteSequence)),
+        ("one colon", b":", None, Err(ByteSequence)),
+        ("no colons", b"bGVhZg==", None, Err(ByteSequence)),
+        ("one colon short", b":bGVhZg==", None, Err(ByteSequence)),
+        ("no padding", b":bGVhZg:", None, Err(ByteSequence)),
+        (
+            "bits behind the end",
+            b":bGVhZh==:",
+            None,
+            Err(ByteSequence),
+        ),
+        ("base64url", b":-_-_:", None, Err(ByteSequence)),
+        ("a space inside", b":bGVh Zg==:", None, Err(ByteSequence)),
+        ("a parameter", b":bGVhZg==:;a=1", None, Err(ByteSequence)),
+        ("a list", b":bGVhZg==:, :bGVhZg==:", None, Err(ByteSequence)),
+        (
+            "PEM",
+            b"-----BEGIN CERTIFICATE-----",
+            None,
+            Err(ByteSequence),
+        ),
+        ("a string", b"\"bGVhZg==\"", None, Err(ByteSequence)),
+        ("an empty chain", LEAF, Some(b""), Err(ByteSequence)),
+        (
+            "an empty member",
+            LEAF,
+            Some(b":YQ==:,,:Yg==:"),
+            Err(ByteSequence),
+        ),
+        (
+            "a comma at the end",
+            LEAF,
+            Some(b":YQ==:,"),
+            Err(ByteSequence),
+        ),
+        ("no ASCII", b":\xe9:", None, Err(ByteSequence)),
+    ] {
+        let mut fields = vec![(CLIENT_CERT, leaf)];
+        fields.extend(chain.map(|chain| (CLIENT_CERT_CHAIN, chain)));
+        assert_eq!(read(&fields).map(|chain| chain.len()), expected, "{what}");
+    }
+    assert_eq!(
+        read(&[(CLIENT_CERT, LEAF), (CLIENT_CERT, LEAF)]),
+        Err(Twice)
+    );
+    assert_eq!(read(&[(CLIENT_CERT_CHAIN, LEAF)]), Err(NoLeaf));
+    assert_eq!(read(&[]), Ok(Vec::new()));
+}
+
+proptest! {
+    #[test]
+    fn rfc9440_2_read_of_what_was_written_is_identity(
+        chain in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 1..=MOST_BETWEEN + 1),
+        in_lines in any::<bool>(),
+    ) {
+        let (leaf, between) = chain.split_first().unwrap();
+        let leaf = written(leaf);
+        let members: Vec<_> = between.iter().map(|one| written(one)).collect();
+        let line = members.join(&b", "[..]);
+        let mut fields: Vec<(HeaderName, &[u8])> = vec![(CLIENT_CERT, &leaf)];
+        if in_lines {
+            fields.extend(members.iter().map(|member| (CLIENT_CERT_CHAIN, member.as_slice())));
+        } else if !members.is_empty() {
+            fields.push((CLIENT_CERT_CHAIN, &line));
+        }
+        prop_assert_eq!(read(&fields), Ok(chain));
+    }
+
+    #[test]
+    fn whatever_a_proxy_writes_nothing_panics(leaf in "[:A-Za-z0-9+/=, ;\\-]{0,60}", chain in "[:A-Za-z0-9+/=, ;\t]{0,80}") {
+        let read = read(&[(CLIENT_CERT, leaf.as_bytes()), (CLIENT_CERT_CHAIN, chain.as_bytes())]);
+        prop_assert!(read.is_err() || read.is_ok_and(|chain| !chain.is_empty()));
+    }
+}
+
+#[tokio::test]
+async fn rfc9440_4_believed_behind_a_proxy_and_refused_without_one() {
+    let who = async |request: Request| {
+        let thumbprint: Option<&CertificateThumbprint> = request.extensions().get();
+        thumbprint.map_or_else(String::new, ToString::to_string)
+    };
+    let bare = Router::new().route("/", get(who));
+    let believing = bare.clone().layer(from_fn(believe));
+    let refusing = bare.layer(from_fn(refuse));
+    let leaf = CertificateThumbprint::of(b"leaf").to_string();
+    for (what, fields, believed, refused) in [
+        ("nothing", vec![], (200, ""), (200, "proxy")),
+        ("one", vec![(CLIENT_CERT, LEAF)], (200, &*leaf), (400, "")),
+        (
+            "two",
+            vec![(CLIENT_CERT, LEAF), (CLIENT_CERT, LEAF)],
+            (400, ""),
+            (400, ""),
+        ),
+        (
+            "malformed",
+            vec![(CLIENT_CERT, &b"leaf"[..])],
+            (400, ""),
+            (400, ""),
+        ),
+        (
+            "a chain alone",
+            vec![(CLIENT_CERT_CHAIN, LEAF)],
+            (400, ""),
+            (400, ""),
+        ),
+    ] {
+        for (app, (status, body)) in [(&believing, believed), (&refusing, refused)] {
+            let mut request = Request::new(Body::empty());
+            *request.headers_mut() = told(&fields);
+            let of_connection = CertificateThumbprint::of(b"proxy");
+            request.extensions_mut().insert(of_connection);
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{what}");
+            let told = axum::body::to_bytes(response.into_body(), 1024)
+                .await
+                .unwrap();
+            let body = if body == "proxy" {
+                of_connection.to_string()
+            } else {
+                body.into()
+            };
+            assert_eq!(told, body.as_bytes(), "{what}");
+        }
+    }
+}
