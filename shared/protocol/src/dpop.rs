@@ -187,18 +187,19 @@ impl Dpop {
         HeaderValue::try_from(self.0.nonces.at(now)).expect("base64url is printable ASCII")
     }
 
-    /// The key that a request proves to hold, or none if it brings no proof. With an access token, the proof is about that one too.
+    /// The key that a request proves to hold, or none if it brings no proof. With an access token that is `bound` to a key, the proof is about
+    /// that one too; one by another key is good for nothing, and so it is not remembered: whoever stole the token fills no memory with it.
     ///
     /// # Errors
     /// [`DpopError`]: what RFC 9449 §4.3 demands and the proof does not have.
     pub async fn prove(
         &self,
         request: ProofRequest<'_>,
-        access_token: Option<&str>,
+        bound: Option<(&str, &Thumbprint)>,
         policy: NoncePolicy,
         now: Instant,
     ) -> Result<Option<Thumbprint>, DpopError> {
-        self.prove_by(&ALGORITHMS, request, access_token, policy, now)
+        self.prove_by(&ALGORITHMS, request, bound, policy, now)
             .await
     }
 
@@ -210,7 +211,7 @@ impl Dpop {
         &self,
         algorithms: &[Algorithm],
         request: ProofRequest<'_>,
-        access_token: Option<&str>,
+        bound: Option<(&str, &Thumbprint)>,
         policy: NoncePolicy,
         now: Instant,
     ) -> Result<Option<Thumbprint>, DpopError> {
@@ -240,7 +241,7 @@ impl Dpop {
         if !self.is_sent_to(&claims.htu, request.path) {
             return Err(InvalidProof::Url.into());
         }
-        if let Some(token) = access_token {
+        if let Some((token, _)) = bound {
             let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
             if claims.ath.is_none_or(|ath| ath != hash) {
                 return Err(InvalidProof::AccessToken.into());
@@ -248,6 +249,9 @@ impl Dpop {
         }
         let dated = self.date(claims.iat.instant(), claims.nonce.as_deref(), policy, now)?;
         let jkt = key.thumbprint();
+        if bound.is_some_and(|(_, bound)| *bound != jkt) {
+            return Ok(Some(jkt));
+        }
         let id = ProofId::new(&jkt, &claims.jti);
         match self.0.used.note(id, dated.until, now).await? {
             ProofUse::Again => Err(InvalidProof::Replayed.into()),

@@ -189,10 +189,12 @@ async fn rfc9700_4_14_2_what_was_bound_by_a_thief_dies_when_its_owner_comes(stor
         let stolen = with(one, app, &first, &thief).await;
         let stolen = stolen.text("refresh_token").to_owned();
         one.clock.advance(Duration::from_secs(waits));
-        let answer = match proof {
-            Some(own) => with(server, app, &first, own).await,
-            None => without(server, app, &first).await,
+        let proof = match proof {
+            Some(own) => Some(own.proof(one, TOKEN, &json!({})).await),
+            None => None,
         };
+        let proofs: Vec<_> = proof.iter().map(String::as_str).collect();
+        let answer = send(server, app, (TOKEN, &refresh_form(&first)), &proofs).await;
         assert_eq!(answer.error(), OVER, "{what}");
         let after = with(one, app, &stolen, &thief).await;
         assert_eq!(after.error(), OVER, "{what}: the thief's");

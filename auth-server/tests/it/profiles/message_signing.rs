@@ -110,7 +110,7 @@ async fn requests(scene: &Scene) {
         ),
         (
             "good for more than 60 minutes",
-            json!({"exp": now + 3601}),
+            json!({"nbf": now, "exp": now + 3601}),
             Some("invalid_request_object"),
         ),
         (

@@ -102,8 +102,8 @@ impl<'a> Sender<'a> {
                 Err(InvalidToken::SenderConstrained.into())
             }
             (Some(jkt), Scheme::Dpop, Some(Proofs { dpop, nonces })) => {
-                let token = Some(presented.token);
-                let proven = dpop.prove_by(algorithms, self.request, token, *nonces, now);
+                let bound = Some((presented.token, jkt));
+                let proven = dpop.prove_by(algorithms, self.request, bound, *nonces, now);
                 if proven.await?.ok_or(BearerError::NoProof)? == *jkt {
                     Ok(())
                 } else {

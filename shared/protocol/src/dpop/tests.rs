@@ -67,7 +67,8 @@ impl World {
             method: &Method::POST,
             path: "/oauth/token",
         };
-        let proven = self.dpop.prove(request, Some(TOKEN), policy, now);
+        let key = self.key.public().thumbprint();
+        let proven = self.dpop.prove(request, Some((TOKEN, &key)), policy, now);
         proven.await
     }
 
@@ -273,6 +274,19 @@ async fn rfc9449_8_a_nonce_stands_for_the_date() {
         let judged = world.judge_all(&proof, required, later).await;
         assert_eq!(told(&judged), expected, "{minutes}");
     }
+}
+
+/// Whoever has the token and not its key.
+#[tokio::test]
+async fn what_another_key_proves_is_not_remembered() {
+    let (world, thief) = (World::new(), World::new());
+    let proof = [thief.proof(&thief.header(), &claims()).await];
+    for _ in 0..2 {
+        let judged = world.judge_all(&proof, NoncePolicy::Offered, NOW).await;
+        assert_eq!(judged.unwrap(), Some(thief.key.public().thumbprint()));
+    }
+    let judged = thief.judge_all(&proof, NoncePolicy::Offered, NOW).await;
+    assert_eq!(told(&judged), "proven");
 }
 
 /// An emptied memory is not a blank cheque, and costs an honest client one more round.
