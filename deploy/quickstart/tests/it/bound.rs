@@ -4,7 +4,7 @@ use rcgen::KeyPair;
 use reqwest::Response;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
-use shared_protocol::jose::{JwkSet, SigningKey};
+use shared_protocol::jose::{JwkSet, Signer as _, SigningKey};
 
 use crate::kit::challenge;
 use crate::operator::Operator;
