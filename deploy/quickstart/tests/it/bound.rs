@@ -1,10 +1,8 @@
 //! Tokens of the one server that are bound to a key, at the other (RFC 9449).
 
-use rcgen::KeyPair;
 use reqwest::Response;
 use reqwest::header::AUTHORIZATION;
-use serde_json::{Value, json};
-use shared_protocol::jose::{JwkSet, SigningKey};
+use serde_json::Value;
 
 use crate::kit::challenge;
 use crate::operator::Operator;
@@ -77,36 +75,24 @@ async fn rfc9449_7_a_bound_token_is_read_at_the_api_with_a_proof_alone() {
     is_of_use_to(&place, &prover, &token).await;
 }
 
-/// The API asks as a client with a key (RFC 7523 §2.2).
 #[tokio::test]
 async fn rfc9449_6_2_so_is_an_opaque_one_of_which_the_api_is_told_by_the_issuer() {
     let place = Place::new();
     place.start(&[]).stop("-TERM");
+    let service = place.service();
     let operator = Operator::at(&place).await;
-    let pem = KeyPair::generate().unwrap().serialize_pem();
-    let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
-    let asks = json!({
-        "token_endpoint_auth_method": "private_key_jwt",
-        "grant_types": ["client_credentials"],
-        "jwks": JwkSet::new(vec![key.public().clone()]).to_value(),
-        "scope": "profile:read",
-    });
-    let asks = operator.register(asks).await;
-    operator.register_resource(&place.api(""), &asks).await;
     operator.make_opaque(&place.api("")).await;
-    let key_file = place.file("client.pem");
-    std::fs::write(&key_file, pem).unwrap();
     let config = place.file("api.toml");
     let introspecting = format!(
-        "[[issuers]]\nissuer = \"{}\"\npolicy = \"introspect\"\nintrospection = {{ client_id = \"{}\", client_key_file = {:?} }}\n",
+        "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\n[issuers.introspection]\nclient_id = '{}'\nclient_secret = '{}'\n",
         place.auth(""),
-        asks.id,
-        key_file,
+        service.id,
+        service.secret,
     );
     std::fs::write(&config, introspecting).unwrap();
     let _running = place.start(&["--api-config", config.to_str().unwrap()]);
     let prover = Prover::new();
-    let token = bound_token(&place, &place.service(), &prover).await;
+    let token = bound_token(&place, &service, &prover).await;
     assert!(token.starts_with("oat_"));
     is_of_use_to(&place, &prover, &token).await;
 }
