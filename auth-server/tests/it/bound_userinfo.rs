@@ -30,7 +30,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     threat_32_pages_may_read_what_a_proof_needs,
 );
 
-const USERINFO: &str = "/oauth/userinfo";
+pub(crate) const USERINFO: &str = "/oauth/userinfo";
 
 /// The claims of a good proof for a token.
 fn good(server: &TestServer, token: &str) -> Value {
@@ -40,12 +40,17 @@ fn good(server: &TestServer, token: &str) -> Value {
 }
 
 /// A good proof, but for these claims.
-async fn proof(server: &TestServer, prover: &Prover, token: &str, changes: &Value) -> String {
+pub(crate) async fn proof(
+    server: &TestServer,
+    prover: &Prover,
+    token: &str,
+    changes: &Value,
+) -> String {
     let claims = crate::registration::with(&good(server, token), changes);
     prover.sign(&prover.header(), &claims).await
 }
 
-fn get(server: &TestServer, authorization: &str, proofs: &[&str]) -> RequestBuilder {
+pub(crate) fn get(server: &TestServer, authorization: &str, proofs: &[&str]) -> RequestBuilder {
     let request = server.http.get(format!("{}{USERINFO}", server.issuer));
     let request = request.header("authorization", authorization);
     let add = |request: RequestBuilder, proof: &&str| request.header("dpop", *proof);
@@ -60,14 +65,14 @@ async fn bound(scene: &Scene, prover: &Prover) -> String {
     answer.text("access_token").to_owned()
 }
 
-fn challenges(answer: &Answer) -> Vec<&str> {
+pub(crate) fn challenges(answer: &Answer) -> Vec<&str> {
     let lines = answer.headers.get_all("www-authenticate").iter();
     lines.map(|line| line.to_str().unwrap()).collect()
 }
 
 /// Status, and the scheme and code of the one challenge.
 #[track_caller]
-fn assert_refused(answer: &Answer, scheme: &str, code: &str, what: &str) {
+pub(crate) fn assert_refused(answer: &Answer, scheme: &str, code: &str, what: &str) {
     let expected = if code == "invalid_request" { 400 } else { 401 };
     assert_eq!(answer.status, expected, "{what}");
     let challenges = challenges(answer);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use auth_server::authorize::request::ResponseType;
 use auth_server::clients::{
-    ApplicationType, AuthMethod, ClientMetadata, GrantType, ObjectAlgorithm,
+    ApplicationType, AuthMethod, Client, ClientMetadata, GrantType, ObjectAlgorithm,
 };
 use auth_server::config::RegistrationMode;
 use auth_server::profiles::Profile;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwsAlgorithm};
+use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
@@ -28,6 +29,8 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc7591_who_registers_is_told_what_the_profile_says_for_it,
     threat_14_clients_of_before_the_profile_are_of_no_use,
     clients_are_held_to_a_profile_by_command,
+    a_client_that_is_let_go_means_what_it_meant_before,
+    clients_are_not_held_to_what_is_not_served,
 );
 
 type Change = fn(&mut ClientMetadata);
@@ -332,4 +335,52 @@ async fn clients_are_held_to_a_profile_by_command(stores: &Stores) {
         text.starts_with("the configuration can be used\nrecommendation: "),
         "{text}"
     );
+}
+
+async fn a_client_that_is_let_go_means_what_it_meant_before(stores: &Stores) {
+    let server = TestServer::start_with(config_of(stores, None), Arc::default()).await;
+    let key = new_key(Algorithm::Es256);
+    let service = ClientMetadata {
+        jwks: metadata(&[&key]).jwks,
+        ..TestServer::metadata(AuthMethod::PrivateKeyJwt, "read")
+    };
+    let service = server.register(service).await;
+    let shown = || ran_json(stores, &["client", "show", &service.id], "");
+    let before = shown();
+    let member = "introspection_signed_response_alg";
+    assert_eq!(before["metadata"][member], Value::Null);
+    ran(stores, &["client", "set-profile", &service.id, "fapi2"], "");
+    assert_eq!(shown()["metadata"][member], "ES256");
+    ran(stores, &["client", "set-profile", &service.id], "");
+    assert_eq!(shown(), before);
+    server.stop().await;
+}
+
+async fn clients_are_not_held_to_what_is_not_served(stores: &Stores) {
+    let server = TestServer::start_with(config_of(stores, None), Arc::default()).await;
+    let clients = &server.records.clients;
+    let now = server.clock.now();
+    let client = |id: &str, metadata| Client::new(id.parse().unwrap(), metadata, Vec::new());
+    let document = "https://app.example/client.json";
+    let describing = client(document, app(AuthMethod::None)).unwrap();
+    clients.keep(&describing, now).await.unwrap();
+    // Its ID tokens would be signed with RS256, of which there is no key.
+    let unsigned = ClientMetadata {
+        id_token_signed_response_alg: None,
+        ..app(AuthMethod::None)
+    };
+    let unsigned = client("unsigned", unsigned).unwrap();
+    clients.put(&unsigned, None, now).await.unwrap();
+    for (id, part) in [
+        (document, "describes itself"),
+        ("unsigned", "does not sign"),
+    ] {
+        let output = run(stores, &["client", "set-profile", id, "mcp"], "");
+        assert!(!output.status.success(), "{id}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(part), "{id}: {said}");
+        let shown = ran_json(stores, &["client", "show", id], "");
+        assert_eq!(shown["metadata"].get("profile"), None, "{id}");
+    }
+    server.stop().await;
 }

@@ -1,9 +1,10 @@
 //! FAPI 2.0 Security Profile: from a request that is good, one thing is changed at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::authorize::request::ResponseType;
-use auth_server::clients::ClientMetadata;
+use auth_server::clients::{AuthMethod, Client, ClientMetadata};
 use auth_server::config::PkcePolicy;
 use auth_server::profiles::Profile;
 use serde_json::{Value, json};
@@ -13,14 +14,15 @@ use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
-use super::{JWT_BEARER, Of, Scene, metadata, registered, with_rsa_resource};
-use crate::browser::{Browser, parameter};
+use super::{JWT_BEARER, Of, Scene, config_of, metadata, registered, with_rsa_resource};
+use crate::bound_userinfo::{USERINFO, assert_refused, challenges, get, proof};
+use crate::browser::{Browser, EMAIL, parameter};
 use crate::dpop::{Prover, TOKEN, assert_bound};
 use crate::macs;
-use crate::person::{REDIRECT, code_form, refresh_form};
+use crate::person::{REDIRECT, app, ask, code_form, refresh_form};
 use crate::pushed::{PAR, url_of};
-use crate::request_object::sign;
-use crate::server::{API, TestServer};
+use crate::request_object::{new_key, sign};
+use crate::server::{API, Answer, TestServer, config};
 use crate::token::decode;
 
 on_each_store!(auth_server::store::MIGRATIONS;
@@ -33,6 +35,9 @@ on_each_store!(auth_server::store::MIGRATIONS;
     fapi2_5_4_1_nothing_is_signed_with_rs256_at_a_server,
     fapi2_5_4_1_nothing_is_signed_with_rs256_for_a_client,
     fapi2_5_3_2_1_there_is_no_password_grant,
+    fapi2_5_4_1_a_client_signs_in_for_openid_alone_where_rs256_is_first,
+    fapi2_5_3_2_1_userinfo_at_a_server,
+    fapi2_5_3_2_1_userinfo_of_a_client,
 );
 
 async fn fapi2_5_3_2_2_requests_at_a_server(stores: &Stores) {
@@ -381,4 +386,160 @@ async fn fapi2_5_3_2_1_there_is_no_password_grant(stores: &Stores) {
     ];
     let answer = scene.ask(&form, &Prover::new()).await;
     assert_eq!(answer.error(), (400, "unsupported_grant_type"));
+}
+
+/// A code for what the app asks for.
+async fn code(scene: &Scene, scope: &str) -> String {
+    let pushed = scene.push(&[("scope", scope), ("prompt", "consent")]).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.body);
+    let url = url_of(&scene.server, &scene.app, pushed.text("request_uri"));
+    let answer = Browser::new(&scene.server).sign_in_and_consent(url).await;
+    parameter(&answer, "code").unwrap()
+}
+
+async fn fapi2_5_4_1_a_client_signs_in_for_openid_alone_where_rs256_is_first(stores: &Stores) {
+    let scene = Scene::with(stores, Profile::Fapi2, Of::Client, |config| {
+        config.keys.algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
+    });
+    let scene = scene.await;
+    let prover = Prover::new();
+    let code = code(&scene, "openid").await;
+    let tokens = scene.ask(&code_form(&code), &prover).await;
+    assert_bound(&tokens, Some(&prover), "openid");
+    let token = tokens.text("access_token");
+    assert_eq!(decode(token).0["alg"], "ES256");
+    let nonce = json!({"nonce": tokens.header("dpop-nonce")});
+    let shown = proof(&scene.server, &prover, token, &nonce).await;
+    let request = get(&scene.server, &format!("DPoP {token}"), &[&shown]);
+    let told = scene.server.send(request).await;
+    assert_eq!(told.status, 200, "{:?}", challenges(&told));
+}
+
+async fn fapi2_5_3_2_1_userinfo_at_a_server(stores: &Stores) {
+    userinfo(stores, Of::Server).await;
+}
+
+async fn fapi2_5_3_2_1_userinfo_of_a_client(stores: &Stores) {
+    userinfo(stores, Of::Client).await;
+}
+
+/// What was issued before somebody held the client to the profile, and is shown after.
+async fn userinfo(stores: &Stores, of: Of) {
+    let server = TestServer::start_with(config(stores), Arc::default()).await;
+    let server = server.with_resources(None).await;
+    server.person(EMAIL).await;
+    server.clock.advance(Duration::from_mins(2));
+    let key = new_key(Algorithm::Es256);
+    let metadata = ClientMetadata {
+        id_token_signed_response_alg: Some(Algorithm::Es256),
+        ..metadata(&[&key])
+    };
+    let public = server.register(app(AuthMethod::None)).await;
+    let scene = Scene {
+        app: server.register(metadata.clone()).await,
+        server,
+        key,
+    };
+    let [good, rsa] = [Algorithm::Es256, Algorithm::Rs256].map(Prover::of);
+    let mut bound = Vec::new();
+    for prover in [&good, &rsa] {
+        let code = code(&scene, "openid email").await;
+        let tokens = scene.ask_with(&code_form(&code), prover, &json!({})).await;
+        assert_bound(&tokens, Some(prover), "before");
+        bound.push(tokens.text("access_token").to_owned());
+    }
+    let code = code(&scene, "openid email").await;
+    let tokens = scene.post(TOKEN, &code_form(&code)).await;
+    let unbound = tokens.text("access_token");
+    let url = scene.server.authorize_url(&public, &[]);
+    let answer = Browser::new(&scene.server).sign_in_and_consent(url).await;
+    let code = parameter(&answer, "code").unwrap();
+    let publics = ask(&scene.server, &public, &code_form(&code)).await;
+    let publics = publics.text("access_token");
+
+    let held = hold(stores, &scene, metadata, of).await;
+    let server = held.as_ref().unwrap_or(&scene.server);
+    let show = async |scheme: &str, token: &str, proofs: &[&str]| {
+        let request = get(server, &format!("{scheme} {token}"), proofs);
+        server.send(request).await
+    };
+    let names_no_rs256 = |answer: &Answer, what: &str| {
+        let lines = challenges(answer);
+        let is_named = |line: &&str| line.contains("algs=\"ES256 EdDSA PS256\"");
+        assert!(lines.iter().any(is_named), "{what}: {lines:?}");
+    };
+    let by_good = proof(server, &good, &bound[0], &json!({})).await;
+    let wanted = show("DPoP", &bound[0], &[&by_good]).await;
+    assert_refused(&wanted, "DPoP", "use_dpop_nonce", "no nonce");
+    names_no_rs256(&wanted, "no nonce");
+    let nonce = json!({"nonce": wanted.header("dpop-nonce")});
+    let by_good = proof(server, &good, &bound[0], &nonce).await;
+    let told = show("DPoP", &bound[0], &[&by_good]).await;
+    assert_eq!(told.status, 200, "{:?}", challenges(&told));
+
+    let by_rsa = proof(server, &rsa, &bound[1], &nonce).await;
+    let by_good = proof(server, &good, unbound, &nonce).await;
+    for (what, scheme, token, shown, code) in [
+        (
+            "by RS256",
+            "DPoP",
+            &*bound[1],
+            Some(by_rsa),
+            "invalid_dpop_proof",
+        ),
+        ("unbound", "Bearer", unbound, None, "invalid_token"),
+        (
+            "unbound, as DPoP",
+            "DPoP",
+            unbound,
+            Some(by_good),
+            "invalid_token",
+        ),
+    ] {
+        let shown: Vec<_> = shown.iter().map(String::as_str).collect();
+        let answer = show(scheme, token, &shown).await;
+        assert_refused(&answer, scheme, code, what);
+        names_no_rs256(&answer, what);
+    }
+    let of_public = show("Bearer", publics, &[]).await;
+    match of {
+        // A client that may do nothing there, and who shows no token.
+        Of::Server => {
+            assert_refused(&of_public, "Bearer", "invalid_token", "a public client");
+            let request = server.http.get(format!("{}{USERINFO}", server.issuer));
+            names_no_rs256(&server.send(request).await, "no token");
+        }
+        Of::Client => assert_eq!(of_public.status, 200, "of no profile"),
+    }
+}
+
+/// Holds the app to the profile from now on; a server that is held to it itself is another node.
+async fn hold(
+    stores: &Stores,
+    scene: &Scene,
+    metadata: ClientMetadata,
+    of: Of,
+) -> Option<TestServer> {
+    let profile = Some(Profile::Fapi2);
+    match of {
+        Of::Server => {
+            let mut config = config_of(stores, profile);
+            config.issuer = scene.server.issuer.parse().unwrap();
+            let node = TestServer::start_with(config, scene.server.clock.clone()).await;
+            node.clock.advance(Duration::from_secs(12));
+            Some(node)
+        }
+        Of::Client => {
+            let metadata = ClientMetadata {
+                profile,
+                ..metadata
+            };
+            let id = TestServer::client_id(&scene.app);
+            let client = Client::new(id, metadata, Vec::new()).unwrap();
+            let clients = &scene.server.records.clients;
+            let put = clients.put(&client, None, scene.server.clock.now());
+            put.await.unwrap();
+            None
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use auth_server::config::{Config, RegistrationMode};
+use auth_server::profiles::Profile;
 use auth_server::registration::initial::{InitialTokens, NewInitialToken, RegistrationTokenId};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc7591_2_3_claims_of_a_statement_take_precedence,
     rfc7591_2_3_statements_that_say_nothing,
     threat_14_a_client_stays_bound_to_its_statement,
+    fapi2_5_4_1_statements_are_signed_as_the_profile_has_it,
 );
 
 const ISSUER: &str = "https://software.example";
@@ -182,7 +184,10 @@ async fn a_token_is_not_spent_for_a_client_that_is_refused(stores: &Stores) {
 }
 
 fn key() -> SigningKey {
-    let alg = Algorithm::Es256;
+    key_of(Algorithm::Es256)
+}
+
+fn key_of(alg: Algorithm) -> SigningKey {
     SigningKey::from_pkcs8(alg, &SigningKey::generate(alg, &SystemRandom).unwrap()).unwrap()
 }
 
@@ -383,5 +388,40 @@ impl TestServer {
         let answer = register(self, body, token).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         Registered::of(answer)
+    }
+}
+
+async fn fapi2_5_4_1_statements_are_signed_as_the_profile_has_it(stores: &Stores) {
+    let keys = [key(), key_of(Algorithm::Rs256)];
+    let publics = JwkSet::new(keys.iter().map(|key| key.public().clone()).collect()).to_value();
+    let believing = |profile: Option<Profile>| {
+        let issuers = json!([{"issuer": ISSUER, "jwks": publics.to_string()}]);
+        move |config: &mut Config| {
+            config.profile = profile;
+            config.registration.software_statement_issuers =
+                serde_json::from_value(issuers).unwrap();
+        }
+    };
+    let before = server(stores, believing(None)).await;
+    let held = another(stores, &before, believing(Some(Profile::Fapi2))).await;
+    let by_key = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": publics});
+    for (key, is_permitted) in keys.iter().zip([true, false]) {
+        let statement = statement(key, &json!({"client_name": "Stated"})).await;
+        let body = with(&service(), &by_key);
+        let body = with(&body, &json!({"software_statement": statement}));
+        let kept = before.registers(&body).await;
+        let changed = with(&body, &json!({"software_statement": null}));
+        for (what, status, answer) in [
+            ("sent", 201, held.post_json(REGISTER, &body, None).await),
+            ("kept", 200, held.puts(&kept, &kept.token, &changed).await),
+        ] {
+            let alg = key.algorithm();
+            if is_permitted {
+                assert_eq!(answer.status, status, "{what}: {alg}: {}", answer.body);
+            } else {
+                let refused = (400, "invalid_software_statement");
+                assert_eq!(answer.error(), refused, "{what}: {alg}");
+            }
+        }
     }
 }

@@ -353,7 +353,7 @@ impl BearerRefusal {
             }
         }
         if scheme == Scheme::Dpop {
-            let names = self.algorithms.iter().map(|alg| alg.name());
+            let names = self.algorithms.iter().copied().map(Algorithm::name);
             parameters.push(("algs", names.collect::<Vec<_>>().join(" ")));
         }
         if let Some(url) = &self.resource_metadata {
