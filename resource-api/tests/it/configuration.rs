@@ -99,6 +99,7 @@ fn asking(client_secret: Option<&str>, client_key: Option<&str>) -> Introspectio
 type Edit = fn(&mut Config);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn contradictions_name_their_key() {
     let cases: [(&str, Edit); 34] = [
         ("server.listen", |c| c.server.listen.clear()),

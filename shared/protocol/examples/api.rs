@@ -24,6 +24,11 @@
 //! 401: it needs a person who signed in within the last five minutes (RFC 9470). A token that its client bound to a key comes as
 //! `Authorization: DPoP` with a proof (RFC 9449). For one that is bound to a certificate (RFC 8705), `--behind-proxy` says that a proxy
 //! which ends TLS is the only way here, drops `Client-Cert` of its clients and writes its own (RFC 9440): what stands there is believed.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "an API of a stranger, without extractors and configuration of its own"
+)]
 
 use std::error::Error;
 use std::sync::Arc;
