@@ -468,17 +468,17 @@ async fn userinfo(stores: &Stores, of: Of) {
         let is_named = |line: &&str| line.contains("algs=\"ES256 EdDSA PS256\"");
         assert!(lines.iter().any(is_named), "{what}: {lines:?}");
     };
-    let by_good = proof(server, &good, &bound[0], &json!({})).await;
+    let by_good = proof(&scene.server, &good, &bound[0], &json!({})).await;
     let wanted = show("DPoP", &bound[0], &[&by_good]).await;
     assert_refused(&wanted, "DPoP", "use_dpop_nonce", "no nonce");
     names_no_rs256(&wanted, "no nonce");
     let nonce = json!({"nonce": wanted.header("dpop-nonce")});
-    let by_good = proof(server, &good, &bound[0], &nonce).await;
+    let by_good = proof(&scene.server, &good, &bound[0], &nonce).await;
     let told = show("DPoP", &bound[0], &[&by_good]).await;
     assert_eq!(told.status, 200, "{:?}", challenges(&told));
 
-    let by_rsa = proof(server, &rsa, &bound[1], &nonce).await;
-    let by_good = proof(server, &good, unbound, &nonce).await;
+    let by_rsa = proof(&scene.server, &rsa, &bound[1], &nonce).await;
+    let by_good = proof(&scene.server, &good, unbound, &nonce).await;
     for (what, scheme, token, shown, code) in [
         (
             "by RS256",
