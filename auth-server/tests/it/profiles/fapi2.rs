@@ -52,12 +52,14 @@ async fn fapi2_5_3_2_2_requests_of_a_client(stores: &Stores) {
     requests(&scene.await).await;
 }
 
+type Fields = [(&'static str, &'static str)];
+
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests(scene: &Scene) {
     let server = &scene.server;
     let pushed = scene.push(&[]).await;
     assert_eq!(pushed.status, 201, "{}", pushed.body);
     assert!(pushed.body["expires_in"].as_u64().unwrap() < 600);
-    type Fields = [(&'static str, &'static str)];
     let rows: [(&str, &Fields, &[&str]); 9] = [
         (
             "no challenge",
@@ -416,11 +418,11 @@ async fn fapi2_5_4_1_a_client_signs_in_for_openid_alone_where_rs256_is_first(sto
 }
 
 async fn fapi2_5_3_2_1_userinfo_at_a_server(stores: &Stores) {
-    userinfo(stores, Of::Server).await;
+    Box::pin(userinfo(stores, Of::Server)).await;
 }
 
 async fn fapi2_5_3_2_1_userinfo_of_a_client(stores: &Stores) {
-    userinfo(stores, Of::Client).await;
+    Box::pin(userinfo(stores, Of::Client)).await;
 }
 
 /// What was issued before somebody held the client to the profile, and is shown after.
