@@ -259,7 +259,7 @@ mod tests {
                 |config| config.profile = None,
             ),
             ("profile profile dpop.nonce", |config| {
-                config.profile = Some(Profile::Mcp)
+                config.profile = Some(Profile::Mcp);
             }),
             (
                 "profile profile dpop.nonce client_documents.enabled",

@@ -479,8 +479,8 @@ async fn threat_32_pages_may_read_what_a_proof_needs(stores: &Stores) {
             assert_eq!(told, allowed, "{url} {origin}");
             let exposed = answer.header("access-control-expose-headers");
             let names = ["DPoP-Nonce", "WWW-Authenticate"];
-            let exposes = names.iter().all(|name| exposed.contains(name));
-            assert_eq!(exposes, allowed, "{url} {origin}");
+            let has_all = names.iter().all(|name| exposed.contains(name));
+            assert_eq!(has_all, allowed, "{url} {origin}");
         }
     }
 }

@@ -54,7 +54,6 @@ async fn fapi2_5_3_2_2_requests_of_a_client(stores: &Stores) {
 
 type Fields = [(&'static str, &'static str)];
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn requests(scene: &Scene) {
     let server = &scene.server;
     let pushed = scene.push(&[]).await;
