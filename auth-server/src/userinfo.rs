@@ -95,7 +95,13 @@ impl IntoResponse for UserinfoRefusal {
                 }
                 response
             }
-            UserinfoError::Other(error) => error.into_response(),
+            UserinfoError::Other(error) => {
+                let mut response = error.into_response();
+                if let Some(nonce) = self.nonce {
+                    dpop::tell_nonce(response.headers_mut(), || nonce);
+                }
+                response
+            }
         }
     }
 }
@@ -363,5 +369,26 @@ impl Userinfo {
             .tokens
             .encrypt((&body, content), client, encryption, now);
         Ok(UserinfoBody::Jwt(encrypted.await?.into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9449_8_2_whoever_sent_a_proof_is_told_a_nonce_when_the_server_is_at_fault_too() {
+        for (nonce, expected) in [(Some("n"), Some("n")), (None, None)] {
+            let refusal = UserinfoRefusal {
+                error: UserinfoError::Other(TokenError::NoSigningKey),
+                algorithms: &dpop::ALGORITHMS,
+                used: nonce.map(|_| Scheme::Dpop),
+                nonce: nonce.map(HeaderValue::from_static),
+            };
+            let response = refusal.into_response();
+            assert_eq!(response.status(), 503);
+            let told = response.headers().get(dpop::NONCE);
+            assert_eq!(told.map(HeaderValue::as_bytes), expected.map(str::as_bytes));
+        }
     }
 }
