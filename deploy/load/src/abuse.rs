@@ -18,10 +18,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
 use crate::count;
-use crate::drive::{anything, drive};
+use crate::drive::{Script, anything, drive};
 use crate::servers::{AuthServer, Programs, Setup, Stores};
 use crate::stats::{median, percentile};
-use crate::workload::Workload;
+use crate::workload::token_request;
 
 /// The longest that an attacker waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -213,10 +213,7 @@ impl Abuse {
 
     /// Client-credentials requests: what the server spent in the meantime, and the 99th percentile of their time in ms.
     async fn honest(&self, server: &AuthServer) -> anyhow::Result<(Spent, f64)> {
-        let workload = Workload::ClientCredentials;
-        let script = workload
-            .script(server, self.connections, self.requests)
-            .await?;
+        let script = Script::Repeat(token_request(server), 1);
         let before = server.first().process.cpu()?;
         let port = server.first().port;
         let mut driven = drive(port, self.connections, self.requests, script, anything).await?;

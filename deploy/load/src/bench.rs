@@ -7,13 +7,16 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum as _};
 
 use crate::backing::Backing;
+use crate::client::{Call, Destination};
 use crate::count;
-use crate::drive::{Script, anything, drive};
+use crate::drive::{Script, anything, connect, perform};
 use crate::footprint::Footprint;
 use crate::process::Process;
 use crate::report::{Figures, Report, Row};
-use crate::servers::{AuthServer, CEILING, Programs, ResourceApi, Server, Setup, Stores};
-use crate::workload::Workload;
+use crate::servers::{
+    AuthServer, CEILING, Certificates, Programs, ResourceApi, Server, Setup, Stores,
+};
+use crate::workload::{Terms, Workload};
 
 /// Measures the CPU time of each request.
 #[derive(Args, Debug)]
@@ -76,13 +79,21 @@ impl Benchmark {
         } else {
             &self.workloads
         };
-        let server = AuthServer::start(Setup::new(&self.programs, &self.stores)).await?;
-        let api = ResourceApi::start(&server, &self.programs, &self.stores).await?;
+        let certificates = Certificates::new()?;
+        let (programs, stores) = (&self.programs, &self.stores);
+        let setup = Setup {
+            settings: certificates.of_issuer(),
+            ..Setup::new(programs, stores)
+        };
+        let server = AuthServer::start(setup).await?;
+        let settings = certificates.of_api();
+        let api = ResourceApi::start(&server, programs, stores, &settings).await?;
         let bench = Bench {
-            backing: Backing::find(&self.stores).await?,
+            backing: Backing::find(stores).await?,
             server,
             api,
-            floor: Server::floor().await?,
+            floor: Server::floor(&certificates).await?,
+            certificates,
         };
         let footprint = if self.workloads.is_empty() {
             Some(self.footprint(&bench).await?)
@@ -109,7 +120,7 @@ impl Benchmark {
                 workload: workload.to_string(),
                 server: Figures::medians(servers),
                 floor: Figures::medians(floors),
-                budget_cpu_ms: workload.budget(),
+                budget_cpu_ms: workload.terms().budget,
             });
         Ok(Report {
             connections: self.connections,
@@ -135,22 +146,27 @@ impl Benchmark {
         bench: &Bench,
         requests: usize,
     ) -> anyhow::Result<(Figures, Figures)> {
+        let terms = workload.terms();
+        let certificates = &bench.certificates;
         let script = workload
-            .script(&bench.server, self.connections, requests)
+            .script((&bench.server, certificates), self.connections, requests)
             .await
             .with_context(|| format!("before {workload}"))?;
         let at_floor = workload.at_floor(&script);
         let load = (self.connections, requests);
         // Nothing but the server uses what lies behind it.
-        let at_floor = figures(&bench.floor, &Backing::default(), load, at_floor, anything)
+        let floor = Measured::new(&bench.floor, &certificates.floor, &terms);
+        let at_floor = floor
+            .figures(&Backing::default(), load, at_floor, anything)
             .await
             .context("floor")?;
-        let server = if workload.at_api() {
-            &bench.api.server
+        let server = if terms.at_api {
+            Measured::new(&bench.api.server, &certificates.api, &terms)
         } else {
-            bench.server.first()
+            Measured::new(bench.server.first(), &certificates.issuer, &terms)
         };
-        let at_server = figures(server, &bench.backing, load, script, workload.check())
+        let at_server = server
+            .figures(&bench.backing, load, script, terms.check)
             .await
             .with_context(|| workload.to_string())?;
         Ok((at_floor, at_server))
@@ -163,30 +179,55 @@ struct Bench {
     api: ResourceApi,
     floor: Server,
     backing: Backing,
+    certificates: Certificates,
 }
 
-/// One round against one process.
-async fn figures(
-    server: &Server,
-    backing: &Backing,
-    (connections, requests): (usize, usize),
-    script: Script,
-    check: fn(&bytes::Bytes) -> anyhow::Result<()>,
-) -> anyhow::Result<Figures> {
-    let process: &Process = &server.process;
-    process.forget_peak()?;
-    let (before, behind) = (process.cpu()?, backing.spent());
-    let mut driven = drive(server.port, connections, requests, script, check).await?;
-    let (spent, behind) = (
-        process.cpu()?.since(&before),
-        backing.spent().since(&behind),
-    );
-    let (_, peak) = process.memory()?;
-    Ok(Figures::of(
-        spent,
-        behind,
-        driven.elapsed,
-        &mut driven.latencies,
-        peak,
-    ))
+/// A process, and where it is asked.
+struct Measured<'a> {
+    process: &'a Process,
+    at: Destination,
+}
+
+impl<'a> Measured<'a> {
+    fn new(server: &'a Server, by_certificate: &Destination, terms: &Terms) -> Self {
+        Self {
+            process: &server.process,
+            at: if terms.by_certificate {
+                by_certificate.clone()
+            } else {
+                server.port.into()
+            },
+        }
+    }
+
+    /// One round.
+    async fn figures(
+        &self,
+        backing: &Backing,
+        (connections, requests): (usize, usize),
+        script: Script,
+        check: fn(&bytes::Bytes) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Figures> {
+        let mut clients = connect(self.at.clone(), connections).await?;
+        for client in &mut clients {
+            // Whatever it answers, then its part of a handshake is over too.
+            client.send(Call::get("/")).await?;
+        }
+        let process = self.process;
+        process.forget_peak()?;
+        let (before, behind) = (process.cpu()?, backing.spent());
+        let mut driven = perform(clients, requests, script, check).await?;
+        let (spent, behind) = (
+            process.cpu()?.since(&before),
+            backing.spent().since(&behind),
+        );
+        let (_, peak) = process.memory()?;
+        Ok(Figures::of(
+            spent,
+            behind,
+            driven.elapsed,
+            &mut driven.latencies,
+            peak,
+        ))
+    }
 }

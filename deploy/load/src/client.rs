@@ -10,9 +10,12 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// The longest that one request may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,9 +23,32 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// RFC 9449 §4.1.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// Where a server listens on this machine, and what is spoken there.
+#[derive(Clone)]
+pub(crate) struct Destination {
+    /// The port.
+    pub(crate) port: u16,
+    tls: Option<TlsConnector>,
+}
+
+/// Plain TCP.
+impl From<u16> for Destination {
+    fn from(port: u16) -> Self {
+        Self { port, tls: None }
+    }
+}
+
+impl Destination {
+    /// TLS.
+    pub(crate) fn tls(port: u16, connector: TlsConnector) -> Self {
+        let tls = Some(connector);
+        Self { port, tls }
+    }
+}
+
 /// A connection, opened anew if the server closed it.
 pub(crate) struct Client {
-    port: u16,
+    to: Destination,
     host: String,
     sender: SendRequest<Full<Bytes>>,
 }
@@ -94,12 +120,13 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody listens there.
-    pub(crate) async fn connect(port: u16) -> anyhow::Result<Self> {
+    /// If nobody listens there, or takes us.
+    pub(crate) async fn connect(to: impl Into<Destination>) -> anyhow::Result<Self> {
+        let to = to.into();
         Ok(Self {
-            port,
-            host: format!("127.0.0.1:{port}"),
-            sender: open(port).await?,
+            host: format!("127.0.0.1:{}", to.port),
+            sender: open(&to).await?,
+            to,
         })
     }
 
@@ -132,7 +159,7 @@ impl Client {
 
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
         if self.sender.is_closed() {
-            self.sender = open(self.port).await?;
+            self.sender = open(&self.to).await?;
         }
         self.sender.ready().await?;
         let (head, body) = self.sender.send_request(request).await?.into_parts();
@@ -175,10 +202,22 @@ impl Answer {
     }
 }
 
-async fn open(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+async fn open(to: &Destination) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, to.port));
     let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
     stream.set_nodelay(true)?;
+    match &to.tls {
+        None => speak(stream).await,
+        Some(tls) => {
+            let name = ServerName::from(address.ip());
+            speak(timeout(PATIENCE, tls.connect(name, stream)).await??).await
+        }
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     Ok(sender)

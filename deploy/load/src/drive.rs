@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::Method;
 use tokio::task::JoinSet;
 
-use crate::client::{Call, Client, member};
+use crate::client::{Call, Client, Destination, member};
 
 /// The token endpoint.
 pub(crate) const TOKEN: &str = "/oauth/token";
@@ -31,6 +31,17 @@ pub(crate) struct CodeFlow {
     pub(crate) cookie: String,
     /// The form of the token request, up to the code.
     pub(crate) form: String,
+}
+
+impl CodeFlow {
+    /// Goes to the authorization endpoint, and comes back with the form of the token request.
+    ///
+    /// # Errors
+    /// If no code comes.
+    pub(crate) async fn authorized(&self, client: &mut Client) -> anyhow::Result<String> {
+        let code = client.code(&self.authorize, &self.cookie).await?;
+        Ok(format!("{}{code}", self.form))
+    }
 }
 
 /// The requests of a life on refresh tokens.
@@ -108,23 +119,49 @@ pub(crate) struct Driven<T> {
     pub(crate) read: Vec<T>,
 }
 
-/// Performs `script` `requests` times at `port` of this machine over `connections` connections. `read` checks the body that each
-/// ends with.
+/// So many connections.
 ///
 /// # Errors
-/// If any fails, or ends with anything but 200 and a body that `read` takes: how many, and the first of them.
+/// If the server does not take one.
+pub(crate) async fn connect(
+    to: impl Into<Destination>,
+    connections: usize,
+) -> anyhow::Result<Vec<Client>> {
+    let to = to.into();
+    let mut clients = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        clients.push(Client::connect(to.clone()).await?);
+    }
+    Ok(clients)
+}
+
+/// Performs `script` `requests` times over so many new connections, as [`perform`].
+///
+/// # Errors
+/// As [`connect`] and [`perform`].
 pub(crate) async fn drive<T: Send + 'static>(
-    port: u16,
+    to: impl Into<Destination>,
     connections: usize,
     requests: usize,
     script: Script,
     read: fn(&Bytes) -> anyhow::Result<T>,
 ) -> anyhow::Result<Driven<T>> {
+    let clients = connect(to, connections).await?;
+    perform(clients, requests, script, read).await
+}
+
+/// Performs `script` `requests` times over these connections. `read` checks the body that each ends with.
+///
+/// # Errors
+/// If any fails, or ends with anything but 200 and a body that `read` takes: how many, and the first of them.
+pub(crate) async fn perform<T: Send + 'static>(
+    clients: Vec<Client>,
+    requests: usize,
+    script: Script,
+    read: fn(&Bytes) -> anyhow::Result<T>,
+) -> anyhow::Result<Driven<T>> {
     let script = Arc::new(script);
-    let mut clients = Vec::new();
-    for _ in 0..connections {
-        clients.push(Client::connect(port).await?);
-    }
+    let connections = clients.len();
     let started = Instant::now();
     let mut running = JoinSet::new();
     for (first, client) in clients.into_iter().enumerate() {
@@ -205,8 +242,7 @@ impl Script {
                 Ok(body)
             }
             Self::CodeFlow(flow) => {
-                let code = client.code(&flow.authorize, &flow.cookie).await?;
-                let form = format!("{}{code}", flow.form);
+                let form = flow.authorized(client).await?;
                 client.ok(Call::post(TOKEN, form)).await
             }
             Self::Refresh(refresh) => {

@@ -118,7 +118,7 @@ impl Faults {
             ..Setup::new(&self.programs, &stores)
         };
         let mut server = AuthServer::start(setup).await?;
-        let _api = ResourceApi::start(&server, &self.programs, &stores).await?;
+        let _api = ResourceApi::start(&server, &self.programs, &stores, &[]).await?;
         let nodes = std::mem::take(&mut server.nodes);
         let traffic = Arc::new(Traffic {
             ports: nodes.iter().map(|node| node.port).collect(),

@@ -26,6 +26,7 @@ use shared_server::telemetry::LogSettings;
 use crate::abuse::Abuse;
 use crate::bench::Benchmark;
 use crate::faults::Faults;
+use crate::floor::Floor;
 use crate::rotation::Rotation;
 use crate::soak::Soak;
 
@@ -60,12 +61,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the bare handlers: GET /answer answers, POST /sign signs one token
-    Floor {
-        /// The port on this machine
-        #[arg(long)]
-        port: u16,
-    },
+    Floor(Floor),
     Abuse(Abuse),
     Faults(Faults),
     Rotation(Rotation),
@@ -90,12 +86,12 @@ pub(crate) fn count(
 async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     match cli.command {
-        Some(Command::Floor { port }) => {
+        Some(Command::Floor(floor)) => {
             let log = LogSettings {
                 filter: LOG_FILTER.into(),
                 ..LogSettings::default()
             };
-            floor::serve(port, log).await?;
+            floor.serve(log).await?;
         }
         Some(Command::Abuse(abuse)) => abuse.run().await?,
         Some(Command::Faults(faults)) => return faults.run().await,

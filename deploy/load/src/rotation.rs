@@ -149,7 +149,7 @@ impl Rotation {
             ..Setup::new(&self.programs, &self.stores)
         };
         let server = AuthServer::start(setup).await?;
-        let api = ResourceApi::start(&server, &self.programs, &self.stores).await?;
+        let api = ResourceApi::start(&server, &self.programs, &self.stores, &[]).await?;
         let began = Instant::now();
         let traffic = Arc::new(Traffic {
             server,
@@ -293,9 +293,8 @@ impl Worker {
         self.verify(traffic, &token).await?;
         self.introspect(server, turn + 1, &token).await?;
 
-        let flow = server.code_flow();
-        let code = self.node(turn)?.code(&flow.authorize, &flow.cookie).await?;
-        let call = Call::post(TOKEN, format!("{}{code}", flow.form));
+        let form = server.code_flow().authorized(self.node(turn)?).await?;
+        let call = Call::post(TOKEN, form);
         let issued = self.node(turn + 1)?.ok(call).await.context("code flow")?;
         self.verify_person(traffic, turn, &issued).await?;
 

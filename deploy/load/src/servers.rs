@@ -1,6 +1,7 @@
 //! The servers under load: ours, with what the workloads need registered in them, and the floor.
 
 mod auth_server;
+mod certificates;
 mod installation;
 mod keyed_client;
 mod prover;
@@ -22,6 +23,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use auth_server::{AuthServer, Credentials, Setup};
+pub(crate) use certificates::Certificates;
 pub(crate) use installation::Installation;
 pub(crate) use prover::Prover;
 pub(crate) use resource_api::{ME, ResourceApi};
@@ -106,15 +108,27 @@ impl Server {
         Ok(Self { process, port })
     }
 
-    /// Starts the floor.
+    /// Starts the floor, which asks for these certificates too.
     ///
     /// # Errors
     /// If it does not listen soon.
-    pub(crate) async fn floor() -> anyhow::Result<Self> {
+    pub(crate) async fn floor(certificates: &Certificates) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["floor", "--port", &port.to_string()]);
+        command.args(certificates.of_floor());
         Self::start(&mut command, port).await.context("the floor")
+    }
+}
+
+/// A key of the configuration, and its value: `("keys.publish_ahead", "20s")`.
+pub(crate) type Setting = (&'static str, String);
+
+/// Tells a program settings by its environment, where names begin so.
+fn tell(command: &mut Command, prefix: &str, settings: &[Setting]) {
+    for (key, value) in settings {
+        let name = key.replace('.', "__").to_uppercase();
+        command.env(format!("{prefix}{name}"), value);
     }
 }
 

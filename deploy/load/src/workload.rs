@@ -1,20 +1,24 @@
-//! What is measured, each with its requests, its floor and its budget.
+//! What is measured, and the requests that it is made of.
+
+mod terms;
 
 use std::fmt;
 
-use anyhow::ensure;
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::Method;
 use url::form_urlencoded::Serializer;
 
 use crate::client::member;
-use crate::drive::{Refresh, Script, TOKEN, Template, anything, drive};
-use crate::floor;
-use crate::servers::{AuthServer, ME, Prover};
+use crate::drive::{Refresh, Script, TOKEN, Template, drive};
+use crate::servers::{AuthServer, Certificates, ME, Prover};
+
+pub(crate) use self::terms::Terms;
 
 /// RFC 8693 §3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// RFC 6749 §4.4.2.
+const CREDENTIALS: &str = "grant_type=client_credentials&scope=profile:read";
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -45,88 +49,34 @@ pub(crate) enum Workload {
     DpopToken,
     /// The resource API: who am I, by a person's token that is bound to a key, with a proof never seen before
     DpopApiRead,
+    /// A token by `tls_client_auth` that is bound to the certificate of the connection, signed with ES256
+    CertificateToken,
+    /// The resource API: who am I, by a person's token that is bound to the certificate of the connection
+    CertificateApiRead,
     /// The resource API: who am I, by one and the same token of a person
     ApiRead,
     /// The resource API: who am I, by tokens of a person never seen before
     ApiReadFresh,
 }
 
+/// As on the command line.
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClientCredentials => "client-credentials",
-            Self::CodeFlow => "code-flow",
-            Self::Refresh => "refresh",
-            Self::Userinfo => "userinfo",
-            Self::IntrospectionRepeated => "introspection-repeated",
-            Self::IntrospectionFresh => "introspection-fresh",
-            Self::IntrospectionOpaque => "introspection-opaque",
-            Self::TokenExchange => "token-exchange",
-            Self::Jwks => "jwks",
-            Self::Metadata => "metadata",
-            Self::PrivateKeyJwt => "private-key-jwt",
-            Self::DpopToken => "dpop-token",
-            Self::DpopApiRead => "dpop-api-read",
-            Self::ApiRead => "api-read",
-            Self::ApiReadFresh => "api-read-fresh",
-        })
+        match self.to_possible_value() {
+            Some(value) => f.write_str(value.get_name()),
+            None => Ok(()),
+        }
     }
 }
 
 impl Workload {
-    /// CPU time that one unit may cost the server, in milliseconds, where that was decided.
-    pub(crate) const fn budget(self) -> Option<f64> {
-        Some(match self {
-            Self::ClientCredentials => 0.045,
-            Self::CodeFlow => 0.20,
-            Self::Refresh => 0.13,
-            Self::Userinfo => 0.03,
-            Self::IntrospectionRepeated => 0.02,
-            Self::IntrospectionFresh => 0.09,
-            Self::Jwks | Self::Metadata => 0.012,
-            Self::PrivateKeyJwt => 0.11,
-            Self::DpopToken => 0.12,
-            Self::IntrospectionOpaque
-            | Self::TokenExchange
-            | Self::DpopApiRead
-            | Self::ApiRead
-            | Self::ApiReadFresh => return None,
-        })
-    }
-
-    /// Whether it is the resource API that works.
-    pub(crate) const fn at_api(self) -> bool {
-        matches!(self, Self::DpopApiRead | Self::ApiRead | Self::ApiReadFresh)
-    }
-
-    /// The bare handler that it is compared with, one that signs if it signs, else one that only answers; and how many requests.
-    const fn floor(self) -> (&'static str, usize) {
-        match self {
-            Self::CodeFlow => (floor::SIGN, 2),
-            Self::ClientCredentials
-            | Self::Refresh
-            | Self::TokenExchange
-            | Self::PrivateKeyJwt
-            | Self::DpopToken => (floor::SIGN, 1),
-            Self::Userinfo
-            | Self::DpopApiRead
-            | Self::ApiRead
-            | Self::ApiReadFresh
-            | Self::IntrospectionRepeated
-            | Self::IntrospectionFresh
-            | Self::IntrospectionOpaque
-            | Self::Jwks
-            | Self::Metadata => (floor::ANSWER, 1),
-        }
-    }
-
     /// What to do for a round of `requests`; tokens that it takes are got here, outside of what is measured.
     ///
     /// # Errors
     /// If the tokens cannot be had.
     pub(crate) async fn script(
         self,
-        server: &AuthServer,
+        (server, certificates): (&AuthServer, &Certificates),
         connections: usize,
         requests: usize,
     ) -> anyhow::Result<Script> {
@@ -168,6 +118,16 @@ impl Workload {
                     ..Template::get(ME)
                 }
             }
+            Self::CertificateToken => {
+                let client_id = &server.certified_client().await?.client_id;
+                let form = format!("{CREDENTIALS}&client_id={client_id}");
+                Template::token(form)
+            }
+            Self::CertificateApiRead => {
+                let issued = server.certified(certificates).await?;
+                terms::certified(&issued)?;
+                bearer(ME, &[member(&issued, "access_token")?])
+            }
             Self::Userinfo => bearer("/oauth/userinfo", &person_tokens(server, 1, 1).await?),
             Self::ApiRead => bearer(ME, &person_tokens(server, 1, 1).await?),
             Self::ApiReadFresh => bearer(ME, &person_tokens(server, connections, requests).await?),
@@ -200,7 +160,7 @@ impl Workload {
 
     /// The same load for the floor: as large a request where it is one and the same, to a bare handler.
     pub(crate) fn at_floor(self, script: &Script) -> Script {
-        let (path, times) = self.floor();
+        let (path, times) = self.terms().floor;
         let posted = |form: &str| Template {
             method: Method::POST,
             bodies: vec![form.to_owned().into()],
@@ -215,26 +175,6 @@ impl Workload {
             Script::Refresh(refresh) => posted(&refresh.form),
         };
         Script::Repeat(template, times)
-    }
-
-    /// What every response must be.
-    pub(crate) const fn check(self) -> fn(&Bytes) -> anyhow::Result<()> {
-        match self {
-            Self::IntrospectionRepeated | Self::IntrospectionFresh | Self::IntrospectionOpaque => {
-                active
-            }
-            Self::TokenExchange => exchanged,
-            Self::DpopToken => bound,
-            Self::CodeFlow | Self::Refresh => identifies,
-            Self::ClientCredentials
-            | Self::PrivateKeyJwt
-            | Self::Userinfo
-            | Self::DpopApiRead
-            | Self::ApiRead
-            | Self::ApiReadFresh
-            | Self::Jwks
-            | Self::Metadata => anything,
-        }
     }
 }
 
@@ -262,7 +202,7 @@ async fn person_tokens(
 pub(crate) fn token_request(server: &AuthServer) -> Template {
     Template {
         authorizations: vec![server.client.basic()],
-        ..Template::token("grant_type=client_credentials&scope=profile:read".into())
+        ..Template::token(CREDENTIALS.into())
     }
 }
 
@@ -296,60 +236,22 @@ fn exchange(tokens: &[String], audience: &str) -> String {
     form.finish()
 }
 
-/// RFC 8693 §2.2.1: what came is an access token.
-fn exchanged(body: &Bytes) -> anyhow::Result<()> {
-    let issued = member(body, "issued_token_type")?;
-    ensure!(issued == ACCESS_TOKEN, "{issued} was issued");
-    member(body, "access_token").map(drop)
-}
-
-/// RFC 9449 §5: what came is bound to the key of the proof.
-fn bound(body: &Bytes) -> anyhow::Result<()> {
-    let kind = member(body, "token_type")?;
-    ensure!(kind == "DPoP", "a token of type {kind} was issued");
-    member(body, "access_token").map(drop)
-}
-
-/// RFC 7662 §2.2: refusing is cheaper than what is to be measured, so that a token that is not active is an error.
-fn active(body: &Bytes) -> anyhow::Result<()> {
-    let text = b"\"active\":true";
-    ensure!(
-        body.windows(text.len()).any(|window| window == text),
-        "a token is not active"
-    );
-    Ok(())
-}
-
-/// A token response with an ID token (OpenID Connect Core §3.1.3.3).
-fn identifies(body: &Bytes) -> anyhow::Result<()> {
-    member(body, "id_token").map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_those_of_the_command_line() {
-        for workload in Workload::value_variants() {
-            let value = workload.to_possible_value().unwrap();
-            assert_eq!(value.get_name(), workload.to_string());
-        }
+        let names = [Workload::Jwks, Workload::CertificateToken].map(|it| it.to_string());
+        assert_eq!(names, ["jwks", "certificate-token"]);
     }
 
     #[test]
-    fn a_token_response_becomes_a_form_and_an_inactive_token_an_error() {
+    fn a_token_response_becomes_a_form() {
         let form = introspection(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#));
         assert_eq!(form.unwrap(), "token=a.b.c");
         assert!(introspection(&Bytes::from_static(b"{}")).is_err());
-        assert!(active(&Bytes::from_static(br#"{"active":true,"sub":"x"}"#)).is_ok());
-        assert!(active(&Bytes::from_static(br#"{"active":false}"#)).is_err());
-        assert!(identifies(&Bytes::from_static(br#"{"id_token":"a.b.c"}"#)).is_ok());
-        assert!(identifies(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
         let form = exchange(&["a.b.c".into()], "http://127.0.0.1:1");
         assert!(form.ends_with("&resource=http%3A%2F%2F127.0.0.1%3A1&subject_token=a.b.c"));
-        assert!(exchanged(&Bytes::from_static(br#"{"access_token":"a.b.c"}"#)).is_err());
-        let plain = br#"{"access_token":"a.b.c","token_type":"Bearer"}"#;
-        assert!(bound(&Bytes::from_static(plain)).is_err());
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep_until};
 
 use super::keyed_client::KeyedClient;
-use super::{Installation, Programs, Prover, Server, Stores, free_port, output};
+use super::{Installation, Programs, Prover, Server, Setting, Stores, free_port, output};
 use crate::client::{Call, Client, member};
 use crate::drive::{CodeFlow, TOKEN};
 
@@ -48,6 +48,10 @@ pub(crate) struct AuthServer {
     /// The cookies of that person's browser, as a header.
     cookie: String,
     person: Person,
+    /// The client that is known by its certificate, once it was asked for.
+    pub(super) certified_client: OnceCell<App>,
+    /// The app whose tokens are bound to its certificate, once it was asked for, and the cookies of a browser whose person has agreed to it.
+    pub(super) certified_app: OnceCell<(App, String)>,
     /// The client that exchanges tokens, once it was asked for.
     pub(super) exchanger: OnceCell<Credentials>,
     /// The client that gets opaque tokens, once it was asked for.
@@ -63,7 +67,7 @@ pub(crate) struct Setup<'a> {
     /// How many nodes; more than one needs PostgreSQL and Redis.
     pub(crate) nodes: usize,
     /// Settings that differ from the default.
-    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) settings: Vec<Setting>,
     /// How long access tokens live.
     pub(crate) lifetime: &'static str,
 }
@@ -81,10 +85,28 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// A client known by its id alone.
+/// A client of which it is enough to know the id.
 #[derive(Deserialize)]
-pub(super) struct App {
-    pub(super) client_id: String,
+pub(crate) struct App {
+    pub(crate) client_id: String,
+}
+
+impl App {
+    /// One code flow of somebody whose browser has these cookies.
+    pub(super) fn code_flow(&self, cookie: &str) -> CodeFlow {
+        let client_id = &self.client_id;
+        CodeFlow {
+            authorize: format!(
+                "/oauth/authorize?response_type=code&client_id={client_id}&redirect_uri={REDIRECT_URI}&scope=openid%20profile:read\
+                 &state=af0ifjsldkj&nonce=n-0S6_WzA2Mj&code_challenge={CHALLENGE}&code_challenge_method=S256"
+            ),
+            cookie: cookie.to_owned(),
+            form: format!(
+                "grant_type=authorization_code&client_id={client_id}&redirect_uri={REDIRECT_URI}\
+                 &code_verifier={VERIFIER}&code="
+            ),
+        }
+    }
 }
 
 /// What a confidential client authenticates with.
@@ -165,6 +187,8 @@ impl AuthServer {
             app,
             cookie: String::new(),
             person: person.person,
+            certified_client: OnceCell::new(),
+            certified_app: OnceCell::new(),
             exchanger: OnceCell::new(),
             opaque_client: OnceCell::new(),
         };
@@ -210,14 +234,12 @@ impl AuthServer {
     /// If the person gets none.
     pub(crate) async fn bound_token(&self, prover: &Prover) -> anyhow::Result<String> {
         self.remembers_proofs().await;
-        let flow = self.code_flow();
         let mut client = Client::connect(self.first().port).await?;
-        let code = client.code(&flow.authorize, &flow.cookie).await?;
+        let form = self.code_flow().authorized(&mut client).await?;
         let url = format!("{}{TOKEN}", self.issuer()?);
         let proof = prover.proof("POST", &url, None).await?;
-        let call = Call::post(TOKEN, format!("{}{code}", flow.form));
-        let body = client.ok(call.proved(&proof)).await?;
-        member(&body, "access_token")
+        let call = Call::post(TOKEN, form).proved(&proof);
+        member(&client.ok(call).await?, "access_token")
     }
 
     /// The form that revokes a token of the app, up to the token (RFC 7009 §2.1).
@@ -227,18 +249,7 @@ impl AuthServer {
 
     /// One code flow of the app, for the person who has agreed to it.
     pub(crate) fn code_flow(&self) -> CodeFlow {
-        let client_id = &self.app.client_id;
-        CodeFlow {
-            authorize: format!(
-                "/oauth/authorize?response_type=code&client_id={client_id}&redirect_uri={REDIRECT_URI}&scope=openid%20profile:read\
-                 &state=af0ifjsldkj&nonce=n-0S6_WzA2Mj&code_challenge={CHALLENGE}&code_challenge_method=S256"
-            ),
-            cookie: self.cookie.clone(),
-            form: format!(
-                "grant_type=authorization_code&client_id={client_id}&redirect_uri={REDIRECT_URI}\
-                 &code_verifier={VERIFIER}&code="
-            ),
-        }
+        self.app.code_flow(&self.cookie)
     }
 
     /// The form that refreshes tokens of the app, up to the refresh token.
@@ -252,8 +263,13 @@ impl AuthServer {
     /// # Errors
     /// If the way ends elsewhere than at the app.
     pub(crate) async fn sign_in(&self) -> anyhow::Result<String> {
-        let port = self.first().port;
-        let url = format!("http://127.0.0.1:{port}{}", self.code_flow().authorize).parse()?;
+        self.agree_to(&self.app).await
+    }
+
+    /// The same on the way to any app.
+    pub(super) async fn agree_to(&self, app: &App) -> anyhow::Result<String> {
+        let (port, flow) = (self.first().port, app.code_flow(""));
+        let url = format!("http://127.0.0.1:{port}{}", flow.authorize).parse()?;
         let browser = Browser::new()?;
         browser.authorize(&url, &self.person).await?;
         Ok(browser.cookies(&url))
@@ -280,7 +296,7 @@ fn person(installation: &Installation) -> anyhow::Result<Registered> {
 }
 
 /// Public, so that its refresh tokens rotate; on the web, so that the person is asked once.
-const APP: &[&str] = &[
+pub(super) const APP: &[&str] = &[
     "client",
     "create",
     "--name",

@@ -10,14 +10,14 @@ use shared_protocol::random::{SystemRandom, alphanumeric, bytes};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{Server, Stores, free_port, rate_limits};
+use super::{Server, Setting, Stores, free_port, rate_limits, tell};
 use crate::LOG_FILTER;
 
 /// Configurations of the nodes of one issuer, in a folder that goes when this is dropped.
 pub(crate) struct Installation {
     program: PathBuf,
-    /// Keys of the configuration that differ from the default, with their values: `("keys.publish_ahead", "20s")`.
-    settings: Vec<(&'static str, String)>,
+    /// What differs from the default.
+    settings: Vec<Setting>,
     ports: Vec<Ports>,
     database: String,
     folder: TempDir,
@@ -39,7 +39,7 @@ impl Installation {
         program: &Path,
         stores: &Stores,
         nodes: usize,
-        settings: Vec<(&'static str, String)>,
+        settings: Vec<Setting>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = (0..nodes).map(|_| {
@@ -116,10 +116,7 @@ impl Installation {
         let mut command = Command::new(&self.program);
         // The configuration is the file and these settings alone.
         command.env_clear();
-        for (key, value) in &self.settings {
-            let name = key.replace('.', "__").to_uppercase();
-            command.env(format!("AUTH_{name}"), value);
-        }
+        tell(&mut command, "AUTH_", &self.settings);
         let configuration = self.configuration(node);
         command.args(args).args(["--json", "--config"]);
         command.arg(configuration);

@@ -5,7 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{AuthServer, Programs, Server, Stores, rate_limits};
+use super::{AuthServer, Programs, Server, Setting, Stores, rate_limits, tell};
 use crate::LOG_FILTER;
 
 /// What answers with whom a token speaks for.
@@ -19,7 +19,7 @@ pub(crate) struct ResourceApi {
 }
 
 impl ResourceApi {
-    /// Starts it as the resource server that is registered at `auth`.
+    /// Starts it as the resource server that is registered at `auth`, with these settings besides.
     ///
     /// # Errors
     /// If it does not listen soon.
@@ -27,6 +27,7 @@ impl ResourceApi {
         auth: &AuthServer,
         programs: &Programs,
         stores: &Stores,
+        settings: &[Setting],
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let database = stores
@@ -49,8 +50,9 @@ impl ResourceApi {
         let path = folder.path().join("resource-api.toml");
         std::fs::write(&path, configuration)?;
         let mut command = Command::new(programs.resource_api()?);
-        // The configuration is the file alone.
+        // The configuration is the file and these settings alone.
         command.env_clear().args(["serve", "--config"]).arg(path);
+        tell(&mut command, "API_", settings);
         let server = Server::start(&mut command, port).await;
         Ok(Self {
             server: server.context("the resource API")?,
