@@ -73,6 +73,10 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
             "invalid-authorization",
             "The Authorization header cannot be read",
         ),
+        BearerError::ClientCert(_) => (
+            "client-certificate",
+            "The certificate that a proxy tells of is not taken",
+        ),
         BearerError::InvalidToken(_) => ("invalid-token", "The access token is not accepted"),
         BearerError::NoProof | BearerError::Proof(DpopError::Invalid(_)) => {
             ("invalid-dpop-proof", "The DPoP proof is not accepted")
@@ -116,6 +120,7 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
         | BearerError::Malformed
         | BearerError::TwoPlaces
         | BearerError::Form
+        | BearerError::ClientCert(_)
         | BearerError::InvalidToken(_)
         | BearerError::NoProof
         | BearerError::Proof(_)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use prometheus::Registry;
-use shared_protocol::bearer::{Guard, GuardSettings, InvalidAcrValue, InvalidGuard, Proofs};
+use shared_protocol::bearer::{
+    Certificates, Guard, GuardSettings, InvalidAcrValue, InvalidGuard, Proofs,
+};
 use shared_protocol::dpop::{Dpop, DpopSettings};
 use shared_protocol::outbound::{FetchError, Origin};
 use shared_protocol::random::Random;
@@ -284,7 +286,12 @@ fn guard(
             }),
             nonces: config.dpop.nonce,
         }),
-        certificates: config.mtls.section().is_on(&config.proxies),
+        // The edge has judged whoever tells of one (RFC 9440 §4).
+        certificates: if config.mtls.section().is_on(&config.proxies) {
+            Certificates::InExtensions
+        } else {
+            Certificates::Unseen
+        },
         sender_constrained: config.tokens.sender_constrained,
     })?)
 }

@@ -25,9 +25,10 @@ pub use presented::{Presented, Scheme, access_token, bearer_token};
 pub use sender::{Proofs, Sender};
 
 use crate::client_id::ClientId;
+use crate::dpop::{Dpop, NoncePolicy};
 use crate::issuer::Issuer;
 use crate::jose::Signer;
-use crate::outbound::Fetcher;
+use crate::outbound::{FetchError, Fetcher, FetcherSettings, Origin};
 use crate::random::Random;
 use crate::resource::ResourceId;
 use crate::time::{Clock, SystemClock};
@@ -50,6 +51,16 @@ impl TrustedIssuer {
             issuer,
             policy: Policy::Jwks,
             introspection: None,
+        }
+    }
+
+    /// The same, asked by this client where it is to be asked.
+    #[must_use]
+    pub fn asked_by(self, us: IntrospectionCredentials) -> Self {
+        let introspection = Some(us);
+        Self {
+            introspection,
+            ..self
         }
     }
 }
@@ -99,28 +110,63 @@ pub struct GuardSettings {
     pub introspection_cache: Duration,
     /// The DPoP proofs that are taken (RFC 9449 §7). Without them, no token that is bound to a key is.
     pub proofs: Option<Proofs>,
-    /// Whether the metadata says that tokens are taken which are bound to certificates. They are, with or without, from requests whose
-    /// extensions hold the right [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint), whoever put it there.
-    pub certificates: bool,
+    /// Whose word is taken for the certificate of whoever sent a request (RFC 8705 §3).
+    pub certificates: Certificates,
     /// Whether every route takes only tokens that are bound to a key or a certificate; [`GuardLayer::sender_constrained`] says it of one.
     pub sender_constrained: bool,
 }
 
+/// Whose word is taken for the certificate of whoever sent a request.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Certificates {
+    /// Nobody's: no token that is bound to one is taken. `Client-Cert` and `Client-Cert-Chain` are answered with 400, so that a mistake
+    /// in the set-up of proxies shows.
+    #[default]
+    Unseen,
+    /// That of whatever ended TLS in this process, and put the [`CertificateThumbprint`](crate::confirmation::CertificateThumbprint) into
+    /// the request's extensions. Headers are not looked at.
+    InExtensions,
+    /// That of a proxy, in `Client-Cert` (RFC 9440). Only for an API that nothing else reaches, and behind a proxy that drops what its
+    /// clients wrote there and writes its own: what stands there is believed.
+    OfProxy,
+}
+
 impl GuardSettings {
     /// For tokens of this issuer that are bound to nobody, by the system's clock: 10 000 of them are remembered, and answers about them
-    /// believed for 2 s.
-    #[must_use]
-    pub fn new(resource: ResourceId, issuer: TrustedIssuer, fetcher: Fetcher) -> Self {
-        Self {
+    /// believed for 2 s. The issuer was named by whoever calls this, so it may be on a private network, and on this machine speak http.
+    ///
+    /// # Errors
+    /// [`FetchError`] for an issuer that cannot be reached by https, nor by http on this machine.
+    pub fn new(resource: ResourceId, issuer: TrustedIssuer) -> Result<Self, FetchError> {
+        let fetcher = FetcherSettings {
+            allowed: vec![Origin::try_from(issuer.issuer.url())?],
+            ..FetcherSettings::default()
+        };
+        Ok(Self {
             resource,
             issuers: vec![issuer],
-            fetcher,
+            fetcher: Fetcher::new(fetcher)?,
             clock: Arc::new(SystemClock),
             remembered: 10_000,
             introspection_cache: Duration::from_secs(2),
             proofs: None,
-            certificates: false,
+            certificates: Certificates::Unseen,
             sender_constrained: false,
+        })
+    }
+
+    /// The same for an API of one process that takes tokens which are bound to keys too, as [`Dpop::in_one_process`]; a proof has to hold
+    /// a nonce only where its date proves nothing.
+    #[must_use]
+    pub fn with_proofs_in_one_process(self, random: &dyn Random) -> Self {
+        let origin = self.resource.url().clone();
+        let proofs = Proofs {
+            dpop: Dpop::in_one_process(origin, random, self.clock.now()),
+            nonces: NoncePolicy::Offered,
+        };
+        Self {
+            proofs: Some(proofs),
+            ..self
         }
     }
 }

@@ -2,15 +2,10 @@
 //! past the proxy, or through one that lets these headers by, could write anybody's there, for a certificate is no secret: they are to be
 //! believed only behind a proxy that drops what clients wrote and writes its own, and refused everywhere else (RFC 9440 §4).
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName};
 use rustls::pki_types::CertificateDer;
-
-use crate::confirmation::CertificateThumbprint;
 
 /// RFC 9440 §2.2.
 pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -22,7 +17,7 @@ pub const MOST_BETWEEN: usize = 8;
 /// Bytes of one certificate.
 pub const LARGEST: usize = 16 * 1024;
 
-/// Why the headers of a proxy tell of no certificate.
+/// Why headers tell of no certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidClientCert {
     /// A chain of nothing.
@@ -37,6 +32,9 @@ pub enum InvalidClientCert {
     /// More or larger ones than anybody needs.
     #[error("too many certificates, or too large ones")]
     TooMuch,
+    /// Whoever wrote them is not believed (RFC 9440 §4).
+    #[error("Client-Cert and Client-Cert-Chain are taken of trusted proxies alone")]
+    NotBelieved,
 }
 
 /// Whether the headers tell of a certificate, well or badly.
@@ -93,36 +91,6 @@ fn byte_sequence(raw: &[u8]) -> Result<CertificateDer<'static>, InvalidClientCer
         return Err(InvalidClientCert::TooMuch);
     }
     Ok(der.into())
-}
-
-/// Middleware for an API that only a proxy reaches which drops these headers of its clients and writes its own: the guard hears of the
-/// certificate by the request's extensions.
-///
-/// # Errors
-/// 400 where the proxy writes them wrongly.
-pub async fn believe(mut request: Request, next: Next) -> Result<Response, StatusCode> {
-    let chain = chain(request.headers()).map_err(|error| {
-        tracing::warn!(%error, "the proxy tells of no certificate");
-        StatusCode::BAD_REQUEST
-    })?;
-    let extensions = request.extensions_mut();
-    match chain.first() {
-        Some(leaf) => extensions.insert(CertificateThumbprint::of(leaf)),
-        // One of the connection would be the proxy's own.
-        None => extensions.remove(),
-    };
-    Ok(next.run(request).await)
-}
-
-/// Middleware for every other API, so that a mistake in the set-up of proxies shows.
-///
-/// # Errors
-/// 400 to whoever writes these headers.
-pub async fn refuse(request: Request, next: Next) -> Result<Response, StatusCode> {
-    if is_told(request.headers()) {
-        return Err(StatusCode::BAD_REQUEST);
-    }
-    Ok(next.run(request).await)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@
 //! use axum::routing::get;
 //! use axum::{Extension, Router};
 //! use shared_protocol::bearer::{AccessToken, Guard, GuardSettings, TrustedIssuer};
-//! use shared_protocol::outbound::{Fetcher, FetcherSettings};
 //!
 //! async fn me(Extension(token): Extension<Arc<AccessToken>>) -> String {
 //!     format!("{} of {}", token.subject(), token.issuer())
@@ -20,8 +19,7 @@
 //!     "https://api.example".parse()?,
 //!     // Whose tokens are taken: its keys are found by its metadata (RFC 8414), and kept fresh.
 //!     TrustedIssuer::by_keys("https://as.example".parse()?),
-//!     Fetcher::new(FetcherSettings::default())?,
-//! ))?;
+//! )?)?;
 //! let profile = "profile:read".parse()?;
 //! let app: Router = Router::new().route("/me", get(me).layer(guard.requiring(profile)));
 //! # Ok(())
@@ -40,18 +38,18 @@
 //! | a scope, or a refusal, that the handler finds out about | [`bearer::Guard::refusal`] |
 //! | permissions in more words than a scope has (RFC 9396) | [`bearer::Guard::details`] |
 //! | a person who signed in lately, or strongly (RFC 9470) | [`bearer::GuardLayer::authenticated`] |
-//! | tokens that are bound to a key (RFC 9449) | [`bearer::GuardSettings::proofs`], [`dpop`] |
-//! | tokens that are bound to a certificate (RFC 8705 §3) | [`confirmation::CertificateThumbprint`] in the request's extensions, and [`bearer::GuardSettings::certificates`] to say so |
-//! | to hear of certificates from a proxy that ends TLS (RFC 9440) | [`client_cert::believe`]; without such a proxy [`client_cert::refuse`] |
+//! | tokens that are bound to a key (RFC 9449) | [`bearer::GuardSettings::with_proofs_in_one_process`]; for more, [`bearer::GuardSettings::proofs`] and [`dpop`] |
+//! | tokens that are bound to a certificate (RFC 8705 §3) | [`bearer::Certificates::InExtensions`], and [`confirmation::CertificateThumbprint`] there |
+//! | to hear of certificates from a proxy that ends TLS (RFC 9440) | [`bearer::Certificates::OfProxy`] |
 //! | no other tokens than those | [`bearer::GuardLayer::sender_constrained`] |
-//! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata`] |
+//! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata_route`] |
 //! | to know whether an issuer can be reached, at start | [`bearer::Guard::ready`] |
 //! | to fetch what a stranger names, and not from your own network | [`outbound`] |
 //! | to sign, verify, encrypt and read keys and tokens (RFC 7515 to 7519) | [`jose`] |
 //!
 //! What it does not do:
 //!
-//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates by the extension above; it is believed, whoever put it there.
+//! - TLS. Whatever ends it, your server or a proxy, tells of client certificates as above, and is believed.
 //! - Remember DPoP proofs for more than one process: [`dpop::UsedProofs`] is the trait to write over your own store.
 //! - Hear of revocations: with [`bearer::Policy::Jwks`] a token is good until it expires, but for routes that ask.
 //! - Know what a proxy took off the path of a request: a DPoP proof is about the path as its sender saw it, so that path has to come here.

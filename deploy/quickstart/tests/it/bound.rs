@@ -12,13 +12,14 @@ use crate::prover::{Prover, nonce};
 /// No server made it: whoever sends it is told a good one.
 const NO_NONCE: &str = "of somebody else";
 
-/// A token for the API that is bound to this key.
-async fn bound_token(place: &Place, client: &Credentials, prover: &Prover) -> String {
+/// A token for `resource` that is bound to this key.
+pub(crate) async fn bound_token(
+    place: &Place,
+    (client, resource): (&Credentials, &str),
+    prover: &Prover,
+) -> String {
     let url = place.auth("/oauth/token");
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("resource", &place.api("")),
-    ];
+    let form = [("grant_type", "client_credentials"), ("resource", resource)];
     let ask = async |nonce: &str| {
         let proof = prover.proof(("POST", &url), None, nonce).await;
         let request = client.on(http().post(&url)).form(&form);
@@ -70,7 +71,7 @@ async fn rfc9449_7_a_bound_token_is_read_at_the_api_with_a_proof_alone() {
     let place = Place::new();
     let _running = place.start(&[]);
     let prover = Prover::new();
-    let token = bound_token(&place, &place.service(), &prover).await;
+    let token = bound_token(&place, (&place.service(), &place.api("")), &prover).await;
     assert_eq!(token.split('.').count(), 3);
     is_of_use_to(&place, &prover, &token).await;
 }
@@ -92,7 +93,7 @@ async fn rfc9449_6_2_so_is_an_opaque_one_of_which_the_api_is_told_by_the_issuer(
     std::fs::write(&config, introspecting).unwrap();
     let _running = place.start(&["--api-config", config.to_str().unwrap()]);
     let prover = Prover::new();
-    let token = bound_token(&place, &service, &prover).await;
+    let token = bound_token(&place, (&service, &place.api("")), &prover).await;
     assert!(token.starts_with("oat_"));
     is_of_use_to(&place, &prover, &token).await;
 }

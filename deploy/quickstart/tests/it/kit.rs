@@ -2,19 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use shared_protocol::bearer::IntrospectionCredentials;
+use shared_protocol::bearer::{Certificates, IntrospectionCredentials, TrustedIssuer};
 use shared_protocol::confirmation::CertificateThumbprint;
 use shared_protocol::jose::{Algorithm, JwtKind};
 use shared_protocol::random::{SystemRandom, alphanumeric};
 use shared_protocol::time::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
 
+use crate::bound::bound_token;
 use crate::operator::Operator;
 use crate::process::{Credentials, Place, Running, http, send};
 use crate::prover::{Prover, nonce};
@@ -39,7 +39,7 @@ struct Scene {
 
 impl Scene {
     /// The example, as it is reached under an address of this scheme.
-    async fn set(scheme: &str, behind_proxy: bool) -> Self {
+    async fn set(scheme: &str, certificates: Certificates) -> Self {
         let place = Place::new();
         place.start(&[]).stop("-TERM");
         let operator = Operator::at(&place).await;
@@ -52,16 +52,12 @@ impl Scene {
             .register_scopes(&resource, &scopes, Some(&writer))
             .await;
         let running = place.start(&[]);
-        let app: Router = example::api(
-            place.auth("").parse().unwrap(),
-            resource.parse().unwrap(),
-            IntrospectionCredentials::ClientSecretBasic {
-                client_id: writer.id.parse().unwrap(),
-                client_secret: writer.secret.clone().into(),
-            },
-            behind_proxy,
-        )
-        .unwrap();
+        let us = IntrospectionCredentials::ClientSecretBasic {
+            client_id: writer.id.parse().unwrap(),
+            client_secret: writer.secret.clone().into(),
+        };
+        let issuer = TrustedIssuer::by_keys(place.auth("").parse().unwrap()).asked_by(us);
+        let app = example::api(resource.parse().unwrap(), issuer, certificates).unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
             place,
@@ -107,7 +103,7 @@ pub(crate) fn challenge(response: &Response) -> String {
 
 #[tokio::test]
 async fn the_example_reads_tokens_and_says_what_it_needs() {
-    let scene = Scene::set("http", false).await;
+    let scene = Scene::set("http", Certificates::Unseen).await;
     let reader = scene.operator.register_service_for("notes:read").await;
     let reading = scene.token_of(&reader).await;
     let response = scene.with(Method::GET, &reading).await;
@@ -148,7 +144,7 @@ async fn the_example_reads_tokens_and_says_what_it_needs() {
 
 #[tokio::test]
 async fn the_example_asks_where_it_must_know_at_once_and_wants_people_who_just_signed_in() {
-    let scene = Scene::set("http", false).await;
+    let scene = Scene::set("http", Certificates::Unseen).await;
     let writing = scene.token_of(&scene.writer).await;
     assert_eq!(scene.with(Method::POST, &writing).await.status(), 200);
     let revoke = http().post(scene.place.auth("/oauth/revoke"));
@@ -174,9 +170,10 @@ async fn the_example_asks_where_it_must_know_at_once_and_wants_people_who_just_s
 
 #[tokio::test]
 async fn rfc9449_7_the_example_takes_a_bound_token_of_whoever_has_the_key() {
-    let scene = Scene::set("http", false).await;
+    let scene = Scene::set("http", Certificates::Unseen).await;
     let prover = Prover::new();
-    let token = scene.signed(json!({"cnf": {"jkt": prover.jkt()}})).await;
+    let client = (&scene.writer, &*scene.resource);
+    let token = bound_token(&scene.place, client, &prover).await;
     let here = format!("{}/notes", scene.resource);
     let show = async |proof: &str| {
         let request = scene.request(Method::GET).header("DPoP", proof);
@@ -212,7 +209,7 @@ async fn of_certificate(scene: &Scene) -> String {
 
 #[tokio::test]
 async fn rfc8705_3_behind_a_proxy_the_example_takes_a_bound_token_of_whoever_has_the_certificate() {
-    let scene = Scene::set("https", true).await;
+    let scene = Scene::set("https", Certificates::OfProxy).await;
     let token = of_certificate(&scene).await;
     for (what, fields, status) in [
         ("its own", vec![client_cert(OF_PROXY)], 200),
@@ -235,7 +232,7 @@ async fn rfc8705_3_behind_a_proxy_the_example_takes_a_bound_token_of_whoever_has
 #[tokio::test]
 async fn rfc9440_4_unless_it_is_said_to_be_behind_a_proxy_the_example_believes_nobody() {
     for scheme in ["http", "https"] {
-        let scene = Scene::set(scheme, false).await;
+        let scene = Scene::set(scheme, Certificates::Unseen).await;
         let token = of_certificate(&scene).await;
         for (name, status) in [
             ("Client-Cert", 400),

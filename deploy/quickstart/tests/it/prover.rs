@@ -17,10 +17,6 @@ impl Prover {
         Self(SigningKey::from_pkcs8(Algorithm::Es256, &key).unwrap())
     }
 
-    pub(crate) fn jkt(&self) -> String {
-        self.0.public().thumbprint().to_string()
-    }
-
     /// That whoever has the key sends this request, with this token if there is one (RFC 9449 §4.2).
     pub(crate) async fn proof(
         &self,

@@ -38,6 +38,15 @@ impl AuthenticationRequirement {
         }
     }
 
+    /// A sign-in that is no older than `max_age`, in any way.
+    #[must_use]
+    pub fn within(max_age: Duration) -> Self {
+        Self {
+            acr_values: Vec::new(),
+            max_age: Some(max_age),
+        }
+    }
+
     /// Whether the sign-in behind this token is one of those. A token that does not tell is none.
     pub(super) fn is_met(&self, token: &AccessToken, now: Instant) -> bool {
         let is_level = |acr: &str| self.acr_values.iter().any(|known| known == acr);

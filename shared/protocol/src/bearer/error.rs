@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{AuthenticationRequirement, Scheme};
 use crate::authorization_details::AuthorizationDetails;
+use crate::client_cert::InvalidClientCert;
 use crate::dpop::{self, DpopError};
 use crate::jose::{Algorithm, InvalidJwk, JwtError, SignError};
 use crate::outbound::FetchError;
@@ -33,6 +34,9 @@ pub enum BearerError {
     /// A form that cannot be read, where a form may carry the token (RFC 6750 §2.2).
     #[error("the form cannot be read")]
     Form,
+    /// What a proxy says of the certificate cannot be read, or is not taken of anybody here.
+    #[error(transparent)]
+    ClientCert(#[from] InvalidClientCert),
     /// The token is not good here or now.
     #[error("the access token is not accepted")]
     InvalidToken(#[from] InvalidToken),
@@ -153,9 +157,11 @@ impl BearerError {
     pub fn wire(&self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::NoToken => (StatusCode::UNAUTHORIZED, None),
-            Self::Repeated | Self::Malformed | Self::TwoPlaces | Self::Form => {
-                (StatusCode::BAD_REQUEST, Some("invalid_request"))
-            }
+            Self::Repeated
+            | Self::Malformed
+            | Self::TwoPlaces
+            | Self::Form
+            | Self::ClientCert(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::NoProof | Self::Proof(DpopError::Invalid(_)) => {
                 (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof"))
@@ -187,6 +193,7 @@ impl BearerError {
             | Self::Malformed
             | Self::TwoPlaces
             | Self::Form
+            | Self::ClientCert(_)
             | Self::NoProof
             | Self::Proof(_)
             | Self::InsufficientScope { .. }
@@ -345,6 +352,7 @@ impl BearerRefusal {
             | BearerError::Malformed
             | BearerError::TwoPlaces
             | BearerError::Form
+            | BearerError::ClientCert(_)
             | BearerError::NoProof
             | BearerError::Proof(_)
             | BearerError::Unavailable(_) => {}

@@ -4,10 +4,12 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use futures_util::future::BoxFuture;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
@@ -18,11 +20,12 @@ use super::error::Taken;
 use super::presented::{access_token, bearer_token};
 use super::verifier::{Always, Verifier};
 use super::{
-    AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, GuardSettings,
-    InvalidGuard, InvalidToken, Presented, Proofs, Scheme, Sender,
+    AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, Certificates,
+    GuardSettings, InvalidGuard, InvalidToken, Presented, Proofs, Scheme, Sender,
 };
 use crate::authorization_details::AuthorizationDetail;
-use crate::confirmation::Confirmation;
+use crate::client_cert::{self, InvalidClientCert};
+use crate::confirmation::{CertificateThumbprint, Confirmation};
 use crate::dpop;
 use crate::issuer::Issuer;
 use crate::jose::Algorithm;
@@ -40,20 +43,27 @@ struct Inner {
     resource: ResourceId,
     resource_metadata_url: Url,
     proofs: Option<Proofs>,
-    certificates: bool,
+    certificates: Certificates,
     sender_constrained: bool,
 }
 
 impl Inner {
+    fn sees_certificates(&self) -> bool {
+        self.certificates != Certificates::Unseen
+    }
+
     /// Whether a token may come that is bound.
     fn can_constrain(&self) -> bool {
-        self.proofs.is_some() || self.certificates
+        self.proofs.is_some() || self.sees_certificates()
     }
 
     /// The schemes of tokens, where all of them must be bound or not. One that is bound to a certificate is sent as any other
     /// (RFC 8705 §3).
     fn taken(&self, sender_constrained: bool) -> Taken {
-        match (&self.proofs, sender_constrained && !self.certificates) {
+        match (
+            &self.proofs,
+            sender_constrained && !self.sees_certificates(),
+        ) {
             (None, _) => Taken::Bearer,
             (Some(_), false) => Taken::Both,
             (Some(_), true) => Taken::Dpop,
@@ -163,7 +173,7 @@ impl Guard {
             ),
             (
                 "tls_client_certificate_bound_access_tokens",
-                self.0.certificates.then_some(Value::Bool(true)),
+                self.0.sees_certificates().then_some(Value::Bool(true)),
             ),
         ];
         for (name, value) in further {
@@ -172,6 +182,17 @@ impl Guard {
             }
         }
         metadata
+    }
+
+    /// A route that serves that document where clients look for it (RFC 9728 §3.1).
+    pub fn resource_metadata_route<S: Clone + Send + Sync + 'static>(
+        &self,
+        scopes: &ScopeSet,
+        details_types: &[&str],
+    ) -> Router<S> {
+        let document = self.resource_metadata(scopes, details_types).to_string();
+        let told = async move || ([(CONTENT_TYPE, "application/json")], document);
+        Router::new().route(self.0.resource_metadata_url.path(), get(told))
     }
 
     /// Of what a token allows in more words than a scope has, the objects of one type that are for this resource server: those that
@@ -218,18 +239,35 @@ impl Guard {
         }
     }
 
+    /// Who sent a request, with the certificate by the word of whom we believe.
+    fn sender<'a>(&self, request: &'a Parts) -> Result<Sender<'a>, InvalidClientCert> {
+        let sender = Sender::of(request);
+        match self.0.certificates {
+            Certificates::InExtensions => Ok(sender),
+            Certificates::OfProxy => {
+                let chain = client_cert::chain(&request.headers)?;
+                let leaf = chain.first().map(|leaf| CertificateThumbprint::of(leaf));
+                Ok(sender.with_certificate(leaf))
+            }
+            Certificates::Unseen if client_cert::is_told(&request.headers) => {
+                Err(InvalidClientCert::NotBelieved)
+            }
+            Certificates::Unseen => Ok(sender.with_certificate(None)),
+        }
+    }
+
     async fn admit(
         &self,
         request: &Parts,
         layer: &GuardLayer,
         now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
+        let sender = self.sender(request)?;
         let presented = self.presented(&request.headers)?;
         let verifier = &self.0.verifier;
         let token = verifier.accept(presented.token, layer.always, now).await?;
         let confirmation = token.confirmation();
         let proofs = self.0.proofs.as_ref();
-        let sender = Sender::of(request);
         let confirmed = sender.confirm(presented, confirmation, proofs, now);
         confirmed.await?;
         if layer.sender_constrained && confirmation.is_none() {

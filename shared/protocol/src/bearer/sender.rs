@@ -59,6 +59,14 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// The same with this certificate, or with none.
+    pub(super) fn with_certificate(self, certificate: Option<CertificateThumbprint>) -> Self {
+        Self {
+            certificate,
+            ..self
+        }
+    }
+
     /// Lets the token through if it is bound to nobody, or to this sender. Without `proofs` nobody can prove a key.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -151,7 +151,7 @@ impl World {
             remembered: 100,
             introspection_cache: Duration::from_secs(2),
             proofs: None,
-            certificates: false,
+            certificates: Certificates::Unseen,
             sender_constrained: false,
         }
     }
@@ -642,7 +642,16 @@ async fn rfc9728_metadata_and_where_it_is() {
             "authorization_details_types_supported": ["t"],
         })
     );
-    let without = world.guard(Policy::Jwks).resource_metadata(&read(), &[]);
+    let guard = world.guard(Policy::Jwks);
+    let app: Router = guard.resource_metadata_route(&read(), &["t"]);
+    let there = Request::get("/.well-known/oauth-protected-resource/v1");
+    let response = app.oneshot(there.body(Body::empty()).unwrap()).await;
+    let (head, body) = response.unwrap().into_parts();
+    assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+    let body = to_bytes(body, 4096).await.unwrap();
+    let served: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(served, guard.resource_metadata(&read(), &["t"]));
+    let without = guard.resource_metadata(&read(), &[]);
     let of_types = without.get("authorization_details_types_supported");
     assert_eq!(of_types, None, "RFC 9728 §2: no empty arrays");
 }

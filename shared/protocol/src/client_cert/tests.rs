@@ -1,10 +1,5 @@
-use axum::Router;
-use axum::body::Body;
-use axum::middleware::from_fn;
-use axum::routing::get;
 use http::HeaderValue;
 use proptest::prelude::*;
-use tower::ServiceExt as _;
 
 use super::*;
 
@@ -117,57 +112,5 @@ proptest! {
     fn whatever_a_proxy_writes_nothing_panics(leaf in "[:A-Za-z0-9+/=, ;\\-]{0,60}", chain in "[:A-Za-z0-9+/=, ;\t]{0,80}") {
         let read = read(&[(CLIENT_CERT, leaf.as_bytes()), (CLIENT_CERT_CHAIN, chain.as_bytes())]);
         prop_assert!(read.is_err() || read.is_ok_and(|chain| !chain.is_empty()));
-    }
-}
-
-#[tokio::test]
-async fn rfc9440_4_believed_behind_a_proxy_and_refused_without_one() {
-    let who = async |request: Request| {
-        let thumbprint: Option<&CertificateThumbprint> = request.extensions().get();
-        thumbprint.map_or_else(String::new, ToString::to_string)
-    };
-    let bare = Router::new().route("/", get(who));
-    let believing = bare.clone().layer(from_fn(believe));
-    let refusing = bare.layer(from_fn(refuse));
-    let leaf = CertificateThumbprint::of(b"leaf").to_string();
-    for (what, fields, believed, refused) in [
-        ("nothing", vec![], (200, ""), (200, "proxy")),
-        ("one", vec![(CLIENT_CERT, LEAF)], (200, &*leaf), (400, "")),
-        (
-            "two",
-            vec![(CLIENT_CERT, LEAF), (CLIENT_CERT, LEAF)],
-            (400, ""),
-            (400, ""),
-        ),
-        (
-            "malformed",
-            vec![(CLIENT_CERT, &b"leaf"[..])],
-            (400, ""),
-            (400, ""),
-        ),
-        (
-            "a chain alone",
-            vec![(CLIENT_CERT_CHAIN, LEAF)],
-            (400, ""),
-            (400, ""),
-        ),
-    ] {
-        for (app, (status, body)) in [(&believing, believed), (&refusing, refused)] {
-            let mut request = Request::new(Body::empty());
-            *request.headers_mut() = told(&fields);
-            let of_connection = CertificateThumbprint::of(b"proxy");
-            request.extensions_mut().insert(of_connection);
-            let response = app.clone().oneshot(request).await.unwrap();
-            assert_eq!(response.status(), status, "{what}");
-            let told = axum::body::to_bytes(response.into_body(), 1024)
-                .await
-                .unwrap();
-            let body = if body == "proxy" {
-                of_connection.to_string()
-            } else {
-                body.into()
-            };
-            assert_eq!(told, body.as_bytes(), "{what}");
-        }
     }
 }

@@ -3,21 +3,16 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::routing::post;
 use serde_json::{Value, json};
-use shared_protocol::bearer::{
-    AccessToken, BearerError, Guard, GuardSettings, Policy, TrustedIssuer,
-};
-use shared_protocol::issuer::Issuer;
-use shared_protocol::outbound::{Fetcher, FetcherSettings, Origin};
+use shared_protocol::bearer::{AccessToken, BearerError, Guard, GuardSettings, TrustedIssuer};
 use shared_protocol::scope::ScopeSet;
-use shared_protocol::time::SystemClock;
 use tokio::net::TcpListener;
 
 /// What every message needs.
@@ -44,34 +39,14 @@ impl Notes {
 
     /// Takes the tokens of this issuer, to the end of the test's runtime.
     pub(super) fn serve(self, issuer: &str) {
-        let issuer: Issuer = issuer.parse().unwrap();
-        let fetcher = FetcherSettings {
-            allowed: vec![Origin::try_from(issuer.url()).unwrap()],
-            ..FetcherSettings::default()
-        };
-        let guard = Guard::new(GuardSettings {
-            resource: self.url.parse().unwrap(),
-            issuers: vec![TrustedIssuer {
-                issuer,
-                policy: Policy::Jwks,
-                introspection: None,
-            }],
-            fetcher: Fetcher::new(fetcher).unwrap(),
-            clock: Arc::new(SystemClock),
-            remembered: 100,
-            introspection_cache: std::time::Duration::ZERO,
-            proofs: None,
-            certificates: false,
-            sender_constrained: false,
-        })
-        .unwrap();
-        let metadata = guard.resource_metadata(&scopes(&[READ, WRITE]), &[]);
-        let metadata_path = guard.resource_metadata_url().path().to_owned();
+        let issuer = TrustedIssuer::by_keys(issuer.parse().unwrap());
+        let settings = GuardSettings::new(self.url.parse().unwrap(), issuer).unwrap();
+        let guard = Guard::new(settings).unwrap();
         let messages = post(message).layer(guard.requiring(scopes(&[READ])));
-        let app = Router::new()
+        let app = guard
+            .resource_metadata_route(&scopes(&[READ, WRITE]), &[])
             // Streams are not offered: axum answers 405 to GET.
             .route("/mcp", messages)
-            .route(&metadata_path, get(async move || is_json(&metadata)))
             .with_state(guard);
         tokio::spawn(async move { axum::serve(self.listener, app).await });
     }

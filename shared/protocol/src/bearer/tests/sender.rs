@@ -159,6 +159,7 @@ impl Told {
         match self.error.as_deref() {
             None => "accepted".into(),
             Some(BearerError::InvalidToken(cause)) => format!("{cause:?}"),
+            Some(BearerError::ClientCert(cause)) => format!("{cause:?}"),
             Some(BearerError::Proof(DpopError::Invalid(cause))) => format!("{cause:?}"),
             Some(BearerError::Proof(DpopError::UseNonce(cause))) => format!("{cause:?}"),
             Some(other) => format!("{other:?}"),
@@ -170,7 +171,7 @@ impl World {
     fn proving(&self, edit: impl FnOnce(&mut GuardSettings)) -> Guard {
         let mut settings = self.settings(Policy::Jwks);
         settings.proofs = Some(proofs(remembered(), NoncePolicy::Offered));
-        settings.certificates = true;
+        settings.certificates = Certificates::InExtensions;
         edit(&mut settings);
         Guard::new(settings).unwrap()
     }
@@ -556,6 +557,77 @@ async fn rfc8705_3_a_token_that_is_bound_to_a_certificate_comes_with_it() {
     }
 }
 
+/// A certificate is no secret: whoever could write the headers had anybody's.
+#[tokio::test]
+async fn rfc9440_4_the_word_for_a_certificate_is_taken_of_whom_the_guard_believes() {
+    let world = World::new().await;
+    let guards = [
+        Certificates::Unseen,
+        Certificates::InExtensions,
+        Certificates::OfProxy,
+    ]
+    .map(|certificates| world.proving(|settings| settings.certificates = certificates));
+    let thumbprint = CertificateThumbprint::of(b"leaf").to_string();
+    let bound = world.bound(&json!({"x5t#S256": thumbprint})).await;
+    let bound = Attempt::new(&format!("Bearer {bound}"));
+    let plain = Attempt::new(&format!("Bearer {}", world.token().await));
+    let (leaf, other) = (":bGVhZg==:", ":b3RoZXI=:");
+    let told = |attempt: &Attempt, value| attempt.clone().with("client-cert", value);
+    let chain = bound.clone().with("client-cert-chain", leaf);
+    let proxy = |attempt: Attempt| attempt.of(b"the proxy's own");
+    for (what, attempt, causes) in [
+        ("nothing", bound.clone(), ["Certificate"; 3]),
+        (
+            "of the connection",
+            bound.clone().of(b"leaf"),
+            ["Certificate", "accepted", "Certificate"],
+        ),
+        (
+            "told",
+            proxy(told(&bound, leaf)),
+            ["NotBelieved", "Certificate", "accepted"],
+        ),
+        (
+            "another told",
+            told(&bound, other).of(b"leaf"),
+            ["NotBelieved", "accepted", "Certificate"],
+        ),
+        (
+            "told twice",
+            told(&told(&bound, leaf), leaf),
+            ["NotBelieved", "Certificate", "Twice"],
+        ),
+        (
+            "malformed",
+            told(&bound, "leaf"),
+            ["NotBelieved", "Certificate", "ByteSequence"],
+        ),
+        (
+            "a chain alone",
+            chain,
+            ["NotBelieved", "Certificate", "NoLeaf"],
+        ),
+        (
+            "of no use",
+            told(&plain, leaf),
+            ["NotBelieved", "accepted", "accepted"],
+        ),
+    ] {
+        for (guard, cause) in guards.iter().zip(causes) {
+            let told = attempt.at(guard.requiring(read()), None).await;
+            assert_eq!(told.cause(), cause, "{what}");
+            let expected = match cause {
+                "accepted" => (200, None),
+                "Certificate" => (401, Some("invalid_token")),
+                _ => (400, Some("invalid_request")),
+            };
+            let names = |code| told.challenges.iter().any(|text| text.contains(code));
+            assert_eq!(told.status, expected.0, "{what}, {cause}");
+            assert!(expected.1.is_none_or(names), "{what}, {cause}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     let world = World::new().await;
@@ -582,7 +654,7 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     // A guard without certificates leaves nothing but DPoP.
     let all = world.proving(|settings| {
         settings.sender_constrained = true;
-        settings.certificates = false;
+        settings.certificates = Certificates::Unseen;
     });
     let told = plain.at(all.introspecting(read()), None).await;
     assert_eq!(told.status, 401);
@@ -596,7 +668,7 @@ async fn routes_and_guards_may_take_sender_constrained_tokens_alone() {
     assert_eq!(told.challenges.len(), 1);
     assert!(offers_dpop(&told.challenges[0]));
     // Nor does a route of one, whatever the other routes take.
-    let some = world.proving(|settings| settings.certificates = false);
+    let some = world.proving(|settings| settings.certificates = Certificates::Unseen);
     let demanding = some.requiring(read()).sender_constrained().unwrap();
     for attempt in [&plain, &Attempt::default()] {
         let told = attempt.at(demanding.clone(), None).await;
@@ -617,9 +689,10 @@ type Edit = fn(&mut GuardSettings);
 #[tokio::test]
 async fn rfc9728_2_the_metadata_tells_which_tokens_are_taken() {
     let world = World::new().await;
-    let none: Edit = |settings| (settings.proofs, settings.certificates) = (None, false);
+    let none: Edit =
+        |settings| (settings.proofs, settings.certificates) = (None, Certificates::Unseen);
     let dpop_alone: Edit = |settings| {
-        (settings.certificates, settings.sender_constrained) = (false, true);
+        (settings.certificates, settings.sender_constrained) = (Certificates::Unseen, true);
     };
     let demanding: Edit = |settings| settings.sender_constrained = true;
     for (edit, algs, required, certificates) in [
