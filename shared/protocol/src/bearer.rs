@@ -9,6 +9,7 @@ mod guard;
 mod introspection;
 mod issuer_keys;
 mod presented;
+mod refusal;
 mod sender;
 mod verifier;
 
@@ -19,9 +20,10 @@ use secrecy::SecretString;
 
 pub use access_token::AccessToken;
 pub use authentication::{AuthenticationRequirement, InvalidAcrValue};
-pub use error::{BearerError, BearerRefusal, InvalidToken, IssuerFailure, header_parameters};
+pub use error::{BearerError, InvalidToken, IssuerFailure};
 pub use guard::{Guard, GuardLayer, GuardService};
 pub use presented::{Presented, Scheme, access_token, bearer_token};
+pub use refusal::{BearerRefusal, header_parameters};
 pub use sender::{Proofs, Sender};
 
 use crate::client_id::ClientId;

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tower::{Layer, Service};
 use url::Url;
 
-use super::error::Taken;
 use super::presented::{access_token, bearer_token};
+use super::refusal::Taken;
 use super::verifier::{Always, Verifier};
 use super::{
     AccessToken, AuthenticationRequirement, BearerError, BearerRefusal, Certificates,
