@@ -1,166 +1,25 @@
 //! Client metadata (RFC 7591 §2): each field has the name that it has on the wire.
 
+mod checks;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_protocol::client_id::ClientId;
-use shared_protocol::jose::{
-    Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement, UnknownAlgorithm,
-};
+use shared_protocol::jose::{Algorithm, ContentEncryption, JwsAlgorithm, KeyManagement};
 use shared_protocol::resource::ResourceId;
 use shared_protocol::scope::ScopeSet;
-use shared_protocol::time::Instant;
 
-use super::InvalidClientMetadata;
+pub use self::words::{ApplicationType, AuthMethod, GrantType, ObjectAlgorithm};
 use super::exchange_policy::ExchangePolicy;
 use super::redirect_uri::RedirectUri;
 use super::url::ClientUrl;
 use crate::authorization_details::TypeName;
 use crate::authorize::request::{OwnScope, ResponseType};
-use crate::keys::Keyring;
-use crate::metadata::Offered;
 use crate::profiles::Profile;
 use crate::subjects::SubjectType;
-
-/// Bytes of a name.
-const LONGEST_TEXT: usize = 256;
-const MOST_CONTACTS: usize = 10;
-const MOST_ACR_VALUES: usize = 10;
-const MOST_LOCALIZED: usize = 50;
-const MOST_DETAILS_TYPES: usize = 50;
-
-/// How a client proves who it is (RFC 7591 §2, `token_endpoint_auth_method`).
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMethod {
-    /// It cannot: a public client (RFC 6749 §2.1).
-    None,
-    /// A secret in the `Authorization` header (RFC 6749 §2.3.1).
-    #[default]
-    ClientSecretBasic,
-    /// A secret in the body (RFC 6749 §2.3.1).
-    ClientSecretPost,
-    /// A JWT with a MAC under its secret (RFC 7523 §2.2).
-    ClientSecretJwt,
-    /// A JWT signed with its private key (RFC 7523 §2.2).
-    PrivateKeyJwt,
-    /// A certificate of an authority that we trust, for its name (RFC 8705 §2.1).
-    TlsClientAuth,
-    /// A certificate with one of its keys (RFC 8705 §2.2).
-    SelfSignedTlsClientAuth,
-}
-
-impl AuthMethod {
-    /// Every method, in the order in which the metadata lists them.
-    pub const ALL: [Self; 7] = [
-        Self::ClientSecretBasic,
-        Self::ClientSecretPost,
-        Self::ClientSecretJwt,
-        Self::PrivateKeyJwt,
-        Self::TlsClientAuth,
-        Self::SelfSignedTlsClientAuth,
-        Self::None,
-    ];
-
-    /// The registered name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-            Self::ClientSecretJwt => "client_secret_jwt",
-            Self::PrivateKeyJwt => "private_key_jwt",
-            Self::TlsClientAuth => "tls_client_auth",
-            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
-        }
-    }
-
-    /// Whether it rests on a secret that we made.
-    #[must_use]
-    pub const fn uses_secret(self) -> bool {
-        matches!(
-            self,
-            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt
-        )
-    }
-
-    /// Whether it rests on the certificate of the connection (RFC 8705 §2).
-    #[must_use]
-    pub const fn uses_certificate(self) -> bool {
-        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
-    }
-}
-
-/// What a client may be registered for (RFC 7591 §2, `grant_types`).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantType {
-    /// RFC 6749 §4.1.
-    AuthorizationCode,
-    /// RFC 6749 §6.
-    RefreshToken,
-    /// RFC 6749 §4.4.
-    ClientCredentials,
-    /// RFC 6749 §4.2, and whatever else comes with the answer of the authorization endpoint itself.
-    Implicit,
-    /// RFC 6749 §4.3.
-    Password,
-    /// RFC 8628.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
-    DeviceCode,
-    /// RFC 8693 §2.1.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
-    TokenExchange,
-    /// RFC 7523 §2.1.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
-    JwtBearer,
-}
-
-/// How a client signs its request objects (OpenID Connect Registration §2, `request_object_signing_alg`).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ObjectAlgorithm {
-    /// Not at all.
-    None,
-    /// With one of its keys.
-    Signature(Algorithm),
-}
-
-impl fmt::Display for ObjectAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Signature(alg) => alg.fmt(f),
-        }
-    }
-}
-
-impl FromStr for ObjectAlgorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        match name {
-            "none" => Ok(Self::None),
-            _ => name.parse().map(Self::Signature),
-        }
-    }
-}
-
-shared_protocol::serde_as_text!(ObjectAlgorithm, UnknownAlgorithm);
-
-/// OpenID Connect Registration §2, `application_type`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ApplicationType {
-    /// Runs on a web server or in a browser.
-    #[default]
-    Web,
-    /// Runs on a person's device (RFC 8252).
-    Native,
-}
 
 /// How the key of what is encrypted reaches a client, and what it is the key of.
 pub type Encryption = (KeyManagement, ContentEncryption);
@@ -399,48 +258,6 @@ pub struct ClientMetadata {
 }
 
 impl ClientMetadata {
-    /// Each text within its bounds, and what people are shown such that they can read it.
-    pub(super) fn check_texts(&self) -> Result<(), InvalidClientMetadata> {
-        let too_long = [
-            ("client_name", self.client_name.as_ref()),
-            ("software_id", self.software_id.as_ref()),
-            ("software_version", self.software_version.as_ref()),
-        ];
-        for (name, text) in too_long {
-            if text.is_some_and(|text| text.len() > LONGEST_TEXT) {
-                return Err(InvalidClientMetadata::TooLong(name));
-            }
-        }
-        let contact_too_long = |contact: &String| contact.len() > LONGEST_TEXT;
-        if self.contacts.len() > MOST_CONTACTS || self.contacts.iter().any(contact_too_long) {
-            return Err(InvalidClientMetadata::TooLong("contacts"));
-        }
-        let acr_values = &self.default_acr_values;
-        let acr_too_long = |value: &String| value.len() > LONGEST_TEXT;
-        if acr_values.len() > MOST_ACR_VALUES || acr_values.iter().any(acr_too_long) {
-            return Err(InvalidClientMetadata::TooLong("default_acr_values"));
-        }
-        if self.authorization_details_types.len() > MOST_DETAILS_TYPES {
-            return Err(InvalidClientMetadata::TooLong(
-                "authorization_details_types",
-            ));
-        }
-        let localized_too_long = |text: &String| text.len() > 2048;
-        if self.localized.len() > MOST_LOCALIZED || self.localized.values().any(localized_too_long)
-        {
-            return Err(InvalidClientMetadata::TooLong("what is in other languages"));
-        }
-        let name = self.client_name.as_ref();
-        let name = name.map(|name| ("client_name", name)).into_iter();
-        let localized = self.localized.iter();
-        for (name, text) in name.chain(localized.map(|(name, text)| (name.as_str(), text))) {
-            if !is_readable(text) {
-                return Err(InvalidClientMetadata::Unreadable(name.to_owned()));
-            }
-        }
-        Ok(())
-    }
-
     /// Whether it cannot prove who it is (RFC 6749 §2.1).
     #[must_use]
     pub fn is_public(&self) -> bool {
@@ -503,34 +320,6 @@ impl ClientMetadata {
             .zip(self.introspection_encrypted_response_enc)
     }
 
-    /// Whether what is asked to be encrypted says with what (OpenID Connect Registration §2).
-    pub(super) fn check_encryption(&self) -> Result<(), InvalidClientMetadata> {
-        for (name, alg, enc) in [
-            (
-                "id_token_encrypted_response",
-                self.id_token_encrypted_response_alg,
-                self.id_token_encrypted_response_enc,
-            ),
-            (
-                "userinfo_encrypted_response",
-                self.userinfo_encrypted_response_alg,
-                self.userinfo_encrypted_response_enc,
-            ),
-            (
-                "introspection_encrypted_response",
-                self.introspection_encrypted_response_alg,
-                self.introspection_encrypted_response_enc,
-            ),
-        ] {
-            match (alg, enc) {
-                (Some(_), None) => return Err(InvalidClientMetadata::DefaultEncryption(name)),
-                (None, Some(_)) => return Err(InvalidClientMetadata::EncryptionWithoutAlg(name)),
-                (Some(_), Some(_)) | (None, None) => {}
-            }
-        }
-        Ok(())
-    }
-
     /// What answers are signed with that it wants as JWTs (JARM §3, `authorization_signed_response_alg`).
     #[must_use]
     pub fn authorization_response_algorithm(&self) -> Algorithm {
@@ -550,95 +339,12 @@ impl ClientMetadata {
         }
     }
 
-    /// Each response type goes with the grants that it uses, and each of those grants with a response type (RFC 7591 §2.1, OpenID Connect
-    /// Registration §2).
-    pub(super) fn check_response_types(&self) -> Result<(), InvalidClientMetadata> {
-        let code = self.grant_types.contains(&GrantType::AuthorizationCode);
-        let implicit = self.grant_types.contains(&GrantType::Implicit);
-        let types = self.effective_response_types();
-        let uses = |wanted: fn(ResponseType) -> bool| types.iter().any(|known| wanted(*known));
-        let fits = uses(ResponseType::has_code) == code
-            && uses(ResponseType::is_in_front) == implicit
-            && (code || implicit || types.is_empty());
-        if fits {
-            Ok(())
-        } else {
-            Err(InvalidClientMetadata::ResponseTypes)
-        }
-    }
-
-    /// Tokens are bound in one way, and all of them: what comes with the answer of the authorization endpoint itself could be bound to
-    /// nothing, for nobody proves anything there.
-    pub(super) fn check_binding(&self) -> Result<(), InvalidClientMetadata> {
-        let by_certificate = self.tls_client_certificate_bound_access_tokens;
-        if by_certificate && self.dpop_bound_access_tokens {
-            return Err(InvalidClientMetadata::TwoBindings);
-        }
-        let mut types = self.effective_response_types().iter();
-        let is_bound = by_certificate || self.dpop_bound_access_tokens;
-        if is_bound && types.any(|known| known.has_token()) {
-            return Err(InvalidClientMetadata::BoundInFront);
-        }
-        Ok(())
-    }
-
     /// Whether its people are sent to the authorization endpoint, and back.
     #[must_use]
     pub fn sends_people(&self) -> bool {
         [GrantType::AuthorizationCode, GrantType::Implicit]
             .iter()
             .any(|grant| self.grant_types.contains(grant))
-    }
-
-    /// Whether this server serves what it wants, and one of these keys signs its ID tokens, if there may be any or it names their
-    /// algorithm.
-    ///
-    /// # Errors
-    /// [`InvalidClientMetadata::Method`], [`InvalidClientMetadata::ResponseType`], [`InvalidClientMetadata::UnsignedObjects`],
-    /// [`InvalidClientMetadata::NotSigned`], [`InvalidClientMetadata::UserinfoNotSigned`], [`InvalidClientMetadata::IntrospectionNotSigned`],
-    /// [`InvalidClientMetadata::NoCertificates`].
-    pub fn check_served(
-        &self,
-        (offered, ring): (&Offered, &Keyring),
-        now: Instant,
-    ) -> Result<(), InvalidClientMetadata> {
-        let served = &offered.requests.response_types;
-        let mut types = self.effective_response_types().iter();
-        if let Some(other) = types.find(|known| !served.contains(known)) {
-            return Err(InvalidClientMetadata::ResponseType(*other));
-        }
-        if self.request_object_signing_alg == Some(ObjectAlgorithm::None)
-            && !offered.requests.unsigned_objects
-        {
-            return Err(InvalidClientMetadata::UnsignedObjects);
-        }
-        if let Some(alg) = self.authorization_signed_response_alg
-            && ring.signer(alg, now).is_none()
-        {
-            return Err(InvalidClientMetadata::ResponsesNotSigned(alg));
-        }
-        if !offered.methods.contains(&self.token_endpoint_auth_method) {
-            return Err(InvalidClientMetadata::Method(
-                self.token_endpoint_auth_method,
-            ));
-        }
-        if self.tls_client_certificate_bound_access_tokens && !offered.sees_certificates() {
-            return Err(InvalidClientMetadata::NoCertificates);
-        }
-        let is_used = self.may_get_id_tokens() || self.id_token_signed_response_alg.is_some();
-        let alg = self.id_token_algorithm();
-        if is_used && ring.signer(alg, now).is_none() {
-            return Err(InvalidClientMetadata::NotSigned(alg));
-        }
-        let userinfo = self.userinfo_signed_response_alg;
-        if let Some(alg) = userinfo.filter(|alg| ring.signer(*alg, now).is_none()) {
-            return Err(InvalidClientMetadata::UserinfoNotSigned(alg));
-        }
-        let introspection = self.introspection_signed_response_alg;
-        if let Some(alg) = introspection.filter(|alg| ring.signer(*alg, now).is_none()) {
-            return Err(InvalidClientMetadata::IntrospectionNotSigned(alg));
-        }
-        Ok(())
     }
 
     /// Whether there may ever be an ID token for it.
@@ -650,15 +356,6 @@ impl ClientMetadata {
             || policy.is_some_and(ExchangePolicy::tells_of_people);
         may_come && OwnScope::OpenId.is_in(&self.scope)
     }
-}
-
-/// Not blank, without control characters, and without the marks by which a text could pass for another (UAX 9).
-fn is_readable(text: &str) -> bool {
-    let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    !text.trim().is_empty() && !text.chars().any(misleads)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
