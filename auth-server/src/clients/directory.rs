@@ -1,5 +1,8 @@
 //! Clients by id and by the origins of their pages, from memory where they were seen before.
 
+mod ending;
+mod secrets;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,24 +20,21 @@ use shared_server::web::WebOrigin;
 use tokio::sync::Semaphore;
 
 use super::redirect_uri::RedirectUri;
-use super::secret::{ClientSecret, KeptSecret, MacSecret, SecretDigest};
-use super::{AuthMethod, Client, ClientMetadata, InvalidClientMetadata};
+use super::secret::{ClientSecret, KeptSecret, SecretDigest};
+use super::{Client, ClientMetadata, InvalidClientMetadata};
 use crate::documents::DocumentError;
 use crate::grants::{GrantsOf, revoke_of};
-use crate::keys::encryption::{KeyEncryption, OpenError, Sealed};
+use crate::keys::encryption::{KeyEncryption, OpenError};
 use crate::profiles::Profiles;
-use crate::resource_servers::MAX_LIFETIME;
-use crate::revocations::{RevocationKind, Revocations};
-use crate::store::clients::SecretRow;
+use crate::revocations::Revocations;
 use crate::store::revocations::RevocationRow;
-use crate::store::{changes, clients, registrations, revocations};
+use crate::store::{changes, clients, registrations};
 use crate::token::chain::SubjectToken;
+pub(crate) use ending::{delete_locked, delete_unused};
 
 /// Origins that are looked up in the database at a time.
 const LOOKS: usize = 2;
 
-/// Secrets that are encrypted anew in one transaction.
-const BATCH: i64 = 100;
 /// Clients whose first use is written down by one statement.
 const USES: usize = 500;
 
@@ -326,50 +326,6 @@ impl Clients {
         Ok(revoke_of(conn, &GrantsOf::Clients(&ids), now).await?)
     }
 
-    async fn fit_secrets(
-        &self,
-        conn: &mut Conn,
-        client: &Client,
-        secret: Option<&ClientSecret>,
-        now: Instant,
-    ) -> Result<(), DirectoryError> {
-        let (id, method) = (&client.id, client.metadata.token_endpoint_auth_method);
-        match method {
-            AuthMethod::ClientSecretJwt => clients::drop_unsealed_secrets(conn, id).await?,
-            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
-                clients::wipe_sealed_secrets(conn, id).await?;
-            }
-            AuthMethod::None
-            | AuthMethod::PrivateKeyJwt
-            | AuthMethod::TlsClientAuth
-            | AuthMethod::SelfSignedTlsClientAuth => clients::drop_secrets(conn, id).await?,
-        }
-        if let Some(secret) = secret {
-            self.add_secret(conn, id, method, secret, now).await?;
-        } else if method == AuthMethod::ClientSecretJwt
-            && !clients::has_secret(conn, id, now).await?
-        {
-            return Err(DirectoryError::NewSecret(id.clone()));
-        }
-        Ok(())
-    }
-
-    async fn add_secret(
-        &self,
-        conn: &mut Conn,
-        id: &ClientId,
-        method: AuthMethod,
-        secret: &ClientSecret,
-        now: Instant,
-    ) -> Result<(), DbError> {
-        let sealed = (method == AuthMethod::ClientSecretJwt)
-            .then(|| secret.seal(id, &self.encryption, &*self.random));
-        let sealed = sealed
-            .as_ref()
-            .map(|sealed| (sealed.kek_id.as_str(), sealed.bytes.as_slice()));
-        clients::add_secret(conn, id, secret.digest().as_bytes(), sealed, now).await
-    }
-
     /// Keeps what a client says of itself that somebody is about to approve: consents and grants refer to it. It has no secrets.
     ///
     /// # Errors
@@ -386,141 +342,6 @@ impl Clients {
             .await?;
         self.forget(&client.id);
         Ok(())
-    }
-
-    /// Gives a client a new secret; the ones before it work for `overlap` longer.
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn rotate_secret(
-        &self,
-        id: &ClientId,
-        secret: &ClientSecret,
-        overlap: Duration,
-        now: Instant,
-    ) -> Result<(), DirectoryError> {
-        self.store
-            .transaction(async |conn| {
-                clients::lock(conn, &[id.as_str().to_owned()]).await?;
-                let (client, _) = self
-                    .load(conn, id)
-                    .await?
-                    .ok_or_else(|| DirectoryError::Unknown(id.clone()))?;
-                let method = client.metadata.token_endpoint_auth_method;
-                if !method.uses_secret() {
-                    return Err(DirectoryError::NoSecret(id.clone()));
-                }
-                clients::drop_ended_secrets(conn, id, now).await?;
-                clients::end_secrets(conn, id, now + overlap).await?;
-                self.add_secret(conn, id, method, secret, now).await?;
-                Ok(changes::record(conn, CHANGE, id.as_str(), now).await?)
-            })
-            .await?;
-        self.forget(id);
-        Ok(())
-    }
-
-    /// Deletes a client with all that is its: its secrets, its grants and their tokens. Introspection knows its own tokens no longer.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Unknown`] when it was not there.
-    pub async fn delete(&self, id: &ClientId, now: Instant) -> Result<(), DirectoryError> {
-        let ids = [id.as_str().to_owned()];
-        let revoked = self
-            .store
-            .transaction(async |conn| {
-                if clients::lock(conn, &ids).await?.is_empty() {
-                    return Err(DirectoryError::Unknown(id.clone()));
-                }
-                Ok(delete_locked(conn, &ids, now).await?)
-            })
-            .await?;
-        self.forget_with(id, revoked);
-        Ok(())
-    }
-
-    /// Revokes all that a client got until now: its own tokens, what people allowed it, and the codes that it has not used yet.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Unknown`] when it was not there.
-    pub async fn revoke_tokens(&self, id: &ClientId, now: Instant) -> Result<(), DirectoryError> {
-        let ids = [id.as_str().to_owned()];
-        // Whoever redeems a code waits for the lock, and may have looked for a cut-off before: what it then brings, the second time ends.
-        for _ in 0..2 {
-            let revoked = self
-                .store
-                .transaction(async |conn| {
-                    if clients::lock(conn, &ids).await?.is_empty() {
-                        return Err(DirectoryError::Unknown(id.clone()));
-                    }
-                    Ok(revoke_locked(conn, &ids, now).await?)
-                })
-                .await?;
-            self.revocations.learn(revoked);
-        }
-        Ok(())
-    }
-
-    /// Encrypts under the current key-encryption key the secrets that are encrypted under another, and says how many that were. One
-    /// that somebody else encrypted anew in the meantime is left alone.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Sealed`] if one does not open; those before it are done.
-    pub async fn rewrap_secrets(&self) -> Result<usize, DirectoryError> {
-        let current = self.encryption.current().as_str();
-        let mut count = 0;
-        loop {
-            let mut conn = self.store.read().await?;
-            let rows = clients::sealed_under_others(&mut conn, current, BATCH).await?;
-            drop(conn);
-            if rows.is_empty() {
-                return Ok(count);
-            }
-            let mut resealed = Vec::with_capacity(rows.len());
-            for (id, row) in rows {
-                let sealed = self.seal_anew(&id, &row)?;
-                resealed.push((id, row, sealed));
-            }
-            count += self
-                .store
-                .transaction(async |conn| {
-                    let mut count = 0;
-                    for (id, row, sealed) in &resealed {
-                        let (kek_id, bytes) = (sealed.kek_id.as_str(), &sealed.bytes);
-                        if clients::reseal_secret(conn, id, row, kek_id, bytes).await? {
-                            count += 1;
-                        }
-                    }
-                    Ok::<_, DbError>(count)
-                })
-                .await?;
-        }
-    }
-
-    fn seal_anew(&self, id: &str, row: &SecretRow) -> Result<Sealed, DirectoryError> {
-        let damaged = || DirectoryError::DamagedSecret(id.to_owned());
-        let id: ClientId = id.parse().map_err(|_| damaged())?;
-        let digest = SecretDigest::from_stored(&row.digest).ok_or_else(damaged)?;
-        let secret = self.open_secret(&id, row)?.ok_or_else(damaged)?;
-        Ok(secret.seal(&id, &digest, &self.encryption, &*self.random))
-    }
-
-    /// The secret itself, of a row that holds it.
-    fn open_secret(
-        &self,
-        id: &ClientId,
-        row: &SecretRow,
-    ) -> Result<Option<MacSecret>, DirectoryError> {
-        let digest = SecretDigest::from_stored(&row.digest);
-        let sealed = row.kek_id.as_deref().zip(row.sealed.as_deref());
-        digest
-            .zip(sealed)
-            .map(|(digest, sealed)| MacSecret::open(id, &digest, sealed, &self.encryption))
-            .transpose()
-            .map_err(|source| DirectoryError::Sealed {
-                id: id.clone(),
-                source,
-            })
     }
 
     /// The client of this id and when it came to be, as it stands in the database.
@@ -582,48 +403,4 @@ async fn write(conn: &mut Conn, client: &Client, now: Instant) -> Result<(), DbE
     let origins = redirects.iter().filter_map(RedirectUri::origin).collect();
     clients::put(conn, &client.id, &metadata, &origins, now).await?;
     changes::record(conn, CHANGE, client.id.as_str(), now).await
-}
-
-/// Revokes all that clients got which [`clients::lock`] locked.
-async fn revoke_locked(
-    conn: &mut Conn,
-    ids: &[String],
-    now: Instant,
-) -> Result<Vec<RevocationRow>, DbError> {
-    let mut revoked = revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
-    let until = now + MAX_LIFETIME;
-    revoked.extend(revocations::cut_off(conn, RevocationKind::Client, ids, until, now).await?);
-    Ok(revoked)
-}
-
-/// Deletes clients that [`clients::lock`] locked. Whoever redeems a code of one waits for that lock, and then there is no such client;
-/// whoever was before it has a grant by now, which is revoked here (threat 34).
-pub(crate) async fn delete_locked(
-    conn: &mut Conn,
-    ids: &[String],
-    now: Instant,
-) -> Result<Vec<RevocationRow>, DbError> {
-    // The cut-off is for who is registered under the same name later.
-    let revoked = revoke_locked(conn, ids, now).await?;
-    remove(conn, ids, now).await?;
-    Ok(revoked)
-}
-
-/// The same of clients that never got a token, of which there may be thousands: there is nothing to cut off.
-pub(crate) async fn delete_unused(
-    conn: &mut Conn,
-    ids: &[String],
-    now: Instant,
-) -> Result<(), DbError> {
-    // Whoever redeems a first code in this very moment had the lock before.
-    revoke_of(conn, &GrantsOf::Clients(ids), now).await?;
-    remove(conn, ids, now).await
-}
-
-async fn remove(conn: &mut Conn, ids: &[String], now: Instant) -> Result<(), DbError> {
-    clients::delete(conn, ids).await?;
-    for id in ids {
-        changes::record(conn, CHANGE, id, now).await?;
-    }
-    Ok(())
 }
