@@ -289,7 +289,7 @@ impl Schedule {
     /// When a phase changes next, if no key is added or withdrawn.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let good = self.keys.iter().filter(|key| key.revoked_at.is_none());
-        let changes = |key| [Some(key.signs_from), self.stops_at(key), self.unpublished_at(key)];
+        let changes = |key: &Times| [Some(key.signs_from), self.stops_at(key), self.unpublished_at(key)];
         good.flat_map(changes)
             .flatten()
             .filter(|instant| *instant > now)
