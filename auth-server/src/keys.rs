@@ -158,7 +158,9 @@ impl Keys {
             .retain(|algorithm| seen.insert(*algorithm));
         let ring = read(&store, &encryption, &settings, None).await?;
         let lacking = |algorithm: &Algorithm| {
-            let resumes = ring.schedule().resumes(*algorithm, settings.publish_ahead, now);
+            let resumes = ring
+                .schedule()
+                .resumes(*algorithm, settings.publish_ahead, now);
             !resumes && ring.signer(*algorithm, now).is_none()
         };
         if let [(kid, why), ..] = ring.unreadable()

@@ -170,7 +170,11 @@ impl Schedule {
         let own: Vec<_> = own.collect();
         let is_due = |key: &&Times| key.signs_until.is_none_or(|until| until < soon);
         // All at once: of what ends together, nothing stops while the server is down.
-        let own = if own.iter().any(is_due) { own } else { Vec::new() };
+        let own = if own.iter().any(is_due) {
+            own
+        } else {
+            Vec::new()
+        };
         let others = Algorithm::ALL.into_iter();
         let others = others.filter(|alg| !algorithms.contains(alg));
         let others = others.filter_map(|alg| self.current(alg, now));
@@ -289,7 +293,13 @@ impl Schedule {
     /// When a phase changes next, if no key is added or withdrawn.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let good = self.keys.iter().filter(|key| key.revoked_at.is_none());
-        let changes = |key: &Times| [Some(key.signs_from), self.stops_at(key), self.unpublished_at(key)];
+        let changes = |key: &Times| {
+            [
+                Some(key.signs_from),
+                self.stops_at(key),
+                self.unpublished_at(key),
+            ]
+        };
         good.flat_map(changes)
             .flatten()
             .filter(|instant| *instant > now)
