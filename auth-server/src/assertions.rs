@@ -38,6 +38,12 @@ pub enum Unusable {
     /// Made before this server's memory of used assertions began.
     #[error("the assertion is older than the memory of used ones; make a new one, with iat")]
     BeforeMemory,
+    /// Made since, but so soon that the clock of whoever made it decides whether it was.
+    #[error("the memory of used assertions has just begun; make a new one in {} s", .wait.as_millis().div_ceil(1000))]
+    MemoryBegins {
+        /// Until one that is made then is believed.
+        wait: Duration,
+    },
     /// The memory of used ones did not answer.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
@@ -105,7 +111,7 @@ impl<'a> Identifier<'a> {
     /// Remembers that it was used, by whoever made it; of any number of callers, one does.
     ///
     /// # Errors
-    /// [`Unusable::Replayed`], [`Unusable::BeforeMemory`], [`Unusable::Ephemeral`].
+    /// [`Unusable::Replayed`], [`Unusable::BeforeMemory`], [`Unusable::MemoryBegins`], [`Unusable::Ephemeral`].
     pub async fn spend(
         self,
         (kind, maker): (Kind, &str),
@@ -123,9 +129,23 @@ impl<'a> Identifier<'a> {
         let made_at = dates.iat.unwrap_or(dates.exp - MAX_LIFETIME);
         match used.put_new(&key, entry, now).await? {
             PutNew::Exists => Err(Unusable::Replayed),
-            PutNew::Stored { epoch } if made_at < epoch + MAX_AHEAD => Err(Unusable::BeforeMemory),
+            PutNew::Stored { epoch } if made_at < epoch + MAX_AHEAD => {
+                Err(too_old(made_at, epoch, now))
+            }
             PutNew::Stored { .. } => Ok(()),
         }
+    }
+}
+
+/// Why one is refused that may be from before the memory of used ones began. Right after that, nobody can make a better one.
+fn too_old(made_at: Instant, epoch: Instant, now: Instant) -> Unusable {
+    // Most say the second in which it was made.
+    let believed_from = Instant::from_secs((epoch + MAX_AHEAD).as_secs() + 1);
+    if made_at.as_secs() >= epoch.as_secs() && now < believed_from {
+        let wait = believed_from.since(now);
+        Unusable::MemoryBegins { wait }
+    } else {
+        Unusable::BeforeMemory
     }
 }
 

@@ -1,4 +1,5 @@
-//! Signing keys: made at the first start, kept encrypted, published a cache's lifetime before they sign (RFC 7517).
+//! Signing keys: made at the first start, kept encrypted, published a cache's lifetime before they sign (RFC 7517) and until the last
+//! token they signed has expired.
 
 pub mod encryption;
 mod keyring;
@@ -6,6 +7,7 @@ mod metrics;
 pub mod root_secret;
 mod rotate;
 mod schedule;
+mod sign_on;
 mod upkeep;
 
 use std::collections::HashSet;
@@ -155,7 +157,12 @@ impl Keys {
             .algorithms
             .retain(|algorithm| seen.insert(*algorithm));
         let ring = read(&store, &encryption, &settings, None).await?;
-        let lacking = |algorithm: &Algorithm| ring.signer(*algorithm, now).is_none();
+        let lacking = |algorithm: &Algorithm| {
+            let resumes = ring
+                .schedule()
+                .resumes(*algorithm, settings.publish_ahead, now);
+            !resumes && ring.signer(*algorithm, now).is_none()
+        };
         if let [(kid, why), ..] = ring.unreadable()
             && settings.algorithms.iter().any(lacking)
         {
@@ -231,7 +238,7 @@ async fn read(
     before: Option<&Keyring>,
 ) -> Result<Keyring, KeysError> {
     let rows = store::keys::all(&mut store.read().await?).await?;
-    let ring = Keyring::open(&rows, encryption, settings.max_token_lifetime, before);
+    let ring = Keyring::open(&rows, encryption, settings, before);
     let known = before.map_or(&[][..], Keyring::unreadable);
     for (kid, why) in ring.unreadable() {
         if !known.iter().any(|(known, _)| known == kid) {

@@ -424,7 +424,7 @@ async fn server_metadata(
         return document.respond(&headers);
     }
     // An algorithm that was added is announced when its first key signs.
-    let signs = ring.signing(state.tokens.keys.algorithms(), now);
+    let signs = ring.signing(now);
     let issuer = &state.tokens.issuer;
     let value = metadata::document(issuer, (&servers, &issuers), &signs, &state.offered);
     let signer = signs.first().and_then(|alg| ring.signer(*alg, now));

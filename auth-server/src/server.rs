@@ -83,6 +83,7 @@ impl AuthServer {
     pub async fn open(config: &Config, world: &World, shutdown: Shutdown) -> anyhow::Result<Self> {
         let records = Records::open(config, world).await?;
         let now = world.clock.now();
+        records.keys.sign_on(now).await?;
         let ephemeral = Ephemeral::connect(&config.ephemeral.settings(), Arc::clone(&world.clock))
             .await
             .context("ephemeral.url")?;
@@ -269,7 +270,7 @@ pub(crate) fn access_tokens(
 ) -> Arc<AccessTokens> {
     let algorithms = records.keys.algorithms();
     // The first that can sign: one that was added in front of the others has to wait, for the next start after its time has come.
-    let signing = records.keys.ring().signing(algorithms, world.clock.now());
+    let signing = records.keys.ring().signing(world.clock.now());
     let alg = signing.first().or(algorithms.first()).copied();
     let alg = alg.unwrap_or(Algorithm::Es256);
     let own = ResourceServer::of_issuer(ResourceId::from(&config.issuer), alg);

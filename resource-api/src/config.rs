@@ -74,6 +74,8 @@ pub struct Config {
 pub struct ServerSettings {
     /// What is allowed.
     pub mode: Mode,
+    /// How many nodes serve this API.
+    pub nodes: u32,
     /// Addresses of the API; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
     /// Addresses for operators, with metrics and health in detail; none turns them off.
@@ -186,6 +188,7 @@ impl Default for ServerSettings {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
             mode: Mode::Development,
+            nodes: 1,
             listen: vec![local(8080)],
             operations_listen: vec![local(9091)],
         }

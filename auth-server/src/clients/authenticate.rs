@@ -502,6 +502,9 @@ impl Authenticator {
                     Err(AssertionError::Unusable(Unusable::Ephemeral(error))) => {
                         return Err(TokenError::Ephemeral(error));
                     }
+                    Err(AssertionError::Unusable(error @ Unusable::MemoryBegins { .. })) => {
+                        return Err(TokenError::Assertion(error.into()));
+                    }
                     Err(error) => return Err(ClientAuthError::Assertion(error).into()),
                 }
             }

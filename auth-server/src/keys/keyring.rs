@@ -7,9 +7,9 @@ use std::time::Duration;
 use shared_protocol::jose::{Algorithm, JwkSet, KeyId, Pkcs8, PublicJwk, Signer, SigningKey};
 use shared_protocol::time::Instant;
 
-use super::InvalidKey;
 use super::encryption::{KeyEncryption, Label};
 use super::schedule::{Phase, Schedule, Times};
+use super::{InvalidKey, KeySettings};
 use crate::store::keys::SigningKeyRow;
 
 /// One key, as an operator sees it.
@@ -27,6 +27,8 @@ pub struct KeyState {
     pub signs_from: Instant,
     /// When it was withdrawn, if it was.
     pub revoked_at: Option<Instant>,
+    /// Until when it is published, if it signs no more and that is known.
+    pub published_until: Option<Instant>,
     /// What there is of its private half.
     pub private_half: PrivateHalf,
 }
@@ -44,6 +46,7 @@ pub enum PrivateHalf {
 
 /// All signing keys as they were when they were read. A ring never changes; [`Keys`](super::Keys) puts another in its place.
 pub struct Keyring {
+    algorithms: Vec<Algorithm>,
     schedule: Schedule,
     signers: HashMap<KeyId, Arc<dyn Signer>>,
     publics: HashMap<KeyId, PublicJwk>,
@@ -57,11 +60,13 @@ impl Keyring {
     pub(super) fn open(
         rows: &[SigningKeyRow],
         encryption: &KeyEncryption,
-        max_token_lifetime: Duration,
+        settings: &KeySettings,
         before: Option<&Self>,
     ) -> Self {
+        let lifetime = settings.max_token_lifetime;
         let mut ring = Self {
-            schedule: Schedule::new(Vec::new(), max_token_lifetime),
+            algorithms: settings.algorithms.clone(),
+            schedule: Schedule::new(Vec::new(), lifetime),
             signers: HashMap::with_capacity(rows.len()),
             publics: HashMap::with_capacity(rows.len()),
             verifying: JwkSet::default(),
@@ -95,7 +100,7 @@ impl Keyring {
             }
             all.push(times);
         }
-        ring.schedule = Schedule::new(all, max_token_lifetime);
+        ring.schedule = Schedule::new(all, lifetime);
         let good = ring.schedule.keys().iter();
         let good = good.filter(|key| key.revoked_at.is_none());
         let verifying = good.filter_map(|key| ring.publics.get(&key.kid)).cloned();
@@ -115,11 +120,11 @@ impl Keyring {
         &self.unreadable
     }
 
-    /// Of these algorithms, those with which a token can be signed now.
+    /// The configured algorithms with which a token can be signed now.
     #[must_use]
-    pub fn signing(&self, algorithms: &[Algorithm], now: Instant) -> Vec<Algorithm> {
+    pub fn signing(&self, now: Instant) -> Vec<Algorithm> {
         let can_sign = |algorithm: &&Algorithm| self.schedule.signer(**algorithm, now).is_some();
-        algorithms.iter().filter(can_sign).copied().collect()
+        self.algorithms.iter().filter(can_sign).copied().collect()
     }
 
     /// When a key was of no use any more, if that has come.
@@ -131,14 +136,19 @@ impl Keyring {
         &self.schedule
     }
 
-    /// What signs with `algorithm` now. `None` if there is no such key.
+    /// What signs with `algorithm` now. `None` if there is no such key, or the algorithm is not configured: then nothing is signed with
+    /// the keys that are left of it.
     #[must_use]
     pub fn signer(&self, algorithm: Algorithm, now: Instant) -> Option<Arc<dyn Signer>> {
+        if !self.algorithms.contains(&algorithm) {
+            return None;
+        }
         let key = self.schedule.signer(algorithm, now)?;
         self.signers.get(&key.kid).cloned()
     }
 
-    /// The keys to publish (RFC 7517 §5): those that sign, those that will, and those whose tokens have not all expired.
+    /// The keys to publish (RFC 7517 §5): those that sign here or at another node, those that will, and those whose tokens have not all
+    /// expired.
     #[must_use]
     pub fn published(&self, now: Instant) -> JwkSet {
         let keys = self.schedule.published(now);
@@ -175,6 +185,7 @@ impl Keyring {
             created_at: key.created_at,
             signs_from: key.signs_from,
             revoked_at: key.revoked_at,
+            published_until: self.schedule.published_until(key, now),
             private_half: match (key.opens, key.wiped_at) {
                 (false, _) => PrivateHalf::Unreadable,
                 (true, None) => PrivateHalf::Kept,
@@ -263,6 +274,7 @@ fn times(row: &SigningKeyRow) -> Result<Times, InvalidKey> {
         signs_from: row.signs_from,
         revoked_at: row.revoked_at,
         wiped_at: row.wiped_at,
+        signs_until: row.signs_until,
         opens: true,
     })
 }

@@ -18,6 +18,7 @@ use crate::clients::authenticate::binding::BindingError;
 use crate::clients::directory::DirectoryError;
 use crate::registration::error::RegistrationError;
 use crate::token::error::TokenError;
+use crate::token::jwt_bearer::AssertionRefusal;
 
 const NO_CLIENT: &str = "list the clients there are: `auth-server client list`; one that was deleted has to be made anew";
 const REDIRECT: &str = "have the app send one of those that are registered, to the letter, or register the other: a client that registered \
@@ -31,6 +32,8 @@ const NAME_RESOURCE: &str =
 const RESOURCE: &str =
     "name one of `auth-server resource list`, or register it: `auth-server resource create`";
 const NONCE: &str = "nothing is wrong: the app has to make another proof, with the nonce that it was told in DPoP-Nonce (RFC 9449 section 8)";
+const BEGUN: &str = "nothing is wrong: the ephemeral store was empty a moment ago, so that nobody knows what was used before; the app has to come again \
+    with a new assertion";
 const LOOK: &str = "a backend did not answer: look at /health/ready and at the log under this id";
 
 /// What could be done about it. An error that only passes on another is seen through.
@@ -105,6 +108,9 @@ fn of_token(error: Option<&TokenError>) -> Option<&'static str> {
         TokenError::NoSigningKey => Some(
             "add the algorithm to keys.algorithms, or give the resource server or client another",
         ),
+        TokenError::Assertion(AssertionRefusal::Unusable(
+            error @ Unusable::MemoryBegins { .. },
+        )) => of_unusable(error),
         error if error.wire().0.is_server_error() => Some(LOOK),
         _ => None,
     }
@@ -189,6 +195,7 @@ fn of_unusable(error: &Unusable) -> Option<&'static str> {
         }
         Unusable::Replayed => Some("have the app make an assertion for each request"),
         Unusable::Ephemeral(_) => Some(LOOK),
+        Unusable::MemoryBegins { .. } => Some(BEGUN),
         Unusable::Jwt(_) | Unusable::TooOld | Unusable::Identifier | Unusable::BeforeMemory => None,
     }
 }

@@ -99,6 +99,7 @@ diesel::table! {
         signs_from -> BigInt,
         revoked_at -> Nullable<BigInt>,
         wiped_at -> Nullable<BigInt>,
+        signs_until -> Nullable<BigInt>,
     }
 }
 

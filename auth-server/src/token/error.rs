@@ -14,6 +14,7 @@ use shared_server::rate_limits::Limited;
 use shared_server::web::{Cause, Refused};
 
 use crate::accounts::sign_in::SignInRefusal;
+use crate::assertions::Unusable;
 use crate::authorization_details::InvalidDetails;
 use crate::authorize::error::{AuthorizeError, AuthorizeErrorCode, PageCause, RedirectCause};
 use crate::authorize::page::retry_after;
@@ -476,10 +477,21 @@ impl TokenError {
             return "the refresh token is unknown, expired, used, revoked, or not this client's"
                 .into();
         }
-        if matches!(self, Self::Assertion(_)) {
+        if matches!(self, Self::Assertion(_)) && self.memory_begins().is_none() {
             return "the assertion is malformed, expired, used, or of an issuer, subject or client for which it is no good".into();
         }
         self.to_string()
+    }
+}
+
+impl TokenError {
+    /// How long it takes until an assertion can be believed, where that is what is wrong.
+    fn memory_begins(&self) -> Option<Duration> {
+        if let Self::Assertion(AssertionRefusal::Unusable(Unusable::MemoryBegins { wait })) = self {
+            Some(*wait)
+        } else {
+            None
+        }
     }
 }
 
@@ -587,6 +599,9 @@ impl IntoResponse for TokenError {
             &self
         {
             response = retry_after(response, *wait);
+        }
+        if let Some(wait) = self.memory_begins() {
+            response = retry_after(response, wait);
         }
         response.extensions_mut().insert(Cause(Arc::new(self)));
         response

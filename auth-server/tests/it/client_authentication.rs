@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwtKind, SigningKey, sign_jwt};
+use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
@@ -29,6 +30,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     the_newest_of_many_secrets_works,
     an_assertion_does_not_tell_whether_a_client_exists,
     an_assertion_from_before_the_memory_of_used_ones_is_refused,
+    who_comes_right_after_the_memory_began_is_told_when_to_come_again,
 );
 
 const ENDPOINTS: [&str; 3] = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
@@ -579,6 +581,48 @@ async fn an_assertion_does_not_tell_whether_a_client_exists(stores: &Stores) {
         bodies.push(answer.body);
     }
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+}
+
+/// A node that starts with its clients: nothing is wrong with them.
+async fn who_comes_right_after_the_memory_began_is_told_when_to_come_again(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    let (client, key): (_, SigningKey) = server.signing_client(Algorithm::EdDsa, "read").await;
+    let now = || json!(server.clock.now().as_secs());
+    let made = async |jti: &str, iat: Value| {
+        let mut claims = claims(&server, &client, jti);
+        claims["iat"] = iat;
+        server.assertion(&key, &claims).await
+    };
+    let early = made("early", now()).await;
+    let answer = present(&server, "/oauth/token", &early).await;
+    assert_eq!(answer.error(), (503, "temporarily_unavailable"));
+    let told = answer.text("error_description");
+    assert!(
+        told.contains("has just begun; make a new one in "),
+        "{told}"
+    );
+    let wait: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=11).contains(&wait), "{wait}");
+    server.clock.advance(Duration::from_secs(wait));
+    // It was spent, and another made then would be good.
+    let answer = present(&server, "/oauth/token", &early).await;
+    assert_eq!(answer.error(), (401, "invalid_client"));
+    let began = json!(server.clock.now().as_secs() - 9);
+    let slow = made("slow", began).await;
+    let answer = present(&server, "/oauth/token", &slow).await;
+    assert_eq!(answer.error(), (401, "invalid_client"));
+    let again = made("again", now()).await;
+    let answer = present(&server, "/oauth/token", &again).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    // Whoever is not who it says learns nothing of that.
+    let other = SigningKey::generate(Algorithm::EdDsa, &SystemRandom).unwrap();
+    let other = SigningKey::from_pkcs8(Algorithm::EdDsa, &other).unwrap();
+    let another = TestServer::start(stores).await;
+    let mut theirs = claims(&another, &client, "theirs");
+    theirs["iat"] = json!(another.clock.now().as_secs());
+    let theirs = another.assertion(&other, &theirs).await;
+    let answer = present(&another, "/oauth/token", &theirs).await;
+    assert_eq!(answer.error(), (401, "invalid_client"));
 }
 
 async fn an_assertion_from_before_the_memory_of_used_ones_is_refused(stores: &Stores) {

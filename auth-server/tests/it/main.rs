@@ -136,6 +136,8 @@ mod stage;
 #[cfg(test)]
 mod start_again;
 #[cfg(test)]
+mod stopped_algorithms;
+#[cfg(test)]
 mod token;
 #[cfg(test)]
 mod token_exchange;

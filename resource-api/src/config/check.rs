@@ -52,6 +52,7 @@ impl Config {
             );
         }
         self.check_bounds(&mut say);
+        self.check_nodes(&mut say);
         for (key, mend) in self.traces.problems() {
             say(format!("traces.{key}"), mend);
         }
@@ -62,12 +63,35 @@ impl Config {
         let production = self.server.mode == Mode::Production;
         mistakes.extend(self.edge().mistakes(production));
         mistakes.extend(self.outbound.mistakes(production));
-        let is_shared = self.ephemeral.url.expose_secret() != "memory";
+        let is_shared = self.server.nodes > 1 || !self.is_in_memory();
         mistakes.extend(self.dpop.mistakes(is_shared));
         let public = ("resource.identifier", self.resource.identifier.url());
         let mtls = self.mtls.section();
         mistakes.extend(mtls.mistakes(public, &self.tls, &self.proxies));
         mistakes
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.ephemeral.url.expose_secret() == "memory"
+    }
+
+    /// What several nodes must share.
+    fn check_nodes(&self, say: &mut impl FnMut(String, &str)) {
+        if self.server.nodes <= 1 {
+            return;
+        }
+        if self.is_in_memory() {
+            say(
+                "ephemeral.url".into(),
+                "it is \"memory\" but server.nodes is more than 1: a proof used at one node would be taken at another; name a Redis",
+            );
+        }
+        if self.database.url.expose_secret().starts_with("sqlite:") {
+            say(
+                "database.url".into(),
+                "it is SQLite but server.nodes is more than 1: nodes share PostgreSQL",
+            );
+        }
     }
 
     fn check_step_up(&self, say: &mut impl FnMut(String, &str)) {

@@ -55,7 +55,7 @@ impl DpopConfig {
             Err(mistake) => mistakes.push(mistake),
             Ok(None) if shared => mistakes.push(Mistake::together(
                 "dpop.nonce_key",
-                "ephemeral.url names a store for several nodes, which would refuse the nonces of each other; give all of them the same key, of `openssl rand -base64 32`",
+                "server.nodes or ephemeral.url is of several nodes, which would refuse the nonces of each other; give all of them the same key, of `openssl rand -base64 32`",
             )),
             Ok(_) => {}
         }

@@ -7,7 +7,7 @@ use resource_api::Config;
 use resource_api::config::{Introspection, Mode, Policy};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use shared_server::config::{Sources, load};
+use shared_server::config::{Secret, Sources, load};
 
 const EXAMPLE: &str = include_str!("../../../deploy/config/resource-api.example.toml");
 
@@ -95,13 +95,59 @@ fn asking(client_secret: Option<&str>, client_key: Option<&str>) -> Introspectio
     }
 }
 
+const NONCE_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Several nodes, which lack a key alone, but for this.
+fn several(config: &mut Config, but: impl FnOnce(&mut Config)) {
+    config.server.nodes = 2;
+    config.ephemeral.url = "redis://localhost".to_owned().into();
+    config.database.url = "postgres://localhost/api".to_owned().into();
+    but(config);
+}
+
+#[test]
+fn several_nodes_that_share_all_they_need_are_fine() {
+    let mut config = Config::default();
+    several(&mut config, |c| {
+        c.dpop.nonce_key = Some(NONCE_KEY.to_owned().into());
+    });
+    assert_eq!(config.check(), []);
+}
+
+/// A start reads what the API proves itself with at an issuer.
+#[test]
+fn secrets_of_issuers_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let written = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let (key, secret) = (written("key.pem", &pem), written("secret", "of the API\n"));
+    let issuer = |name: &str, field: &str, file: &Path| {
+        format!(
+            "[[issuers]]\nissuer = 'https://{name}.example'\npolicy = 'introspect'\n\
+             [issuers.introspection]\nclient_id = 'api'\n{field} = {file:?}\n"
+        )
+    };
+    let one = issuer("one", "client_key_file", &key);
+    let two = issuer("two", "client_secret_file", &secret);
+    let config = loaded(&written("api.toml", &format!("{one}{two}")));
+    assert_eq!(config.check(), []);
+    let [one, two] = [0, 1].map(|at| config.issuers[at].introspection.as_ref().unwrap());
+    let told = |secret: &Option<Secret>| secret.as_ref().map(|it| it.expose_secret().to_owned());
+    assert_eq!(told(&one.client_key).as_deref(), Some(pem.trim()));
+    assert_eq!(told(&two.client_secret).as_deref(), Some("of the API"));
+}
+
 /// One edit of the defaults that makes them unusable.
 type Edit = fn(&mut Config);
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 34] = [
+    let cases: [(&str, Edit); 37] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -166,6 +212,19 @@ fn contradictions_name_their_key() {
         }),
         ("dpop.nonce_key", |c| {
             c.ephemeral.url = "redis://localhost".to_owned().into();
+        }),
+        ("dpop.nonce_key", |c| several(c, |_| {})),
+        ("ephemeral.url", |c| {
+            several(c, |c| {
+                c.ephemeral.url = "memory".to_owned().into();
+                c.dpop.nonce_key = Some(NONCE_KEY.to_owned().into());
+            });
+        }),
+        ("database.url", |c| {
+            several(c, |c| {
+                c.database.url = "sqlite:api.db".to_owned().into();
+                c.dpop.nonce_key = Some(NONCE_KEY.to_owned().into());
+            });
         }),
         ("outbound.timeout", |c| c.outbound.timeout = Duration::ZERO),
         ("outbound.networks", |c| {

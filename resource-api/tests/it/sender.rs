@@ -18,6 +18,7 @@ use shared_protocol::jose::{JwtKind, Signer as _, SigningKey, sign_jwt};
 use shared_protocol::time::Clock as _;
 use shared_server::config::Secret;
 use shared_server::web::ForwardedBy;
+use shared_testing::redis::RedisServer;
 use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
@@ -441,4 +442,32 @@ impl Pair {
         };
         client.build().unwrap()
     }
+}
+
+/// Where proofs are kept there may be no room (`maxmemory`): then no proof is taken for unused.
+#[tokio::test]
+async fn rfc9449_11_1_while_redis_is_full_no_proof_is_taken() {
+    let redis = RedisServer::start(&[]).await;
+    let url = Secret::from(redis.url());
+    let api = api(Storage::sqlite().await, |c| c.ephemeral.url = url).await;
+    let prover = Prover::new();
+    let token = api.bound(&prover.cnf()).await;
+    let dpop = format!("DPoP {token}");
+    let proof = async |jti: &str| prover.proof(&api, &token, jti, &json!({})).await;
+    let (used, kept) = (proof("used").await, proof("kept").await);
+    assert_eq!(api.show(&dpop, &[&used]).await.status(), 200);
+
+    let () = redis.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for _ in 0..2 {
+        let response = api.show(&dpop, &[&kept]).await;
+        assert_eq!(lines(&response, "retry-after").len(), 1);
+        assert_eq!(response.status(), 503);
+    }
+    let again = api.show(&dpop, &[&used]).await;
+    refused(again, ("DPoP", INVALID_PROOF.0), INVALID_PROOF.1, "used").await;
+
+    let () = redis.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert_eq!(api.show(&dpop, &[&kept]).await.status(), 200);
+    let again = api.show(&dpop, &[&kept]).await;
+    assert_eq!(again.status(), 401, "once");
 }

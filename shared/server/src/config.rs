@@ -8,6 +8,7 @@
 
 mod error;
 mod layer;
+mod lists;
 mod nonce_lifetime;
 pub mod period;
 mod schema;
@@ -48,7 +49,7 @@ pub struct Sources<'a> {
 ///
 /// A variable of the environment is text where the default is text; elsewhere it is read as TOML, and a list may also be
 /// written with commas. For a key `x` whose value is text, `x_file` (`…_X_FILE`) names a file, of at most 64 KiB, whose
-/// trimmed content becomes `x`.
+/// trimmed content becomes `x`. In the sections of a list too.
 ///
 /// # Errors
 /// Every unknown key, bad value, unreadable file and contradiction, each with where it stands and how to mend it. No value

@@ -102,7 +102,9 @@ impl AssertionRefusal {
         }
         matches!(
             self,
-            Self::Unusable(Unusable::Ephemeral(_)) | Self::Store(_) | Self::Account(_)
+            Self::Unusable(Unusable::Ephemeral(_) | Unusable::MemoryBegins { .. })
+                | Self::Store(_)
+                | Self::Account(_)
         )
     }
 }

@@ -1,8 +1,12 @@
-//! Tokens of the one server that are bound to a key, at the other (RFC 9449).
+//! Tokens of the one server at the other: those that are bound to a key (RFC 9449), and those of which it has to ask.
 
+use std::time::{Duration, Instant};
+
+use rcgen::KeyPair;
 use reqwest::Response;
-use reqwest::header::AUTHORIZATION;
-use serde_json::Value;
+use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
+use serde_json::{Value, json};
+use shared_protocol::jose::{JwkSet, Signer as _, SigningKey};
 
 use crate::kit::challenge;
 use crate::operator::Operator;
@@ -82,7 +86,7 @@ async fn rfc9449_6_2_so_is_an_opaque_one_of_which_the_api_is_told_by_the_issuer(
     place.start(&[]).stop("-TERM");
     let service = place.service();
     let operator = Operator::at(&place).await;
-    operator.make_opaque(&place.api("")).await;
+    operator.make_opaque(&place.api(""), None).await;
     let config = place.file("api.toml");
     let introspecting = format!(
         "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\n[issuers.introspection]\nclient_id = '{}'\nclient_secret = '{}'\n",
@@ -96,4 +100,70 @@ async fn rfc9449_6_2_so_is_an_opaque_one_of_which_the_api_is_told_by_the_issuer(
     let token = bound_token(&place, (&service, &place.api("")), &prover).await;
     assert!(token.starts_with("oat_"));
     is_of_use_to(&place, &prover, &token).await;
+}
+
+/// Longer than the issuer takes to believe assertions, and than the servers take to hear of a change.
+const LONGEST: Duration = Duration::from_secs(40);
+
+/// It starts with the issuer, whose memory of used assertions is empty then: it says so, and comes again with another.
+#[tokio::test]
+async fn rfc7523_2_2_the_api_asks_with_a_key_of_its_own() {
+    let place = Place::new();
+    place.start(&[]).stop("-TERM");
+    let operator = Operator::at(&place).await;
+    let pem = KeyPair::generate().unwrap().serialize_pem();
+    let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+    let asks = operator
+        .register(json!({
+            "token_endpoint_auth_method": "private_key_jwt",
+            "grant_types": ["client_credentials"],
+            "jwks": JwkSet::new(vec![key.public().clone()]).to_value(),
+            "scope": "profile:read",
+        }))
+        .await;
+    let (key_file, config) = (place.file("api.pem"), place.file("api.toml"));
+    std::fs::write(&key_file, pem).unwrap();
+    let introspecting = format!(
+        "[[issuers]]\nissuer = '{}'\npolicy = 'introspect'\n[issuers.introspection]\nclient_id = '{}'\nclient_key_file = {key_file:?}\n",
+        place.auth(""),
+        asks.id,
+    );
+    std::fs::write(&config, introspecting).unwrap();
+    let _running = place.start(&["--api-config", config.to_str().unwrap()]);
+    // Each start of the quickstart has the demo service ask.
+    operator.make_opaque(&place.api(""), Some(&asks)).await;
+    let service = place.service();
+    let since = Instant::now();
+    let token = loop {
+        let token = place.token(&service, &place.api("")).await;
+        if token.starts_with("oat_") {
+            break token;
+        }
+        assert!(since.elapsed() < LONGEST, "{token}");
+    };
+    let mut refusals = 0;
+    loop {
+        let response = place.me(Some(&token)).await;
+        if response.status() == 200 {
+            break;
+        }
+        assert_eq!(response.status(), 503);
+        let wait = response.headers()[RETRY_AFTER].to_str().unwrap();
+        let wait = Duration::from_secs(wait.parse().unwrap());
+        assert!(since.elapsed() < LONGEST, "{refusals}");
+        refusals += 1;
+        tokio::time::sleep(wait).await;
+    }
+    assert!(refusals > 0, "nobody can know what was used before");
+
+    let revoke = http().post(place.auth("/oauth/revoke"));
+    let revoke = service.on(revoke).form(&[("token", &token)]);
+    assert_eq!(send(revoke).await.status(), 200);
+    // What was said of it is believed for two seconds.
+    while place.me(Some(&token)).await.status() == 200 {
+        assert!(since.elapsed() < LONGEST);
+    }
+    let response = place.me(Some(&token)).await;
+    assert_eq!(response.status(), 401);
+    assert!(challenge(&response).contains("error=\"invalid_token\""));
 }

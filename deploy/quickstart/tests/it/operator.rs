@@ -109,12 +109,14 @@ impl Operator {
         sign_jwt(kind, claims, &*signer).await.unwrap()
     }
 
-    /// Has a resource server get opaque tokens.
-    pub(crate) async fn make_opaque(&self, identifier: &str) {
+    /// Has a resource server get opaque tokens; `asks` introspects for it, or who did before.
+    pub(crate) async fn make_opaque(&self, identifier: &str, asks: Option<&Credentials>) {
         let servers = &self.records.resource_servers;
         let known = servers.find(&identifier.parse().unwrap()).unwrap();
+        let asks = asks.map(|client| client.id.parse().unwrap());
         let server = ResourceServer {
             token_format: TokenFormat::Opaque,
+            introspection_client_id: asks.or_else(|| known.introspection_client_id.clone()),
             ..(*known).clone()
         };
         let now = self.world.clock.now();

@@ -116,7 +116,7 @@ async fn an_api_that_gets_opaque_tokens_asks_what_they_say() {
     place.start(&[]).stop("-TERM");
     let service = place.service();
     let operator = Operator::at(&place).await;
-    operator.make_opaque(&place.api("")).await;
+    operator.make_opaque(&place.api(""), None).await;
     let running = place.start(&[]);
     let token = place.token(&service, &place.api("")).await;
     assert!(token.starts_with("oat_"));

@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::schema::{self, Known, Schema};
-use super::{Mistake, Origin, Sources};
+use super::{Mistake, Origin, Sources, lists};
 
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 1024 * 1024;
 /// The largest file that a `…_file` key may name.
 const LARGEST_SECRET: u64 = 64 * 1024;
-const FILE: &str = "_file";
+pub(super) const FILE: &str = "_file";
 
 /// One key that one source sets.
 #[derive(Clone, Debug)]
@@ -156,6 +156,12 @@ pub(super) fn resolve<T: Serialize + DeserializeOwned>(
         if let (Origin::Env { .. }, Value::String(text)) = (&setting.origin, &setting.value) {
             setting.value = typed(text, &setting.path, schema);
         }
+        if setting.value.is_array()
+            && let Err(mistake) = lists::read_files(&mut setting, schema)
+        {
+            mistakes.push(mistake);
+            continue;
+        }
         resolved.push(setting);
     }
     resolved
@@ -183,7 +189,8 @@ fn content_key<T: Serialize + DeserializeOwned>(
     names_a_file.then_some(path)
 }
 
-fn content(file: &Value) -> Result<Value, String> {
+/// What stands in a file that a `…_file` key names.
+pub(super) fn content(file: &Value) -> Result<Value, String> {
     let Value::String(file) = file else {
         return Err("not the name of a file; write it as text".to_owned());
     };

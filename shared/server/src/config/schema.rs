@@ -13,6 +13,11 @@ use super::{ConfigError, Mistake, Origin, secret};
 pub(super) const MISSING: &str = "missing field";
 pub(super) const UNKNOWN: &str = "unknown field";
 
+/// The key that one of serde's messages calls unknown.
+pub(super) fn unknown_name(reason: &str) -> Option<&str> {
+    reason.strip_prefix(UNKNOWN)?.split('`').nth(1)
+}
+
 /// The defaults of `T`, written out.
 pub(super) struct Schema<T> {
     tree: Value,

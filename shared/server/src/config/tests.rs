@@ -53,6 +53,8 @@ struct Mail {
 #[serde(deny_unknown_fields)]
 struct Peer {
     url: String,
+    token: Option<Secret>,
+    upstream: Option<Mail>,
 }
 
 /// Forgot `deny_unknown_fields`.
@@ -216,6 +218,30 @@ fn secrets_come_from_files_with_their_white_space_trimmed() {
     );
 }
 
+#[test]
+fn so_do_those_in_the_sections_of_a_list() {
+    let folder = Folder::new();
+    let [one, two, three] = ["one", "two", "three"].map(|name| folder.file(name, name));
+    let upstream = "host = 'h'\nport = 25\nca_file = 'ca.pem'";
+    let listed = format!(
+        "[[peers]]\nurl = 'a'\ntoken_file = {one:?}\n[peers.upstream]\npassword_file = {two:?}\n{upstream}\n\
+         [[peers]]\nurl = 'b'\ntoken = 'plain'\n[[peers]]\nurl = 'c'\ntoken_file = {three:?}"
+    );
+    let inline = format!("[{{url = 'a', token_file = {one:?}}}]");
+    let settings = read(&listed, &[], Value::Null).unwrap();
+    let tokens = |settings: &Settings| {
+        let tokens = settings.peers.iter().filter_map(|peer| peer.token.as_ref());
+        let tokens = tokens.map(|token| token.expose_secret().to_owned());
+        tokens.collect::<Vec<_>>()
+    };
+    assert_eq!(tokens(&settings), ["one", "plain", "three"]);
+    let mail = settings.peers[0].upstream.as_ref().unwrap();
+    assert_eq!(mail.password.expose_secret(), "two");
+    assert_eq!(mail.ca_file, Some(PathBuf::from("ca.pem")));
+    let settings = read("", &[("AUTH_PEERS", &inline)], Value::Null).unwrap();
+    assert_eq!(tokens(&settings), ["one"]);
+}
+
 /// What is wrong, the file, the environment, and what is told of it.
 type Row = (
     &'static str,
@@ -271,7 +297,7 @@ const MISTAKES: &[Row] = &[
         "in a list",
         "[[peers]]\nurl = 'u'\nx = 1",
         &[],
-        "peers ({file}): unknown field `x`, expected `url`",
+        "peers ({file}): unknown field `x`, expected one of `url`, `token`, `upstream`",
     ),
     (
         "a section without its rest",
@@ -383,6 +409,30 @@ const MISTAKES: &[Row] = &[
         "[database]\nurl_file = 1",
         &[],
         "database.url_file ({file}): not the name of a file; write it as text",
+    ),
+    (
+        "a list names no file",
+        "[[peers]]\nurl = 'a'\n[[peers]]\nurl = 'b'\ntoken_file = '/nowhere/at/all'",
+        &[],
+        "peers.1.token_file ({file}): the file cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "a list names a file by a number",
+        "[[peers]]\nurl = 'a'\n[peers.upstream]\nhost = 'h'\nport = 25\npassword_file = 1",
+        &[],
+        "peers.0.upstream.password_file ({file}): not the name of a file; write it as text",
+    ),
+    (
+        "a list has both",
+        "[[peers]]\nurl = 'a'\ntoken = 'x'\ntoken_file = 'y'",
+        &[],
+        "peers.0.token_file ({file}): `token` is given too; keep one of the two",
+    ),
+    (
+        "a list names a file for what is no key",
+        "[[peers]]\nurl = 'a'\ntokens_file = '/etc/hostname'",
+        &[],
+        "peers ({file}): unknown field `tokens_file`, expected one of `url`, `token`, `upstream`",
     ),
     (
         "a file for no text",
