@@ -28,6 +28,7 @@ use ::url::form_urlencoded;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use shared_protocol::client_id::ClientId;
+use shared_protocol::confirmation::Confirmation;
 use shared_protocol::jose::{Algorithm, JwkSet, JwsAlgorithm};
 use shared_protocol::time::Instant;
 use shared_server::web::Caller;
@@ -191,6 +192,12 @@ impl Client {
     #[must_use]
     pub const fn unmet(&self) -> Option<&Unmet> {
         self.unmet.as_ref()
+    }
+
+    /// Whether a token that it got once, bound so, is of use to anybody while its profile demands what it does.
+    #[must_use]
+    pub fn may_have(&self, bound: Option<&Confirmation>) -> bool {
+        self.unmet.is_none() && (bound.is_some() || !self.demands.sender_constraint())
     }
 
     /// What its certificate is known by (RFC 8705 §2.1.2), of a client of `tls_client_auth`.

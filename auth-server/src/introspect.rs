@@ -144,8 +144,9 @@ impl Introspection {
         };
         // A session that runs out revokes nothing, for a JWT is judged here as at every resource server, without a query: its tokens
         // go on for the rest of their lifetime. Where a session is ended, its grants are revoked, and that is seen.
+        let holder = self.clients.find(&claims.client_id).await?;
         if !self.concerns(client, &claims)
-            || self.clients.find(&claims.client_id).await?.is_none()
+            || !holder.is_some_and(|holder| holder.may_have(claims.cnf.as_ref()))
             || !self.clients.has_all(&claims.subject_tokens).await?
             || self.tokens.is_revoked(&claims, now).await?
         {

@@ -136,6 +136,7 @@ struct AboutItself {
     aud: Option<Audience>,
     exp: Option<Number>,
     nbf: Option<Number>,
+    iat: Option<Number>,
 }
 
 impl Checks {
@@ -285,8 +286,11 @@ fn check_itself(
     if at(&about.exp)?.is_some_and(|exp| exp <= now) {
         return Err(RequestObjectError::Expired);
     }
-    if at(&about.nbf)?.is_some_and(|nbf| nbf > now + MAX_AHEAD) {
-        return Err(RequestObjectError::NotYetValid);
+    // FAPI 2.0 Security Profile §5.3.2.1 (13) names both.
+    for date in [&about.nbf, &about.iat] {
+        if at(date)?.is_some_and(|date| date > now + MAX_AHEAD) {
+            return Err(RequestObjectError::NotYetValid);
+        }
     }
     let is_there = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
     if is_there("request") || is_there("request_uri") {

@@ -413,7 +413,7 @@ fn set_exchange_policy(metadata: &mut ClientMetadata, policy: Option<ExchangePol
 /// under another profile, or none, something else is meant.
 async fn changed(
     client_id: &ClientId,
-    change: impl FnOnce(&mut ClientMetadata),
+    change: impl FnOnce(&mut ClientMetadata) + Send,
     records: &Records,
     output: &Output,
     now: Instant,
@@ -422,16 +422,17 @@ async fn changed(
         !document::is_document(client_id),
         "{client_id} describes itself: what it is stands in its document alone, and is read there anew"
     );
-    let registered = records.clients.registered(client_id).await?;
-    let mut metadata = registered.with_context(|| format!("there is no client {client_id}"))?;
-    change(&mut metadata);
-    let profiles = records.offered.profiles;
-    let mut meant = metadata.clone();
-    profiles.complete(&mut meant);
-    meant.check_served((&records.offered, &*records.keys.ring()), now)?;
-    Client::new(client_id.clone(), meant, Vec::new())?.meeting(profiles)?;
-    let client = Client::new(client_id.clone(), metadata, Vec::new())?;
-    records.clients.put(&client, None, now).await?;
+    let judged = |mut metadata: ClientMetadata| {
+        change(&mut metadata);
+        let profiles = records.offered.profiles;
+        let mut meant = metadata.clone();
+        profiles.complete(&mut meant);
+        meant.check_served((&records.offered, &*records.keys.ring()), now)?;
+        Client::new(client_id.clone(), meant, Vec::new())?.meeting(profiles)?;
+        anyhow::Ok(Client::new(client_id.clone(), metadata, Vec::new())?)
+    };
+    let is_there = records.clients.change(client_id, judged, now).await?;
+    anyhow::ensure!(is_there, "there is no client {client_id}");
     output.done(
         &format!("changed {client_id}"),
         &json!({"changed": client_id}),

@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared_protocol::client_id::ClientId;
@@ -216,10 +217,18 @@ where
     Arc<Authenticator>: FromRef<S>,
     T: FromParameters + Send,
 {
-    type Rejection = TokenError;
+    type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, TokenError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
+        let in_header = request.headers().contains_key(header::AUTHORIZATION);
+        let authenticated = Self::of(request, &authenticator).await;
+        authenticated.map_err(|error| Refused { error, in_header })
+    }
+}
+
+impl<T: FromParameters> AuthenticatedForm<T> {
+    async fn of(request: Request, authenticator: &Authenticator) -> Result<Self, TokenError> {
         let caller = Caller::of(&request);
         let is_proven = T::BRINGS != Brings::Nothing && request.headers().contains_key(PROOF);
         let path = is_proven.then(|| request.uri().path().to_owned());
@@ -244,6 +253,28 @@ where
             client,
             now,
         })
+    }
+}
+
+/// Why a request went no further, and whether it tried the `Authorization` header: then it is told of Basic, which works there (RFC 6749 §5.2).
+/// Others would be told of a method that they did not use, and libraries that find a challenge look no further for the error.
+pub struct Refused {
+    /// Why.
+    pub error: TokenError,
+    /// Whether it tried that header.
+    pub in_header: bool,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        if self.in_header && response.status() == StatusCode::UNAUTHORIZED {
+            let basic = HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, basic);
+        }
+        response
     }
 }
 

@@ -175,18 +175,6 @@ impl Clients {
         Ok(Some(client))
     }
 
-    /// What is written down of a client, without what its profile says where it said nothing.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Store`] and [`DirectoryError::Damaged`].
-    pub async fn registered(
-        &self,
-        id: &ClientId,
-    ) -> Result<Option<ClientMetadata>, DirectoryError> {
-        let row = clients::find(&mut self.store.read().await?, id).await?;
-        row.map(|row| metadata_of(id, row.metadata)).transpose()
-    }
-
     /// Whether each client is there that one of these tokens was issued to.
     ///
     /// # Errors
@@ -302,6 +290,35 @@ impl Clients {
             .await?;
         self.forget_with(&client.id, revoked);
         Ok(())
+    }
+
+    /// Puts what `change` makes of what is registered in its place, profiles aside; whether there is such a client. What anybody else changes
+    /// waits until then, so that none of it is undone (threats 14, 34).
+    ///
+    /// # Errors
+    /// [`DirectoryError`], and those of `change`.
+    pub async fn change<E>(
+        &self,
+        id: &ClientId,
+        change: impl FnOnce(ClientMetadata) -> Result<Client, E> + Send,
+        now: Instant,
+    ) -> Result<bool, E>
+    where
+        E: From<DbError> + From<DirectoryError> + Send,
+    {
+        let changed = self.store.transaction(async |conn| {
+            clients::lock(conn, &[id.as_str().to_owned()]).await?;
+            let Some(row) = clients::find(conn, id).await? else {
+                return Ok(None);
+            };
+            let client = change(metadata_of(id, row.metadata)?)?;
+            Ok::<_, E>(Some(self.put_in(conn, &client, None, now).await?))
+        });
+        let Some(revoked) = changed.await? else {
+            return Ok(false);
+        };
+        self.forget_with(id, revoked);
+        Ok(true)
     }
 
     /// The same in the transaction of whoever changes it; [`Clients::forget_with`] what comes back once that has committed.

@@ -109,6 +109,9 @@ fn asked(
     form: &DeviceForm,
     grantor: &Grantor,
 ) -> Result<Agreement, TokenError> {
+    if client.client().demands().named_resources() && form.0.all("resource").next().is_none() {
+        return Err(TokenError::NoResource);
+    }
     let tokens = &grantor.tokens;
     let servers = &tokens.resource_servers;
     let targets = Targets::choose(client.client(), &form.0, servers, &tokens.issuer);

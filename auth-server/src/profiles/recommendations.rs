@@ -167,6 +167,17 @@ fn of_clients(config: &Config) -> impl Iterator<Item = Recommendation> {
             },
         ),
         (
+            demands.named_resources()
+                && config.registration_mode() != RegistrationMode::Closed
+                && !config.registration.widen_scope,
+            Recommendation {
+                key: "registration.widen_scope",
+                why: "an agent that registered for what a first challenge named cannot ask for what the next one names",
+                rule: "MCP Authorization, Step-Up Authorization Flow (2)",
+                mend: "set it to true",
+            },
+        ),
+        (
             demands.client_documents() && !config.documents_are_on(),
             Recommendation {
                 key: "client_documents.enabled",
@@ -228,7 +239,7 @@ mod tests {
     #[test]
     fn each_setting_that_falls_short_is_named_with_its_mend() {
         assert_eq!(keys(&strict()), Vec::<&str>::new());
-        let changes: [(&str, Change); 11] = [
+        let changes: [(&str, Change); 12] = [
             ("authorization.pkce", |config| {
                 config.authorization.pkce = PkcePolicy::PublicOnly;
             }),
@@ -261,6 +272,13 @@ mod tests {
             ("profile profile dpop.nonce", |config| {
                 config.profile = Some(Profile::Mcp);
             }),
+            (
+                "profile profile dpop.nonce registration.widen_scope",
+                |config| {
+                    config.profile = Some(Profile::Mcp);
+                    config.registration.mode = Some(RegistrationMode::Token);
+                },
+            ),
             (
                 "profile profile dpop.nonce client_documents.enabled",
                 |config| {

@@ -85,7 +85,7 @@ pub enum NonceWanted {
     #[error("the nonce of the DPoP proof has expired, or is of another server")]
     NotGood,
     /// The clock of whoever made it runs differently, or it took its time.
-    #[error("iat of the DPoP proof is not of this minute, and it has no nonce")]
+    #[error("neither iat of the DPoP proof is of this minute, nor its nonce")]
     Date,
     /// It may have been used before the memory of used proofs began.
     #[error("the DPoP proof is older than the memory of used ones")]
@@ -167,8 +167,9 @@ impl Dpop {
         Self(Arc::new(settings))
     }
 
-    /// For whatever is served under one origin by one process: nonces are of a key of its own and good for five minutes, and the last
-    /// 100 000 proofs are remembered. Nodes that share the work share both.
+    /// For whatever is served under one origin by one process: nonces are of a key of its own and good for five minutes, and there is
+    /// room for 100 000 proofs of the last minutes, some thousand a second; beyond, requests with a proof are refused until there is
+    /// room again. Nodes that share the work share both.
     #[must_use]
     pub fn in_one_process(origin: Url, random: &dyn Random, now: Instant) -> Self {
         Self::new(DpopSettings {
@@ -292,7 +293,8 @@ impl Dpop {
         })
     }
 
-    /// Whether a proof is of now. With a nonce of ours it is as old as that, whatever its own clock says.
+    /// Whether a proof is of now. With a nonce of ours it is no older than that, whatever its own clock says. From what is the later of
+    /// both it is good for a minute, so that what has to be remembered of it does not depend on how long nonces are good.
     fn date(
         &self,
         iat: Instant,
@@ -303,19 +305,22 @@ impl Dpop {
         if iat > now + MAX_AHEAD_WITH_NONCE {
             return Err(InvalidProof::TooFarAhead.into());
         }
-        if let Some(nonce) = nonce {
-            let (not_before, until) = self.0.nonces.made(nonce, now).ok_or(NonceWanted::NotGood)?;
-            return Ok(Dated { not_before, until });
-        }
-        if policy == NoncePolicy::Required {
-            return Err(NonceWanted::Missing.into());
-        }
-        let until = iat + MAX_AGE;
-        if iat > now + MAX_AHEAD || until < now {
+        let (not_before, latest) = match nonce {
+            Some(nonce) => {
+                let made_at = self.0.nonces.made(nonce, now);
+                let made_at = made_at.ok_or(NonceWanted::NotGood)?;
+                (made_at, made_at.max(iat))
+            }
+            None if policy == NoncePolicy::Required => return Err(NonceWanted::Missing.into()),
+            None if iat > now + MAX_AHEAD => return Err(NonceWanted::Date.into()),
+            None => (iat - MAX_AHEAD, iat),
+        };
+        let until = latest + MAX_AGE;
+        if until < now {
             return Err(NonceWanted::Date.into());
         }
         Ok(Dated {
-            not_before: iat - MAX_AHEAD,
+            not_before,
             // It is good at that instant too.
             until: until + Duration::from_secs(1),
         })

@@ -502,6 +502,17 @@ async fn userinfo(stores: &Stores, of: Of) {
         assert_refused(&answer, scheme, code, what);
         names_no_rs256(&answer, what);
     }
+    // RFC 7662 §2.2: nor does who asks learn anything else of them.
+    for (what, token, is_active) in [("bound", &*bound[0], true), ("unbound", unbound, false)] {
+        let [kind, assertion] = scene.proof().await;
+        let form = [
+            ("token", token),
+            (kind.0, &*kind.1),
+            (assertion.0, &*assertion.1),
+        ];
+        let told = server.send(server.form("/oauth/introspect", &form)).await;
+        assert_eq!(told.body["active"], is_active, "{what}: {}", told.body);
+    }
     let of_public = show("Bearer", publics, &[]).await;
     match of {
         // A client that may do nothing there, and who shows no token.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_server::clients::{AuthMethod, ClientMetadata};
+use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::config::{Enabled, Mode, PkcePolicy};
 use auth_server::profiles::Profile;
 use shared_testing::on_each_store;
@@ -10,7 +10,8 @@ use shared_testing::stores::Stores;
 
 use super::{Of, announced, config_of};
 use crate::browser::{Browser, EMAIL, parameter};
-use crate::person::{app, ask, code_form, refresh_form};
+use crate::device;
+use crate::person::{app, ask, code_form, post, refresh_form};
 use crate::server::{API, OTHER_API, TestClient, TestServer};
 use crate::token::decode;
 
@@ -33,10 +34,11 @@ async fn started(stores: &Stores, of: Of, method: AuthMethod) -> (TestServer, Te
     let server = TestServer::start_with(config, Arc::default()).await;
     let server = server.with_resources(None).await;
     server.person(EMAIL).await;
-    let metadata = ClientMetadata {
+    let mut metadata = ClientMetadata {
         profile: own,
         ..app(method)
     };
+    metadata.grant_types.insert(GrantType::DeviceCode);
     let app = server.register(metadata).await;
     (server, app)
 }
@@ -68,6 +70,12 @@ async fn resources(server: &TestServer, app: &TestClient) {
     let unknown = error(server, app, &[("resource", "https://unknown.example")]).await;
     assert_eq!(unknown.as_deref(), Some("invalid_target"));
     assert_eq!(error(server, app, &[("resource", API)]).await, None);
+    // Nobody is asked for what could not be given afterwards.
+    let device = async |form: &[(&str, &str)]| post(server, app, device::PATH, form).await;
+    let missing = device(&[("scope", "read")]).await;
+    assert_eq!(missing.error(), (400, "invalid_target"), "{}", missing.body);
+    let named = device(&[("scope", "read"), ("resource", API)]).await;
+    assert_eq!(named.status, 200, "{}", named.body);
 
     let scope = ("scope", "openid read offline_access");
     let url = server.authorize_url(app, &[("resource", API), scope, ("prompt", "consent")]);

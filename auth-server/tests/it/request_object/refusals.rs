@@ -206,7 +206,11 @@ async fn rfc9101_4_objects_that_say_what_they_must_not(stores: &Stores) {
             json!({"exp": null, "nbf": null, "iat": null}),
             true,
         ),
-        ("a clock that runs ahead", json!({"nbf": now + 9}), true),
+        (
+            "a clock that runs ahead",
+            json!({"nbf": now + 9, "iat": now + 9}),
+            true,
+        ),
         ("another subject", json!({"sub": "somebody"}), true),
         (
             "fractions",
@@ -241,6 +245,8 @@ async fn rfc9101_4_objects_that_say_what_they_must_not(stores: &Stores) {
         ("expired long ago", json!({"exp": 1}), false),
         ("a word as a date", json!({"exp": "soon"}), false),
         ("not yet", json!({"nbf": now + 3600}), false),
+        ("made in an hour", json!({"iat": now + 3600}), false),
+        ("made some time", json!({"iat": "now"}), false),
         ("another client", json!({"client_id": other.id}), false),
         ("no client", json!({"client_id": null}), false),
         ("a number as client", json!({"client_id": 1}), false),

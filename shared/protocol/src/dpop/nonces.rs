@@ -1,5 +1,4 @@
-//! Nonces that need no memory (RFC 9449 §8): when one was made and from when on it is not good, under a MAC. Whoever has the key knows its
-//! own; and what one promised when it was made does not change with the configuration, for proofs are remembered no longer than that.
+//! Nonces that need no memory (RFC 9449 §8): when one was made, under a MAC. Whoever has the key knows its own.
 
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use crate::time::Instant;
 
 /// How far the clocks of nodes may be apart.
 const SKEW: Duration = Duration::from_secs(10);
-/// Two instants.
-const TIMES: usize = 16;
+/// An instant.
+const TIME: usize = 8;
 /// 128 bits of the MAC.
 const TAG: usize = 16;
 
@@ -36,34 +35,29 @@ impl Nonces {
     /// A nonce of this moment.
     #[must_use]
     pub fn at(&self, now: Instant) -> String {
-        let mut nonce = [0; TIMES + TAG];
-        let (times, tag) = nonce.split_at_mut(TIMES);
-        for (bytes, time) in times.chunks_mut(8).zip([now, now + self.lifetime]) {
-            bytes.copy_from_slice(&time.as_millis().to_be_bytes());
-        }
-        tag.copy_from_slice(&self.tag(times));
+        let mut nonce = [0; TIME + TAG];
+        let (time, tag) = nonce.split_at_mut(TIME);
+        time.copy_from_slice(&now.as_millis().to_be_bytes());
+        tag.copy_from_slice(&self.tag(time));
         URL_SAFE_NO_PAD.encode(nonce)
     }
 
-    /// When a nonce that is good now was made, and from when on it is not.
+    /// When a nonce was made that is good now.
     #[must_use]
-    pub fn made(&self, nonce: &str, now: Instant) -> Option<(Instant, Instant)> {
-        let mut bytes = [0; TIMES + TAG];
+    pub fn made(&self, nonce: &str, now: Instant) -> Option<Instant> {
+        let mut bytes = [0; TIME + TAG];
         let length = URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).ok()?;
-        let (times, tag) = bytes.split_at(TIMES);
-        if length != bytes.len() || verify_slices_are_equal(&self.tag(times), tag).is_err() {
+        let (time, tag) = bytes.split_at(TIME);
+        if length != bytes.len() || verify_slices_are_equal(&self.tag(time), tag).is_err() {
             return None;
         }
-        let instant = |bytes: &[u8]| bytes.try_into().map(i64::from_be_bytes).ok();
-        let (made_at, until) = times.split_at(8);
-        let made_at = Instant::from_millis(instant(made_at)?);
-        let until = Instant::from_millis(instant(until)?);
-        (made_at <= now + SKEW && now < until).then_some((made_at, until))
+        let made_at = Instant::from_millis(i64::from_be_bytes(time.try_into().ok()?));
+        (made_at <= now + SKEW && now < made_at + self.lifetime).then_some(made_at)
     }
 
-    fn tag(&self, times: &[u8]) -> [u8; TAG] {
+    fn tag(&self, time: &[u8]) -> [u8; TAG] {
         let mut tag = [0; TAG];
-        let whole = hmac::sign(&self.key, times);
+        let whole = hmac::sign(&self.key, time);
         for (byte, of_whole) in tag.iter_mut().zip(whole.as_ref()) {
             *byte = *of_whole;
         }
@@ -82,18 +76,14 @@ mod tests {
         let now = Instant::from_secs(1_800_000_000);
         let nonce = nonces.at(now);
         let until = now + lifetime;
-        assert_eq!(nonces.made(&nonce, now), Some((now, until)));
+        assert_eq!(nonces.made(&nonce, now), Some(now));
         let last = until - Duration::from_millis(1);
-        assert_eq!(nonces.made(&nonce, last), Some((now, until)));
+        assert_eq!(nonces.made(&nonce, last), Some(now));
         assert_eq!(nonces.made(&nonce, until), None);
-        assert_eq!(nonces.made(&nonce, now - SKEW), Some((now, until)));
+        assert_eq!(nonces.made(&nonce, now - SKEW), Some(now));
         assert_eq!(nonces.made(&nonce, now - Duration::from_secs(11)), None);
         let another = Nonces::new(&[2; 32], lifetime);
         assert_eq!(another.made(&nonce, now), None);
-        // A configuration that has later ones live for longer: used proofs are forgotten when this one promised.
-        let longer = Nonces::new(&[1; 32], Duration::from_hours(1));
-        assert_eq!(longer.made(&nonce, last), Some((now, until)));
-        assert_eq!(longer.made(&nonce, until), None);
         // Threat 26: cut, extended, and with any bit the other way.
         for cut in 0..nonce.len() {
             assert_eq!(nonces.made(&nonce[..cut], now), None);

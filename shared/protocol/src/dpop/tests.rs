@@ -267,12 +267,23 @@ async fn rfc9449_8_a_nonce_stands_for_the_date() {
     let nonced = with(old, "nonce", json!(nonce.to_str().unwrap()));
     let judged = world.judge(&world.header(), &nonced, required).await;
     assert_eq!(told(&judged), "proven");
-    // It is remembered for as long as it would be good.
+    // It is remembered for as long as it would be good, which is a minute, however long a nonce is.
     let proof = [world.proof(&world.header(), &nonced).await];
-    for (minutes, expected) in [(1, "Replayed"), (4, "Replayed"), (5, "NotGood")] {
+    for (minutes, expected) in [(1, "Replayed"), (2, "Date"), (5, "NotGood")] {
         let later = NOW + Duration::from_mins(minutes);
         let judged = world.judge_all(&proof, required, later).await;
         assert_eq!(told(&judged), expected, "{minutes}");
+    }
+    // Whose clock is right goes on with a nonce for as long as that is good.
+    let later = NOW + Duration::from_mins(4);
+    let fresh = with(nonced, "iat", json!(later.as_secs()));
+    let fresh = [world
+        .proof(&world.header(), &with(fresh, "jti", json!("3")))
+        .await];
+    for (seconds, expected) in [(0, "proven"), (59, "Replayed"), (61, "NotGood")] {
+        let later = later + Duration::from_secs(seconds);
+        let judged = world.judge_all(&fresh, required, later).await;
+        assert_eq!(told(&judged), expected, "{seconds}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! The memory of proofs that were used (RFC 9449 §11.1).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
@@ -84,6 +85,9 @@ pub trait UsedProofs: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<ProofUse, MemoryFailure>>;
 }
 
+/// How far apart two readings of the clock for one request may be: a body and another server's answer may come in between.
+const SLACK: Duration = Duration::from_secs(30);
+
 /// The memory of a server that runs in one process. It never forgets a proof that is still good: when it is full, it refuses.
 pub struct LocalProofs {
     since: Instant,
@@ -93,21 +97,21 @@ pub struct LocalProofs {
 
 #[derive(Default)]
 struct Used {
-    until: HashMap<ProofId, Instant>,
-    /// How many may be there before those that are over are thrown away.
-    sweep_at: usize,
-    /// None is over before; `None` if there is none.
-    earliest: Option<Instant>,
+    proofs: HashSet<ProofId>,
+    /// The same by the second in which they are over, so that each is touched once more, and a flood stops nobody.
+    by_end: BTreeMap<i64, Vec<ProofId>>,
 }
 
 impl Used {
-    /// Throws away what is over. Where nothing is, it is not searched, so that refusing is cheap while it stays full.
-    fn sweep(&mut self, now: Instant) {
-        if self.earliest.is_some_and(|earliest| earliest <= now) {
-            self.until.retain(|_, until| *until > now);
-            self.earliest = self.until.values().min().copied();
+    /// Forgets what is over.
+    fn forget(&mut self, now: Instant) {
+        while let Some(first) = self.by_end.first_entry()
+            && *first.key() < now.as_secs()
+        {
+            for proof in first.remove() {
+                self.proofs.remove(&proof);
+            }
         }
-        self.sweep_at = (self.until.len() * 2).max(1024);
     }
 }
 
@@ -135,17 +139,16 @@ impl LocalProofs {
     ) -> Result<ProofUse, MemoryFailure> {
         // Nothing panics while it is held.
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.until.get(&proof).is_some_and(|until| *until > now) {
+        used.forget(now);
+        if used.proofs.contains(&proof) {
             return Ok(ProofUse::Again);
         }
-        if used.until.len() >= used.sweep_at.min(self.capacity) {
-            used.sweep(now);
-            if used.until.len() >= self.capacity {
-                return Err(MemoryFailure::new(Full));
-            }
+        if used.proofs.len() >= self.capacity {
+            return Err(MemoryFailure::new(Full));
         }
-        used.until.insert(proof, until);
-        used.earliest = Some(used.earliest.map_or(until, |earliest| earliest.min(until)));
+        used.proofs.insert(proof);
+        let end = (until + SLACK).as_secs();
+        used.by_end.entry(end).or_default().push(proof);
         Ok(ProofUse::First { since: self.since })
     }
 }
@@ -163,8 +166,6 @@ impl UsedProofs for LocalProofs {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
@@ -179,6 +180,34 @@ mod tests {
         assert_eq!(used.note(two, until, now).await.unwrap(), first);
         assert!(used.note(three, until, now).await.is_err());
         assert_eq!(used.note(two, until, now).await.unwrap(), ProofUse::Again);
-        assert_eq!(used.note(three, until, until).await.unwrap(), first);
+        // Who read the clock earlier, and asks later, is not told that it is the first.
+        assert_eq!(
+            used.note(two, until, until + SLACK).await.unwrap(),
+            ProofUse::Again
+        );
+        let over = until + SLACK + Duration::from_secs(1);
+        assert_eq!(used.note(three, over, over).await.unwrap(), first);
+        assert_eq!(used.note(two, over, now).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn threat_30_what_is_over_makes_room_and_nothing_else_is_searched() {
+        let now = Instant::from_secs(1_800_000_000);
+        let used = LocalProofs::new(5000, now);
+        let id = |n: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&n.to_be_bytes());
+            ProofId(bytes)
+        };
+        // A hundred a second, for as long as it takes to fill it twenty times.
+        for n in 0..100_000 {
+            let at = now + Duration::from_millis(n * 10);
+            let noted = used.note(id(n), at + Duration::from_secs(1), at).await;
+            assert!(noted.is_ok(), "{n}");
+        }
+        let kept = used.used.lock().unwrap();
+        let listed: usize = kept.by_end.values().map(Vec::len).sum();
+        assert_eq!(kept.proofs.len(), listed);
+        assert!(listed <= 3300, "{listed}");
     }
 }

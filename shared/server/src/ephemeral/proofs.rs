@@ -1,5 +1,7 @@
 //! The memory of DPoP proofs that were used (RFC 9449 §11.1), shared by all nodes: a place of its own in memory, among the rest in Redis.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use shared_protocol::dpop::{MemoryFailure, ProofId, ProofUse, UsedProofs};
 use shared_protocol::time::Instant;
@@ -7,6 +9,8 @@ use shared_protocol::time::Instant;
 use super::{Entry, Ephemeral, Key, Kind, PutNew, Store};
 
 const PROOF: Kind = Kind::new("dpop-proof");
+/// How far the clocks of nodes may be apart: the one that made a nonce, and the one that dated the beginning of the memory.
+const SKEW: Duration = Duration::from_secs(10);
 
 impl UsedProofs for Ephemeral {
     fn note(
@@ -26,7 +30,9 @@ impl UsedProofs for Ephemeral {
             };
             let key = Key::new(PROOF, proof.as_bytes());
             match self.put_new(&key, entry, now).await {
-                Ok(PutNew::Stored { epoch }) => Ok(ProofUse::First { since: epoch }),
+                Ok(PutNew::Stored { epoch }) => Ok(ProofUse::First {
+                    since: epoch + SKEW,
+                }),
                 Ok(PutNew::Exists) => Ok(ProofUse::Again),
                 Err(error) => Err(MemoryFailure::new(error)),
             }

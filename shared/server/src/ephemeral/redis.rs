@@ -186,14 +186,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
     /// hours later, which would refuse a good proof for every tag.
     ///
     /// What remains: an operator who deletes single keys, or restores a snapshot into the running server, is not
-    /// noticed; and an epoch is by the clock of the node that began it.
-    async fn witness(&self, now: Instant) -> Result<()> {
+    /// noticed; and an epoch is by the clock of the node that began it. The latest of them is what comes back.
+    async fn witness(&self, now: Instant) -> Result<Instant> {
         let args = now.as_millis().to_redis_args();
         let tags = self.0.tags.iter().map(async |tag| {
             let record = [format!("{tag}:epoch")];
-            self.eval::<()>(&self.0.witness, &record, &args).await
+            self.eval::<i64>(&self.0.witness, &record, &args).await
         });
-        try_join_all(tags).await.map(drop)
+        let epochs = try_join_all(tags).await?;
+        Ok(Instant::from_millis(
+            epochs.into_iter().max().unwrap_or_default(),
+        ))
     }
 
     fn tag(&self, key: &Key) -> &str {
@@ -315,20 +318,31 @@ async fn watch<C>(redis: Weak<Inner<C>>, clock: Arc<dyn Clock>)
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    let mut answered = true;
+    let (mut answered, mut ahead) = (true, false);
     loop {
         tokio::time::sleep(if answered { WATCH_EVERY } else { SEEK_EVERY }).await;
         let Some(inner) = redis.upgrade() else {
             return;
         };
-        let witnessed = Redis(inner).witness(clock.now()).await;
+        let now = clock.now();
+        let witnessed = Redis(inner).witness(now).await;
+        if let Ok(epoch) = witnessed {
+            let was_ahead = std::mem::replace(&mut ahead, epoch > now + SLACK);
+            if ahead && !was_ahead {
+                tracing::error!(
+                    %epoch,
+                    "the ephemeral store began in what is the future here, so that assertions and proofs are refused until then: \
+                     a node's clock is wrong, or was; set it, and delete the keys of the store that end in \":epoch\""
+                );
+            }
+        }
         match &witnessed {
-            Ok(()) if !answered => tracing::info!("the ephemeral store answers again"),
+            Ok(_) if !answered => tracing::info!("the ephemeral store answers again"),
             Err(error) if answered => {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
                 tracing::warn!(cause, "{error}");
             }
-            Ok(()) | Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         answered = witnessed.is_ok();
     }
