@@ -20,6 +20,7 @@ mod server;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod waits;
 
 use std::path::PathBuf;
 

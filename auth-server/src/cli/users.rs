@@ -1,5 +1,6 @@
 //! `auth-server user …`
 
+mod assignment;
 mod attributes;
 mod links;
 mod profile;
@@ -14,9 +15,9 @@ use serde_json::{Value, json};
 use shared_protocol::random;
 use zeroize::Zeroizing;
 
+use self::assignment::Assignment;
 use self::attributes::AttributeArgs;
 use self::links::Name;
-use self::profile::Assignment;
 use super::output::Output;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::{Account, AccountId, NewAccount};
@@ -60,7 +61,7 @@ pub(crate) enum UserCommand {
         who: Who,
         /// What is known, as NAME=VALUE; nothing behind = takes away what was known
         #[arg(required = true)]
-        claims: Vec<Assignment>,
+        claims: Vec<Assignment<String>>,
     },
     /// Say what another issuer calls a person, so that it may speak for them (`trusted-issuer add --subject linked`)
     Link {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::waits;
 use crate::device::GuessLimits;
 
 /// The longest that a code on a screen may be good.
@@ -80,14 +81,8 @@ impl DeviceConfig {
         if self.first_wait < Duration::from_secs(1) {
             problems.push("device.first_wait is below 1s: guessing would cost nothing".into());
         }
-        if self.longest_wait < self.first_wait {
-            problems.push("device.longest_wait is below device.first_wait: make it longer".into());
-        }
-        if self.longest_wait > self.window {
-            problems.push(
-                "device.longest_wait is above device.window: what fails would be forgotten before it ends".into(),
-            );
-        }
+        let periods = (self.first_wait, self.longest_wait);
+        problems.extend(waits::problems("device", periods, self.window));
         problems
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::waits;
 use crate::accounts::sign_in::SignInLimits;
 
 /// How many failures to sign in are suffered.
@@ -59,15 +60,8 @@ impl SignInConfig {
                 ));
             }
         }
-        if self.longest_wait < self.first_wait {
-            problems
-                .push("sign_in.longest_wait is below sign_in.first_wait: make it longer".into());
-        }
-        if self.longest_wait > self.window {
-            problems.push(
-                "sign_in.longest_wait is above sign_in.window: what fails would be forgotten before it ends".into(),
-            );
-        }
+        let periods = (self.first_wait, self.longest_wait);
+        problems.extend(waits::problems("sign_in", periods, self.window));
         problems
     }
 }

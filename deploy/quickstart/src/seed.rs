@@ -16,7 +16,7 @@ use serde::Serialize;
 use shared_protocol::client_id::ClientId;
 use shared_protocol::random::{Random, alphanumeric};
 use shared_protocol::resource::ResourceId;
-use shared_protocol::scope::ScopeToken;
+use shared_protocol::scope::{ScopeSet, ScopeToken};
 
 use crate::app;
 use crate::certificates;
@@ -369,6 +369,14 @@ pub(crate) fn resource_scopes() -> impl Iterator<Item = &'static str> {
         .map(|(name, _)| *name)
 }
 
+/// The same, and those that are about people.
+fn scopes_for_people() -> anyhow::Result<ScopeSet> {
+    let names = resource_scopes().chain(PEOPLE_SCOPES);
+    Ok(names
+        .map(str::parse::<ScopeToken>)
+        .collect::<Result<_, _>>()?)
+}
+
 /// It may act for people at the second resource, as the API would.
 fn service_metadata(resources: &[ResourceId]) -> anyhow::Result<ClientMetadata> {
     let [api, second] = resources else {
@@ -406,10 +414,7 @@ fn device_metadata(default: &ResourceId) -> anyhow::Result<ClientMetadata> {
         client_name: Some("Demo device".into()),
         token_endpoint_auth_method: AuthMethod::None,
         grant_types: [GrantType::DeviceCode, GrantType::RefreshToken].into(),
-        scope: resource_scopes()
-            .chain(PEOPLE_SCOPES)
-            .map(str::parse::<ScopeToken>)
-            .collect::<Result<_, _>>()?,
+        scope: scopes_for_people()?,
         authorization_details_types: details_types()?,
         default_resource: Some(default.clone()),
         ..ClientMetadata::default()
@@ -433,10 +438,7 @@ fn app_metadata(default: &ResourceId, port: u16) -> anyhow::Result<ClientMetadat
         backchannel_logout_uri: Some(
             format!("{}{}", settings::origin(port), app::BACK_CHANNEL).parse()?,
         ),
-        scope: resource_scopes()
-            .chain(PEOPLE_SCOPES)
-            .map(str::parse::<ScopeToken>)
-            .collect::<Result<_, _>>()?,
+        scope: scopes_for_people()?,
         authorization_details_types: details_types()?,
         default_resource: Some(default.clone()),
         ..ClientMetadata::default()

@@ -1,11 +1,10 @@
 //! `auth-server user set …`
 
-use std::str::FromStr;
-
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::Value;
 
+use super::assignment::Assignment;
 use crate::accounts::attributes::{AttributeName, Attributes};
 
 #[derive(Args, Debug)]
@@ -13,31 +12,10 @@ use crate::accounts::attributes::{AttributeName, Attributes};
 pub(crate) struct AttributeArgs {
     /// An attribute that is a text, as NAME=VALUE (may repeat); nothing behind = takes it away
     #[arg(long = "attribute", value_name = "NAME=VALUE")]
-    texts: Vec<Assignment>,
+    texts: Vec<Assignment<AttributeName>>,
     /// An attribute that is any JSON, as NAME=JSON (may repeat)
     #[arg(long = "attribute-json", value_name = "NAME=JSON")]
-    values: Vec<Assignment>,
-}
-
-/// `NAME=VALUE`.
-#[derive(Clone, Debug)]
-struct Assignment {
-    name: AttributeName,
-    value: String,
-}
-
-impl FromStr for Assignment {
-    type Err = anyhow::Error;
-
-    fn from_str(raw: &str) -> anyhow::Result<Self> {
-        let (name, value) = raw
-            .split_once('=')
-            .context("NAME=VALUE, such as department=Research")?;
-        Ok(Self {
-            name: name.parse()?,
-            value: value.to_owned(),
-        })
-    }
+    values: Vec<Assignment<AttributeName>>,
 }
 
 impl AttributeArgs {

@@ -1,10 +1,9 @@
 //! `auth-server user set-profile …`
 
-use std::str::FromStr;
-
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
+use super::assignment::Assignment;
 use crate::accounts::Account;
 use crate::accounts::profile::Profile;
 
@@ -13,32 +12,11 @@ const ADDRESS: &str = "address.";
 /// What is no text.
 const VERIFIED: &str = "phone_number_verified";
 
-/// `NAME=VALUE`.
-#[derive(Clone, Debug)]
-pub(crate) struct Assignment {
-    name: String,
-    value: String,
-}
-
-impl FromStr for Assignment {
-    type Err = anyhow::Error;
-
-    fn from_str(raw: &str) -> anyhow::Result<Self> {
-        let (name, value) = raw
-            .split_once('=')
-            .context("NAME=VALUE, such as given_name=Jo or address.locality=Vienna")?;
-        Ok(Self {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
-    }
-}
-
 /// What an account's name and profile become by these, in their order. A number that changes is not verified any more, unless that is said
 /// too.
 pub(crate) fn changed(
     account: &Account,
-    assignments: &[Assignment],
+    assignments: &[Assignment<String>],
 ) -> anyhow::Result<(Option<String>, Profile)> {
     let mut name = account.name.clone();
     let mut known = match serde_json::to_value(&account.profile)? {
