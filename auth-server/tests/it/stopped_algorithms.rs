@@ -113,8 +113,8 @@ fn signer(node: &Keys, algorithm: Algorithm, now: Instant) -> Option<KeyId> {
 
 async fn signed(node: &Keys, algorithm: Algorithm, now: Instant) -> String {
     let signer = node.ring().signer(algorithm, now).unwrap();
-    let signed = sign_jwt(JwtKind::AccessToken, &json!({}), &*signer).await;
-    signed.unwrap()
+    let token = sign_jwt(JwtKind::AccessToken, &json!({}), &*signer).await;
+    token.unwrap()
 }
 
 fn verifies(token: &str, set: &JwkSet) -> bool {
@@ -461,8 +461,8 @@ async fn the_program_tells_until_when_a_key_is_published(stores: &Stores) {
     let left = serving(stores, &[Es256], began).await;
     let list = async || {
         let listed = ran_json(stores, &["keys", "list"], "");
-        let listed = listed.as_array().unwrap().iter();
-        listed.cloned().find(|key| key["kid"] == kid).unwrap()
+        let mut listed = listed.as_array().unwrap().iter();
+        listed.find(|key| key["kid"] == kid).unwrap().clone()
     };
     // The server is down: nothing stops.
     let told = list().await;
