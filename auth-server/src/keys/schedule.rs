@@ -386,6 +386,86 @@ mod tests {
         assert_eq!(schedule.signer(Algorithm::Rs256, at(5000)), None);
     }
 
+    /// The same, of which it was said that it signs until then.
+    fn said(key: Times, until: i64) -> Times {
+        Times {
+            signs_until: Some(at(until)),
+            ..key
+        }
+    }
+
+    #[test]
+    fn what_nobody_signs_with_any_more_ends() {
+        let stopped = said(key("old", Algorithm::EdDsa, 0, None), 1000);
+        for (until, now, expected, change) in [
+            // The others said as much: nothing has stopped.
+            (1000, 5000, Current, None),
+            (1001, 999, Current, Some(1000)),
+            (1001, 1000, Previous, None),
+            // Nobody serves, and nobody has published the others without it.
+            (1001, 5000, Previous, None),
+            (1299, 5000, Previous, None),
+            (1300, 1299, Previous, Some(1300)),
+            (1300, 1300, Retired, None),
+            (9999, 5000, Retired, None),
+        ] {
+            let keys = vec![said(es("a", 0, None), until), stopped.clone()];
+            let schedule = Schedule::new(keys, LIFETIME);
+            let phase = schedule.phase(&stopped, at(now));
+            assert_eq!(phase, expected, "said until {until}, at {now}");
+            assert_eq!(
+                schedule.next_change(at(now)),
+                change.map(at),
+                "{until}, {now}"
+            );
+            let signs = schedule.signer(Algorithm::EdDsa, at(now)).is_some();
+            assert_eq!(signs, expected == Current, "{until}, {now}");
+        }
+    }
+
+    #[test]
+    fn what_verifiers_know_for_long_enough_signs_again() {
+        let old = said(key("old", Algorithm::EdDsa, 0, None), 1000);
+        let ahead = Duration::from_secs(100);
+        for (until, now, resumes) in [
+            (1000, 5000, true),
+            (9999, 1000, true),
+            (9999, 1199, true),
+            (9999, 1200, false),
+            (9999, 5000, false),
+            // Down since, whoever it was that said more.
+            (1299, 5000, true),
+            (1300, 5000, false),
+        ] {
+            let keys = vec![said(es("a", 0, None), until), old.clone()];
+            let schedule = Schedule::new(keys, LIFETIME);
+            let found = schedule.resumes(Algorithm::EdDsa, ahead, at(now));
+            assert_eq!(found, resumes, "said until {until}, at {now}");
+            let has = schedule.has(Algorithm::EdDsa, ahead, at(now));
+            assert_eq!(has, resumes, "{until}, {now}");
+        }
+    }
+
+    #[test]
+    fn a_key_ends_before_its_successor_signs_if_verifiers_forgot_it() {
+        let other = said(es("a", 0, None), 9999);
+        let old = said(key("old", Algorithm::EdDsa, 0, None), 1000);
+        for (from, now, expected) in [
+            (1300, 1300, Previous),
+            (1300, 1599, Previous),
+            (1300, 1600, Retired),
+            (1301, 1299, Previous),
+            (1301, 1300, Retired),
+            (1301, 1500, Retired),
+        ] {
+            let next = key("next", Algorithm::EdDsa, from, None);
+            let keys = vec![other.clone(), old.clone(), next];
+            let schedule = Schedule::new(keys, LIFETIME);
+            let phase = schedule.phase(&old, at(now));
+            assert_eq!(phase, expected, "the next signs from {from}, at {now}");
+        }
+    }
+
     #[test]
     fn the_first_key_signs_where_the_clock_is_behind() {
         let mut first = es("a", 100, None);

@@ -444,6 +444,9 @@ impl TokenError {
 
     /// What a developer is told: the rule that was broken, and never which part of a credential was wrong.
     fn description(&self) -> String {
+        if self.memory_begins().is_some() {
+            return self.to_string();
+        }
         if self.wire().0 == StatusCode::SERVICE_UNAVAILABLE {
             return "try again later".into();
         }
@@ -477,7 +480,7 @@ impl TokenError {
             return "the refresh token is unknown, expired, used, revoked, or not this client's"
                 .into();
         }
-        if matches!(self, Self::Assertion(_)) && self.memory_begins().is_none() {
+        if matches!(self, Self::Assertion(_)) {
             return "the assertion is malformed, expired, used, or of an issuer, subject or client for which it is no good".into();
         }
         self.to_string()
