@@ -60,6 +60,7 @@ impl<'a> Made<'a> {
     pub(super) async fn another(&self, stage: &Stage, artefact: Artefact) -> Option<String> {
         Some(match artefact {
             _ if artefact.is_code() => code(stage, artefact).await,
+            Artefact::PublicRefreshToken => grants::public_refresh_token(stage).await,
             Artefact::ClientAssertion => outside::client_assertion(stage).await,
             _ => return None,
         })

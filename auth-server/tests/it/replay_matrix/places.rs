@@ -80,7 +80,6 @@ places!(
     Request at [AUTHORIZE],
     PushedRequest at [PAR],
     RequestUri at [AUTHORIZE],
-    RequestReference at [AUTHORIZE],
     PushedRequestUri at [PAR],
     IdTokenHint at [AUTHORIZE],
     LogoutHint at [LOGOUT],
@@ -124,9 +123,11 @@ places!(
 pub(super) const TAKING_NOTHING: &[&str] = &["/.well-known/openid-configuration", "/oauth/jwks"];
 
 impl Place {
-    /// Where nothing of this is taken: an ID token is no actor, a request that is pushed is none that was, what is bound to a key is of no
-    /// use to whoever has another or none, and no token but an access token goes by DPoP.
+    /// Where nothing of this is taken: an ID token is no actor, a request that is pushed is none that was, what is bound to a
+    /// key or a certificate is of no use to whoever has another or none, and no token but an access token goes by DPoP.
     pub(super) const OF_NOTHING: &'static [Self] = &[
+        Self::CodeByAnotherCertificate,
+        Self::RefreshTokenByAnotherCertificate,
         Self::ActorIdToken,
         Self::PushedRequestUri,
         Self::UserinfoByAnotherKey,
@@ -233,8 +234,7 @@ impl Place {
             Self::KeyOfCode => world.key_of_code(value).await,
             Self::KeyOfPushedRequest => world.key_of_pushed_request(value).await,
             Self::ClientId => world.client_id(value).await,
-            Self::Request => world.request("request", value).await,
-            Self::RequestReference => world.request("request_uri", value).await,
+            Self::Request => world.request(value).await,
             Self::PushedRequest => world.push("request", value).await,
             Self::PushedRequestUri => world.push("request_uri", value).await,
             Self::RequestUri => world.request_uri(value).await,

@@ -73,8 +73,7 @@ async fn bound(stage: &Stage, values: &mut Values) {
     }
     let answer = by_key(public, "openid read").await;
     values.put(Artefact::BoundRefreshToken, answer.text("refresh_token"));
-    let tokens = stage.tokens(public, "openid read").await;
-    let unbound = tokens["refresh_token"].as_str().unwrap();
+    let unbound = public_refresh_token(stage).await;
     values.put(Artefact::PublicRefreshToken, unbound);
     let code = stage.scene.code(&stage.certified, "openid read").await;
     let answer = stage
@@ -96,6 +95,12 @@ async fn bound(stage: &Stage, values: &mut Values) {
     let answer = send(server, &stage.app, (TOKEN, &form), &[&stale]).await;
     assert_eq!(answer.error(), (400, "use_dpop_nonce"));
     values.put(Artefact::DpopNonce, answer.header("dpop-nonce"));
+}
+
+/// One that is bound to nothing, until it comes with a proof.
+pub(super) async fn public_refresh_token(stage: &Stage) -> String {
+    let tokens = stage.tokens(&stage.scene.app, "openid read").await;
+    tokens["refresh_token"].as_str().unwrap().to_owned()
 }
 
 /// Names that stand in tokens, for all to read.

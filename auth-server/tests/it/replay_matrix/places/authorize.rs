@@ -62,10 +62,9 @@ impl World<'_> {
         page.is(200) && page.has("sign-in")
     }
 
-    /// By value, or where the app published it.
-    pub(super) async fn request(&self, name: &str, value: &str) -> bool {
+    pub(super) async fn request(&self, value: &str) -> bool {
         let (server, app) = (self.stage.server(), &self.stage.app);
-        let url = request_object::url(server, app, (name, value), &[]);
+        let url = request_object::url(server, app, ("request", value), &[]);
         let page = Browser::new(server).open(url).await;
         page.is(200) && page.has("sign-in")
     }
@@ -75,6 +74,7 @@ impl World<'_> {
         post(server, app, PAR, &[(name, value)]).await.is(201)
     }
 
+    /// Of a request that was pushed, or is published by the app.
     pub(super) async fn request_uri(&self, value: &str) -> bool {
         let url = url_of(self.stage.server(), &self.stage.app, value);
         let page = self.made.open.pushed.open(url).await;
