@@ -101,47 +101,49 @@ pub(super) const fn read_at(kind: JwtKind) -> &'static [Verifier] {
     }
 }
 
-/// What reads JWTs in the source, by package and file, and which: a new one belongs into [`read_at`]. Those of the guard are tried with the
-/// API that it guards.
-pub(super) const READERS: &[(&str, &str, &[JwtKind])] = &[
+/// What reads JWTs in the source, by package and by what it says that it reads, how often, and which kinds: a new reader belongs into
+/// [`read_at`]. Those of the guard are tried with the API that it guards.
+pub(super) const READERS: &[(&str, &str, usize, &[JwtKind])] = &[
     (
         "auth-server",
-        "authorize/request_object.rs",
+        "JwtKind::AccessToken",
+        1,
+        &[JwtKind::AccessToken],
+    ),
+    (
+        "auth-server",
+        "JwtKind::ClientAssertion",
+        1,
+        &[JwtKind::ClientAssertion],
+    ),
+    ("auth-server", "JwtKind::IdToken", 1, &[JwtKind::IdToken]),
+    (
+        "auth-server",
+        "JwtKind::RequestObject",
+        2,
         &[JwtKind::RequestObject],
     ),
     (
         "auth-server",
-        "clients/assertion.rs",
-        &[JwtKind::ClientAssertion],
-    ),
-    ("auth-server", "id_token_hint.rs", &[JwtKind::IdToken]),
-    (
-        "auth-server",
-        "registration/statement.rs",
+        "JwtKind::SoftwareStatement",
+        1,
         &[JwtKind::SoftwareStatement],
     ),
     (
         "auth-server",
-        "token/access_token.rs",
-        &[JwtKind::AccessToken],
-    ),
-    (
-        "auth-server",
-        "token/jwt_bearer/assertion.rs",
+        "kind.jwt(",
+        1,
         &[JwtKind::BearerAssertion, JwtKind::IdentityAssertion],
     ),
     (
         "shared/protocol",
-        "bearer/verifier.rs",
+        "JwtKind::AccessToken",
+        2,
         &[JwtKind::AccessToken],
     ),
-    ("shared/protocol", "dpop.rs", &[JwtKind::DpopProof]),
+    // A proof is of one kind.
+    ("shared/protocol", "proof", 1, &[JwtKind::DpopProof]),
 ];
 
-/// What takes access tokens in the source of this server.
-pub(super) const OF_ACCESS_TOKENS: [&str; 4] = [
-    "introspect.rs",
-    "revoke.rs",
-    "token/token_exchange/subject.rs",
-    "userinfo.rs",
-];
+/// How many take access tokens in the source of this server: userinfo, introspection, revocation, and exchange.
+pub(super) const OF_ACCESS_TOKENS: usize = 4;

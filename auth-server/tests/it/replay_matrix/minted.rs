@@ -2,19 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::artefacts::Artefact;
-use crate::source::files_that_say;
+use shared_protocol::jose::JwtKind;
 
-/// What randomness, keys for MACs and signatures are asked for with.
-const MINTS: [&str; 7] = [
-    "random::alphanumeric(",
-    "random::bytes",
-    "random::{Random, alphanumeric}",
-    "identifier!(",
-    "mac_key(\"",
-    ".key(\"",
-    "sign_jwt(",
-];
+use super::artefacts::Artefact;
+use crate::source::{files_that_say, said};
 
 enum Minted {
     /// Shown everywhere.
@@ -26,16 +17,128 @@ enum Minted {
 use Artefact as A;
 use Minted::{As, Kept};
 
-const BY_THE_SERVER: &[(&str, Minted)] = &[
-    ("accounts.rs", As(&[A::AccountId])),
-    ("accounts/known_devices.rs", As(&[A::DeviceCookie])),
-    ("accounts/password/hasher.rs", Kept("salts of passwords")),
-    ("authorize/pushed.rs", As(&[A::RequestUri])),
-    ("authorize/response.rs", As(&[A::AuthorizationResponse])),
-    ("back_channel/token.rs", As(&[A::LogoutToken])),
-    ("browser.rs", As(&[A::BrowserCookie])),
+/// What is drawn, by package and file.
+const DRAWN: &[(&str, &str, Minted)] = &[
     (
-        "browser/form_tokens.rs",
+        "auth-server",
+        "accounts/known_devices.rs",
+        As(&[A::DeviceCookie]),
+    ),
+    (
+        "auth-server",
+        "accounts/password/hasher.rs",
+        Kept("salts of passwords"),
+    ),
+    ("auth-server", "authorize/pushed.rs", As(&[A::RequestUri])),
+    (
+        "auth-server",
+        "back_channel/token.rs",
+        Kept("the jti of logout tokens, which is in each"),
+    ),
+    ("auth-server", "browser.rs", As(&[A::BrowserCookie])),
+    (
+        "auth-server",
+        "cli/users.rs",
+        Kept("a password, which an operator is told and a person types"),
+    ),
+    (
+        "auth-server",
+        "clients/secret.rs",
+        As(&[A::ClientSecret, A::PostedSecret]),
+    ),
+    (
+        "auth-server",
+        "codes.rs",
+        As(&[A::Code, A::BoundCode, A::CertifiedCode]),
+    ),
+    ("auth-server", "device.rs", As(&[A::DeviceCode])),
+    ("auth-server", "device/user_code.rs", As(&[A::UserCode])),
+    (
+        "auth-server",
+        "identifiers.rs",
+        Kept("what identifiers have in common"),
+    ),
+    (
+        "auth-server",
+        "keys/encryption.rs",
+        Kept("nonces of sealed rows"),
+    ),
+    (
+        "auth-server",
+        "keys/encryption/file.rs",
+        Kept("a key in a file"),
+    ),
+    (
+        "auth-server",
+        "keys/root_secret.rs",
+        Kept("a key in a sealed row"),
+    ),
+    (
+        "auth-server",
+        "pages/frame.rs",
+        Kept("the nonce of one page's own scripts, which nothing takes back"),
+    ),
+    ("auth-server", "records.rs", As(&[A::ClientId])),
+    (
+        "auth-server",
+        "refusals/keeper.rs",
+        Kept("the name of a row that operators read"),
+    ),
+    (
+        "auth-server",
+        "registration/register.rs",
+        As(&[A::ClientId]),
+    ),
+    (
+        "auth-server",
+        "registration/token.rs",
+        As(&[A::InitialAccessToken, A::RegistrationAccessToken]),
+    ),
+    ("auth-server", "sessions.rs", As(&[A::SessionCookie])),
+    ("auth-server", "token/access_token.rs", As(&[A::TokenId])),
+    (
+        "auth-server",
+        "token/opaque.rs",
+        As(&[A::OpaqueToken, A::BoundOpaqueToken]),
+    ),
+    (
+        "auth-server",
+        "token/password.rs",
+        Kept("the salt of a refresh family"),
+    ),
+    (
+        "auth-server",
+        "token/token_exchange.rs",
+        Kept("the salt of a refresh family"),
+    ),
+    (
+        "auth-server",
+        "token/token_exchange/identity_assertion.rs",
+        Kept("the jti of ID-JAGs, which is in each"),
+    ),
+    (
+        "shared/server",
+        "jobs.rs",
+        Kept("the name of a node to the others"),
+    ),
+    ("shared/server", "web/request_id.rs", As(&[A::RequestId])),
+];
+
+/// How identifiers begin.
+const IDENTIFIERS: &[(&str, Minted)] = &[
+    ("grt_", As(&[A::GrantId])),
+    ("int_", As(&[A::Interaction])),
+    ("irt_", As(&[A::InitialAccessTokenId])),
+    ("lgo_", As(&[A::LogoutHandle])),
+    ("ses_", As(&[A::SessionId])),
+    ("usr_", As(&[A::AccountId])),
+];
+
+/// What the root secret makes keys for.
+const PURPOSES: &[(&str, Minted)] = &[
+    ("dpop nonce", As(&[A::DpopNonce])),
+    (
+        "form",
         As(&[
             A::SignInForm,
             A::SignUpForm,
@@ -46,44 +149,13 @@ const BY_THE_SERVER: &[(&str, Minted)] = &[
             A::SignOutForm,
         ]),
     ),
+    ("known device", As(&[A::DeviceCookie])),
     (
-        "cli/users.rs",
-        Kept("a password, which an operator is told and a person types"),
-    ),
-    ("clients/secret.rs", As(&[A::ClientSecret, A::PostedSecret])),
-    ("codes.rs", As(&[A::Code, A::BoundCode, A::CertifiedCode])),
-    ("device.rs", As(&[A::DeviceCode])),
-    ("device/user_code.rs", As(&[A::UserCode])),
-    ("dpop.rs", As(&[A::DpopNonce])),
-    ("grants.rs", As(&[A::GrantId])),
-    ("id_token.rs", As(&[A::IdToken])),
-    (
-        "identifiers.rs",
-        Kept("what identifiers have in common; each is declared elsewhere"),
-    ),
-    ("interactions.rs", As(&[A::Interaction])),
-    ("introspect/signed.rs", As(&[A::SignedIntrospection])),
-    ("keys/encryption.rs", Kept("nonces of sealed rows")),
-    ("keys/encryption/file.rs", Kept("a key in a file")),
-    ("keys/root_secret.rs", Kept("a key in a sealed row")),
-    ("metadata.rs", As(&[A::SignedMetadata])),
-    (
-        "pages/frame.rs",
-        Kept("the nonce of one page's own scripts, which nothing takes back"),
-    ),
-    ("records.rs", As(&[A::ClientId])),
-    (
-        "refusals/keeper.rs",
-        Kept("the name of a row that operators read"),
-    ),
-    ("registration/initial.rs", As(&[A::InitialAccessTokenId])),
-    ("registration/register.rs", As(&[A::ClientId])),
-    (
-        "registration/token.rs",
-        As(&[A::InitialAccessToken, A::RegistrationAccessToken]),
+        "pairwise subject",
+        Kept("what a sector calls a person, as account ids do elsewhere"),
     ),
     (
-        "server.rs",
+        "refresh token",
         As(&[
             A::RefreshToken,
             A::PublicRefreshToken,
@@ -91,44 +163,32 @@ const BY_THE_SERVER: &[(&str, Minted)] = &[
             A::CertifiedRefreshToken,
         ]),
     ),
-    ("sessions.rs", As(&[A::SessionCookie, A::SessionId])),
-    ("sign_out/kept.rs", As(&[A::LogoutHandle])),
-    (
-        "subjects.rs",
-        Kept("what a sector calls a person, as account ids do elsewhere"),
-    ),
-    (
-        "token/access_token.rs",
-        As(&[
+];
+
+/// What comes of the kinds that the server signs.
+const fn signed(kind: JwtKind) -> &'static [Artefact] {
+    match kind {
+        JwtKind::AccessToken => &[
             A::OwnToken,
             A::ApiToken,
             A::ActorToken,
             A::BoundToken,
             A::CertifiedToken,
-            A::TokenId,
-        ]),
-    ),
-    (
-        "token/opaque.rs",
-        As(&[A::OpaqueToken, A::BoundOpaqueToken]),
-    ),
-    ("token/password.rs", Kept("the salt of a refresh family")),
-    (
-        "token/token_exchange.rs",
-        Kept("the salt of a refresh family"),
-    ),
-    (
-        "token/token_exchange/identity_assertion.rs",
-        As(&[A::OwnIdentityAssertion]),
-    ),
-    ("userinfo.rs", As(&[A::SignedUserinfo])),
-];
-
-/// By what both servers have.
-const BY_EITHER: &[(&str, Minted)] = &[
-    ("jobs.rs", Kept("the name of a node to the others")),
-    ("web/request_id.rs", As(&[A::RequestId])),
-];
+        ],
+        JwtKind::IdToken => &[A::IdToken],
+        JwtKind::LogoutToken => &[A::LogoutToken],
+        JwtKind::IdentityAssertion => &[A::OwnIdentityAssertion],
+        JwtKind::AuthorizationResponse => &[A::AuthorizationResponse],
+        JwtKind::Userinfo => &[A::SignedUserinfo],
+        JwtKind::ServerMetadata => &[A::SignedMetadata],
+        JwtKind::TokenIntrospection => &[A::SignedIntrospection],
+        JwtKind::ClientAssertion
+        | JwtKind::SoftwareStatement
+        | JwtKind::RequestObject
+        | JwtKind::BearerAssertion
+        | JwtKind::DpopProof => &[],
+    }
+}
 
 /// What is not minted here: others make it, or it says where something is.
 const OF_OTHERS: &[Artefact] = &[
@@ -148,22 +208,59 @@ const OF_OTHERS: &[Artefact] = &[
     A::KeyId,
 ];
 
+/// The artefacts of a list that has all that was found.
+fn known(found: &BTreeSet<String>, list: &[(&str, &Minted)]) -> Vec<Artefact> {
+    let names: BTreeSet<String> = list.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(
+        *found, names,
+        "name what is new as an artefact, or say why nobody is handed it"
+    );
+    let shown = list.iter().flat_map(|(name, minted)| match minted {
+        As(artefacts) => *artefacts,
+        Kept(why) => {
+            assert!(!why.is_empty(), "{name}");
+            &[]
+        }
+    });
+    shown.copied().collect()
+}
+
+fn by_name(list: &'static [(&'static str, Minted)]) -> Vec<(&'static str, &'static Minted)> {
+    list.iter().map(|(name, minted)| (*name, minted)).collect()
+}
+
 #[test]
 fn threat_5_all_that_is_minted_is_shown_everywhere_or_to_nobody() {
     let mut shown: BTreeSet<Artefact> = OF_OTHERS.iter().copied().collect();
-    for (package, known) in [("auth-server", BY_THE_SERVER), ("shared/server", BY_EITHER)] {
-        let files: BTreeSet<String> = known.iter().map(|(file, _)| (*file).to_owned()).collect();
-        let found = files_that_say(package, &MINTS);
-        assert_eq!(
-            found, files,
-            "{package}: name what is new as an artefact, or say why nobody is handed it"
-        );
-        for (file, minted) in known {
-            match minted {
-                As(artefacts) => shown.extend(artefacts.iter()),
-                Kept(why) => assert!(!why.is_empty(), "{file}"),
-            }
-        }
+    let draws = [
+        "random::alphanumeric(",
+        "random::bytes",
+        "random::{Random, alphanumeric}",
+    ];
+    for package in ["auth-server", "shared/server"] {
+        let drawn = DRAWN.iter().filter(|(of, ..)| *of == package);
+        let drawn: Vec<_> = drawn.map(|(_, file, minted)| (*file, minted)).collect();
+        shown.extend(known(&files_that_say(package, &draws), &drawn));
+    }
+    let prefixes = said("auth-server", "identifier!(", ");").into_keys();
+    let prefixes = prefixes.map(|said| said.split('"').nth(1).unwrap().to_owned());
+    shown.extend(known(&prefixes.collect(), &by_name(IDENTIFIERS)));
+    let purposes = ["mac_key(\"", "root_secret.key(\""];
+    let purposes = purposes.map(|before| said("auth-server", before, "\"").into_keys());
+    let purposes = purposes.into_iter().flatten().collect();
+    shown.extend(known(&purposes, &by_name(PURPOSES)));
+    let kinds: BTreeSet<String> = said("auth-server", "sign_jwt(JwtKind::", ",")
+        .into_keys()
+        .collect();
+    let every: usize = said("auth-server", "sign_jwt(", ",").into_values().sum();
+    let named: usize = said("auth-server", "sign_jwt(JwtKind::", ",")
+        .into_values()
+        .sum();
+    assert_eq!(every, named, "each says which kind it signs");
+    for kind in JwtKind::ALL {
+        let is_signed = kinds.contains(&format!("{kind:?}"));
+        assert_eq!(is_signed, !signed(*kind).is_empty(), "{kind:?}");
+        shown.extend(signed(*kind));
     }
     let all: BTreeSet<Artefact> = Artefact::ALL.iter().copied().collect();
     assert_eq!(shown, all);
