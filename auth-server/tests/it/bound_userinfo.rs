@@ -6,13 +6,10 @@ use std::time::Duration;
 use auth_server::clients::{AuthMethod, ClientMetadata};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use shared_protocol::dpop::NoncePolicy;
 use shared_testing::on_each_store;
+use shared_testing::prover::ath;
 use shared_testing::stores::Stores;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::certificates::{Pair, Pki, params};
 use crate::dpop::{Prover, ask, is_shared, scene, scene_of};
@@ -34,8 +31,7 @@ pub(crate) const USERINFO: &str = "/oauth/userinfo";
 
 /// The claims of a good proof for a token.
 fn good(server: &TestServer, token: &str) -> Value {
-    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
-    let changes = json!({"htm": "GET", "ath": hash});
+    let changes = json!({"htm": "GET", "ath": ath(token)});
     crate::registration::with(&crate::dpop::good(server, USERINFO), &changes)
 }
 
@@ -113,7 +109,7 @@ async fn rfc9449_7_1_a_bound_token_comes_with_one_proof_of_its_key(stores: &Stor
         assert_eq!(server.send(post).await.status, 200, "{form:?}");
     }
     let of = async |changes: Value| proof(server, &prover, &token, &changes).await;
-    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&another));
+    let hash = ath(&another);
     let good = of(json!({})).await;
     let others = proof(server, &other, &token, &json!({})).await;
     let elsewhere = format!("{}/oauth/token", server.issuer);

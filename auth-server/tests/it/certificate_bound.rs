@@ -11,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 use shared_testing::on_each_store;
 use shared_testing::stores::Stores;
 
+use crate::bindable::{Door, Nodes, Sender};
+use crate::bound_userinfo::assert_refused;
 use crate::browser::{Browser, EMAIL, code};
 use crate::certificates::{Authority, Pair, Pki, params};
 use crate::dpop::{PAR, Prover, TOKEN, send};
@@ -24,6 +26,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc8705_3_4_a_client_that_registered_for_it_gets_nothing_without,
     rfc8705_4_a_public_client_is_bound_to_a_certificate_of_its_own,
     rfc8705_3_codes_are_bound_from_the_pushed_request_on,
+    rfc8705_3_nothing_comes_of_any_grant_and_of_any_token_without_the_certificate,
     rfc8693_what_is_exchanged_is_bound_to_the_certificate_of_whom_exchanges_it,
     rfc9440_a_certificate_that_a_trusted_proxy_tells_of_binds_as_well,
     rfc9449_a_proof_of_a_client_that_is_bound_to_certificates_is_refused,
@@ -31,7 +34,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 const CREDENTIALS: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", API)];
 
-fn certified(metadata: ClientMetadata) -> ClientMetadata {
+pub(crate) fn certified(metadata: ClientMetadata) -> ClientMetadata {
     ClientMetadata {
         tls_client_certificate_bound_access_tokens: true,
         ..metadata
@@ -70,7 +73,7 @@ pub(crate) async fn ask(
     server.send(http.post(url).form(&form)).await
 }
 
-fn assert_bound(answer: &Answer, pair: Option<&Pair>, what: &str) {
+pub(crate) fn assert_bound(answer: &Answer, pair: Option<&Pair>, what: &str) {
     assert_eq!(answer.status, 200, "{what}: {}", answer.body);
     let cnf = pair.map_or(Value::Null, |pair| json!({"x5t#S256": thumbprint(pair)}));
     assert_eq!(claims(answer.text("access_token"))["cnf"], cnf, "{what}");
@@ -271,6 +274,49 @@ async fn rfc8705_3_codes_are_bound_from_the_pushed_request_on(stores: &Stores) {
     for pair in [Some(&pair), None] {
         let pushed = push(&[("dpop_jkt", &Prover::new().jkt())], pair).await;
         assert_eq!(pushed.error(), (400, "invalid_request"));
+    }
+}
+
+/// Threat 27: by each grant and each method, at each door of each node. A refusal spends nothing.
+async fn rfc8705_3_nothing_comes_of_any_grant_and_of_any_token_without_the_certificate(
+    stores: &Stores,
+) {
+    let nodes = Nodes::start(stores, |_| {}).await;
+    let (own, other) = (
+        Pair::self_signed(&params("own")),
+        Pair::self_signed(&params("own")),
+    );
+    let [own_http, other_http] = [&own, &other].map(|pair| pair.http(&nodes.pki));
+    let places = Box::pin(nodes.places(&Sender::Certificate(&own))).await;
+    let prover = Prover::new();
+    let bound = places.iter().filter(|place| place.is_bound());
+    for (number, place) in bound.enumerate() {
+        let refused = |answer: &Answer, what: &str, code: &str| {
+            let what = format!("{}, {what}", place.what);
+            if place.token.is_some() {
+                assert_refused(answer, "Bearer", "invalid_token", &what);
+            } else {
+                assert_eq!(answer.error(), (400, code), "{what}");
+            }
+        };
+        for (number, door) in [(number, Door::Main), (number + 1, Door::Certificates)] {
+            let none = place.send(&nodes, (number, door), &[]).await;
+            refused(&none, "without a certificate", "invalid_request");
+            let proof = [place.proof((&nodes, door), &prover, &json!({})).await];
+            let proven = place.send(&nodes, (number, door), &proof).await;
+            refused(&proven, "with a proof in its place", "invalid_request");
+        }
+        let node = nodes.node(number);
+        let shown = async |http| node.send(place.by((node, Door::Certificates), http)).await;
+        if place.token.is_some() || place.what == "refresh_token" {
+            let answer = shown(&other_http).await;
+            refused(&answer, "with another's certificate", "invalid_grant");
+        }
+        let answer = shown(&own_http).await;
+        place.assert_good(&answer, "with its own");
+        if place.path == TOKEN {
+            assert_bound(&answer, Some(&own), place.what);
+        }
     }
 }
 

@@ -114,11 +114,7 @@ impl Scene {
 
     /// A browser at which the person has signed in and may type a code.
     pub(crate) async fn browser(&self) -> Browser<'_> {
-        let browser = Browser::new(&self.server);
-        let page = browser.open(self.url("/device")).await;
-        let page = browser.sign_in_as(&page, EMAIL, PASSWORD).await;
-        assert!(page.has("enter-code"), "{page:?}");
-        browser
+        browser(&self.server).await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -127,25 +123,42 @@ impl Scene {
 
     /// The person types the code, and sees what it is for.
     pub(crate) async fn enter(&self, browser: &Browser<'_>, user_code: &str) -> Page {
-        let page = browser.open(self.url("/device")).await;
-        let form = typed(&page, user_code);
-        let answer = browser.post(page.action("enter-code"), &form).await;
-        browser.follow(answer).await
+        enter((&self.server, browser), user_code).await
     }
 
     pub(crate) async fn decide(&self, asked: &Asked, decision: &str) {
-        let browser = self.browser().await;
-        let page = self.enter(&browser, &asked.user_code).await;
-        let page = browser
-            .post(page.action("consent"), &decided(&page, decision))
-            .await;
-        let id = if decision == "approve" {
-            "device-approved"
-        } else {
-            "device-denied"
-        };
-        assert!(page.has(id), "{page:?}");
+        decide(&self.server, &asked.user_code, decision).await;
     }
+}
+
+async fn browser(server: &TestServer) -> Browser<'_> {
+    let browser = Browser::new(server);
+    let page = browser.open(format!("{}/device", server.issuer)).await;
+    let page = browser.sign_in_as(&page, EMAIL, PASSWORD).await;
+    assert!(page.has("enter-code"), "{page:?}");
+    browser
+}
+
+async fn enter((server, browser): (&TestServer, &Browser<'_>), user_code: &str) -> Page {
+    let page = browser.open(format!("{}/device", server.issuer)).await;
+    let form = typed(&page, user_code);
+    let answer = browser.post(page.action("enter-code"), &form).await;
+    browser.follow(answer).await
+}
+
+/// [`EMAIL`] decides of a device.
+pub(crate) async fn decide(server: &TestServer, user_code: &str, decision: &str) {
+    let browser = browser(server).await;
+    let page = enter((server, &browser), user_code).await;
+    let page = browser
+        .post(page.action("consent"), &decided(&page, decision))
+        .await;
+    let id = if decision == "approve" {
+        "device-approved"
+    } else {
+        "device-denied"
+    };
+    assert!(page.has(id), "{page:?}");
 }
 
 pub(crate) async fn poll_at(

@@ -1,6 +1,7 @@
 //! Proofs of possession (RFC 9449) at the endpoints that take them: what they bind, and what is none.
 
 mod codes;
+mod downgrade;
 mod nonces;
 mod proofs;
 mod refresh;
@@ -11,20 +12,19 @@ use std::time::Duration;
 use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType, InvalidClientMetadata};
 use auth_server::config::Config;
 use auth_server::resource_servers::{ResourceServer, TokenFormat};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use shared_protocol::jose::{Algorithm, Signer as _, SigningKey};
-use shared_protocol::random::SystemRandom;
-use shared_protocol::time::Clock as _;
+use shared_protocol::jose::{Algorithm, SigningKey};
+use shared_protocol::time::{Clock as _, Instant};
 use shared_testing::on_each_store;
+use shared_testing::prover::Destination;
+pub(crate) use shared_testing::prover::{Prover, good};
 use shared_testing::stores::Stores;
 
 use crate::person::{Scene, app, claims, code_form, refresh_form, request};
 use crate::server::{API, Answer, OTHER_API, TestClient, TestServer, config};
 use crate::token_exchange::{self, gateway_policy, introspects, service};
-use crate::{device, jwt_bearer, macs};
+use crate::{device, jwt_bearer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc9449_5_tokens_are_bound_to_the_key_of_the_proof,
@@ -41,52 +41,14 @@ pub(crate) const TOKEN: &str = "/oauth/token";
 pub(crate) const PAR: &str = "/oauth/par";
 const CREDENTIALS: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", API)];
 
-/// Somebody with a key.
-pub(crate) struct Prover {
-    pub(crate) key: SigningKey,
-}
-
-impl Prover {
-    pub(crate) fn new() -> Self {
-        Self::of(Algorithm::Es256)
+impl Destination for TestServer {
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
     }
 
-    pub(crate) fn of(alg: Algorithm) -> Self {
-        let key = SigningKey::generate(alg, &SystemRandom).unwrap();
-        Self {
-            key: SigningKey::from_pkcs8(alg, &key).unwrap(),
-        }
+    fn now(&self) -> Instant {
+        self.clock.now()
     }
-
-    /// What is bound to it names it so.
-    pub(crate) fn jkt(&self) -> String {
-        self.key.public().thumbprint().to_string()
-    }
-
-    pub(crate) fn header(&self) -> Value {
-        let jwk = self.key.public().to_value();
-        json!({"typ": "dpop+jwt", "alg": self.key.algorithm().name(), "jwk": jwk})
-    }
-
-    pub(crate) async fn sign(&self, header: &Value, claims: &Value) -> String {
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let input = format!("{}.{}", encode(header), encode(claims));
-        let signature = self.key.sign(input.as_bytes()).await.unwrap();
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    /// A good proof, with these claims beside those that it must have, or in their place.
-    pub(crate) async fn proof(&self, server: &TestServer, path: &str, more: &Value) -> String {
-        let good = good(server, path);
-        let claims = crate::registration::with(&good, more);
-        self.sign(&self.header(), &claims).await
-    }
-}
-
-/// The claims of a good proof.
-pub(crate) fn good(server: &TestServer, path: &str) -> Value {
-    json!({"htm": "POST", "htu": format!("{}{path}", server.issuer), "iat": server.clock.now().as_secs(),
-        "jti": macs::unique()})
 }
 
 /// A request of a client with these proofs.
@@ -156,7 +118,7 @@ pub(crate) fn assert_bound(answer: &Answer, prover: Option<&Prover>, what: &str)
     assert_eq!(answer.text("token_type"), token_type, "{what}");
 }
 
-fn bound(metadata: ClientMetadata) -> ClientMetadata {
+pub(crate) fn bound(metadata: ClientMetadata) -> ClientMetadata {
     ClientMetadata {
         dpop_bound_access_tokens: true,
         ..metadata

@@ -15,6 +15,7 @@ use shared_testing::line::Line;
 use shared_testing::stores::Stores;
 
 use crate::browser::{Browser, EMAIL, code};
+use crate::dpop::{self, Prover};
 use crate::introspection::eventually;
 use crate::person::{Scene, claims, code_form, pair, refresh_form};
 use crate::pushed::{push, pushed, url_of};
@@ -65,14 +66,14 @@ fn assert_unavailable(answer: &Answer, what: &str) {
     assert!(!answer.header("retry-after").is_empty(), "{what}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redemption_that_was_committed_unheard_is_answered_once() {
-    let stores = stores().await;
-    let (line, scene) = with_a_line_to_its_database(&stores).await;
+/// Redeems a code at a node whose database makes the grant, and is away before anybody hears of it.
+async fn redeemed_unheard(
+    (stores, line): (&Stores, &Line),
+    code: &str,
+    redeeming: impl Future<Output = Answer>,
+) {
     let store = Store::connect(&stores.database()).await.unwrap();
-    let code = scene.code(&scene.app, OFFLINE).await;
-    let digest = codes::digest(&code);
-
+    let digest = codes::digest(code);
     // The statement that makes the grant is the first that holds it.
     line.hush_after(&digest);
     let committed = async {
@@ -84,9 +85,18 @@ async fn a_redemption_that_was_committed_unheard_is_answered_once() {
         assert!(eventually(is_there).await);
         line.cut();
     };
-    let (unheard, ()) = tokio::join!(scene.redeem(&scene.app, &code), committed);
+    let (unheard, ()) = tokio::join!(redeeming, committed);
     assert_unavailable(&unheard, "nobody knows");
     assert_eq!(unheard.error(), (503, "temporarily_unavailable"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redemption_that_was_committed_unheard_is_answered_once() {
+    let stores = stores().await;
+    let (line, scene) = with_a_line_to_its_database(&stores).await;
+    let code = scene.code(&scene.app, OFFLINE).await;
+    let redeeming = scene.redeem(&scene.app, &code);
+    redeemed_unheard((&stores, &line), &code, redeeming).await;
     assert_unavailable(&scene.redeem(&scene.app, &code).await, "still away");
 
     line.mend();
@@ -104,6 +114,43 @@ async fn a_redemption_that_was_committed_unheard_is_answered_once() {
     assert!(!scene.is_active(access).await);
     let next = scene.refresh(&scene.app, next.text("refresh_token")).await;
     assert_eq!(next.error(), (400, "invalid_grant"));
+}
+
+/// Nobody got the tokens that were bound to anything else (RFC 9449 §5).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redemption_that_was_committed_unheard_is_bound_as_whoever_is_answered_shows() {
+    let stores = stores().await;
+    let (line, scene) = with_a_line_to_its_database(&stores).await;
+    let (server, app) = (&scene.server, &scene.app);
+    // So that no proof is from before the memory of used ones.
+    server.clock.advance(Duration::from_mins(2));
+    let (one, other) = (Prover::new(), Prover::new());
+    let ask = async |form: &[(&str, &str)], prover: Option<&Prover>| match prover {
+        Some(prover) => dpop::ask(server, app, form, prover).await,
+        None => crate::person::ask(server, app, form).await,
+    };
+    for (first, then) in [
+        (Some(&one), Some(&other)),
+        (Some(&one), None),
+        (None, Some(&other)),
+    ] {
+        let code = scene.code(app, OFFLINE).await;
+        let redeem = async |prover| ask(&code_form(&code), prover).await;
+        redeemed_unheard((&stores, &line), &code, redeem(first)).await;
+        line.mend();
+        server.clock.advance(Duration::from_secs(1));
+        let tokens = answered(async || redeem(then).await).await;
+        dpop::assert_bound(&tokens, then, "redeemed again");
+        assert!(scene.is_active(tokens.text("access_token")).await);
+        let refresh = refresh_form(tokens.text("refresh_token"));
+        if then.is_some() {
+            for prover in [Some(&one), None] {
+                let answer = ask(&refresh, prover).await;
+                assert_eq!(answer.error(), (400, "invalid_grant"));
+            }
+        }
+        dpop::assert_bound(&ask(&refresh, then).await, then, "refreshed");
+    }
 }
 
 /// However long the outage: the client never had anything but the token that it used.

@@ -16,6 +16,8 @@ mod authorize;
 #[cfg(test)]
 mod back_channel;
 #[cfg(test)]
+mod bindable;
+#[cfg(test)]
 mod bound_userinfo;
 #[cfg(test)]
 mod browser;

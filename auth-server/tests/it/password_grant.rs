@@ -32,7 +32,7 @@ fn on(stores: &Stores) -> Config {
     config
 }
 
-fn metadata() -> ClientMetadata {
+pub(crate) fn metadata() -> ClientMetadata {
     let scope = "openid profile offline_access read reports";
     let mut metadata = TestServer::metadata(AuthMethod::ClientSecretBasic, scope);
     metadata.grant_types = BTreeSet::from([GrantType::Password, GrantType::RefreshToken]);

@@ -136,7 +136,9 @@ impl TestServer {
         let by_certificate = Listener::bind(&config.mtls.listen).await.unwrap();
         let mtls = by_certificate.addresses().first().map(|address| {
             let url = format!("https://localhost:{}{path}", address.port());
-            config.mtls.url = Some(url.parse().unwrap());
+            // Another node is known by the name of the first.
+            let known = &mut config.mtls.url;
+            known.get_or_insert_with(|| url.parse().unwrap());
             url
         });
         let world = World {

@@ -8,7 +8,7 @@ use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use resource_api::config::{IssuerSettings, Policy};
-use resource_api::{Config, MIGRATIONS, Server};
+use resource_api::{Bound, Config, MIGRATIONS, Server};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwtKind, Signer, SigningKey, sign_jwt};
@@ -171,6 +171,24 @@ pub(crate) struct Api {
     serving: JoinHandle<()>,
 }
 
+/// Where a node is.
+pub(crate) struct Node {
+    pub(crate) base: String,
+    /// Where clients are asked for certificates, if anywhere.
+    pub(crate) mtls: Option<String>,
+}
+
+impl Node {
+    fn of(bound: &Bound) -> Self {
+        let by_certificate = bound.mtls_addresses();
+        let mtls = by_certificate.first();
+        Self {
+            base: format!("http://{}", bound.addresses()[0]),
+            mtls: mtls.map(|address| format!("https://localhost:{}", address.port())),
+        }
+    }
+}
+
 impl Api {
     pub(crate) async fn start(storage: Storage) -> Self {
         Self::start_with(storage, FakeIssuer::start().await, |_| {}).await
@@ -187,11 +205,8 @@ impl Api {
         let built = Server::build(config.clone(), clock.clone(), Arc::new(SystemRandom));
         let server = built.await;
         let bound = server.unwrap().bind().await.unwrap();
-        let base = format!("http://{}", bound.addresses()[0]);
+        let Node { base, mtls } = Node::of(&bound);
         let operations = format!("http://{}", bound.operations_addresses()[0]);
-        let by_certificate = bound.mtls_addresses();
-        let mtls = by_certificate.first();
-        let mtls = mtls.map(|address| format!("https://localhost:{}", address.port()));
         let shutdown = Shutdown::new();
         Self {
             base,
@@ -207,15 +222,15 @@ impl Api {
         }
     }
 
-    /// The address of another node on the same stores, configured alike but for this.
-    pub(crate) async fn another_node(&self, edit: impl FnOnce(&mut Config)) -> String {
+    /// Another node on the same stores, configured alike but for this.
+    pub(crate) async fn another_node(&self, edit: impl FnOnce(&mut Config)) -> Node {
         let mut config = self.config.clone();
         edit(&mut config);
         let built = Server::build(config, self.clock.clone(), Arc::new(SystemRandom));
         let bound = built.await.unwrap().bind().await.unwrap();
-        let base = format!("http://{}", bound.addresses()[0]);
+        let node = Node::of(&bound);
         tokio::spawn(bound.serve(self.shutdown.clone()));
-        base
+        node
     }
 
     /// The claims of a service's token that is good for everything.

@@ -1,27 +1,29 @@
 //! Tokens of use to those alone to whom they are bound: by a key (RFC 9449 §7), or by a certificate (RFC 8705 §3).
 
+mod proofs;
+
 use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{Certificate, CertificateParams, KeyPair};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use resource_api::Config;
 use resource_api::config::{Introspection, Policy};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use shared_protocol::confirmation::CertificateThumbprint;
 use shared_protocol::dpop::NoncePolicy;
-use shared_protocol::jose::{JwtKind, Signer as _, SigningKey, sign_jwt};
-use shared_protocol::time::Clock as _;
+use shared_protocol::jose::{JwtKind, sign_jwt};
+use shared_protocol::time::{Clock as _, Instant};
 use shared_server::config::Secret;
 use shared_server::web::ForwardedBy;
+use shared_testing::prover::{Destination, Prover, ath, with};
 use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
-use crate::harness::{Api, FakeIssuer, RESOURCE, Storage, new_key, on_both_stores, problem};
+use crate::harness::{Api, FakeIssuer, RESOURCE, Storage, on_both_stores, problem};
 
 const ME: &str = "/api/v1/users/me";
 const MTLS: &str = "https://mtls.api.example";
@@ -33,38 +35,20 @@ async fn api(storage: Storage, edit: impl FnOnce(&mut Config)) -> Api {
     api
 }
 
-/// A client with a key.
-struct Prover(SigningKey);
-
-impl Prover {
-    fn new() -> Self {
-        Self(new_key())
+impl Destination for Api {
+    fn url(&self, path: &str) -> String {
+        format!("{RESOURCE}{path}")
     }
 
-    fn cnf(&self) -> Value {
-        json!({ "jkt": self.0.public().thumbprint().to_string() })
+    fn now(&self) -> Instant {
+        self.clock.now()
     }
+}
 
-    /// A proof of this token for a look at the profile, with these claims in the place of good ones. What is null is left out.
-    async fn proof(&self, api: &Api, token: &str, jti: &str, changes: &Value) -> String {
-        let mut claims = json!({
-            "jti": jti,
-            "htm": "GET",
-            "htu": format!("{RESOURCE}{ME}"),
-            "iat": api.clock.now().as_secs(),
-            "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(token)),
-        });
-        let members = claims.as_object_mut().unwrap();
-        for (name, value) in changes.as_object().unwrap() {
-            members.insert(name.clone(), value.clone());
-        }
-        members.retain(|_, value| !value.is_null());
-        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.0.public().to_value()});
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let input = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = self.0.sign(input.as_bytes()).await.unwrap();
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
+/// A proof of this token for a look at the profile, with these claims in the place of good ones. What is null is left out.
+async fn prove(api: &Api, prover: &Prover, token: &str, changes: &Value) -> String {
+    let of_token = json!({"htm": "GET", "ath": ath(token)});
+    prover.proof(api, ME, &with(&of_token, changes)).await
 }
 
 impl Api {
@@ -125,9 +109,8 @@ on_both_stores! {
         let api = api(storage, |_| {}).await;
         let (prover, other) = (Prover::new(), Prover::new());
         let token = api.bound(&prover.cnf()).await;
-        let unbound = api.sign(&api.service_claims()).await;
         for scheme in ["DPoP", "dpop", "DPOP", "dPoP  "] {
-            let proof = prover.proof(&api, &token, scheme, &json!({})).await;
+            let proof = prove(&api, &prover, &token, &json!({})).await;
             let response = api.show(&format!("{scheme} {token}"), &[&proof]).await;
             assert_eq!(response.status(), 200, "{scheme}");
             assert_eq!(lines(&response, "dpop-nonce").len(), 1);
@@ -136,31 +119,17 @@ on_both_stores! {
             assert!(response.headers().contains_key("ratelimit"));
         }
         let dpop = format!("DPoP {token}");
-        let of = async |jti: &str, changes: Value| prover.proof(&api, &token, jti, &changes).await;
-        let good = of("good", json!({})).await;
-        let others = other.proof(&api, &token, "others", &json!({})).await;
-        let ath = URL_SAFE_NO_PAD.encode(Sha256::digest(&unbound));
+        let of = async |changes: Value| prove(&api, &prover, &token, &changes).await;
+        let good = of(json!({})).await;
+        let others = prove(&api, &other, &token, &json!({})).await;
         for (what, proofs, (code, slug)) in [
             ("none", vec![], INVALID_PROOF),
-            ("two", vec![good.clone(), of("two", json!({})).await], INVALID_PROOF),
-            ("no JWT", vec!["x".to_owned()], INVALID_PROOF),
-            ("the access token itself", vec![token.clone()], INVALID_PROOF),
             ("another key's", vec![others], INVALID_TOKEN),
-            ("no ath", vec![of("a", json!({"ath": null})).await], INVALID_PROOF),
-            ("another token's ath", vec![of("b", json!({"ath": ath})).await], INVALID_PROOF),
-            ("another method", vec![of("c", json!({"htm": "PUT"})).await], INVALID_PROOF),
             (
                 "where it listens, not where it is known",
-                vec![of("d", json!({"htu": format!("{}{ME}", api.base)})).await],
+                vec![of(json!({"htu": format!("{}{ME}", api.base)})).await],
                 INVALID_PROOF,
             ),
-            (
-                "another path",
-                vec![of("e", json!({"htu": format!("{RESOURCE}{ME}/fields")})).await],
-                INVALID_PROOF,
-            ),
-            ("old", vec![of("f", json!({"iat": 1})).await], USE_NONCE),
-            ("a nonce of others", vec![of("g", json!({"nonce": "x"})).await], USE_NONCE),
         ] {
             let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
             refused(api.show(&dpop, &proofs).await, ("DPoP", code), slug, what).await;
@@ -175,8 +144,8 @@ on_both_stores! {
         let prover = Prover::new();
         let token = api.bound(&prover.cnf()).await;
         let unbound = api.sign(&api.service_claims()).await;
-        let proof = prover.proof(&api, &token, "a", &json!({})).await;
-        let of_unbound = prover.proof(&api, &unbound, "b", &json!({})).await;
+        let proof = prove(&api, &prover, &token, &json!({})).await;
+        let of_unbound = prove(&api, &prover, &unbound, &json!({})).await;
         for (what, authorization, proofs, scheme, (code, slug)) in [
             ("a downgrade", format!("Bearer {token}"), vec![], "Bearer", INVALID_TOKEN),
             ("a downgrade, proven", format!("Bearer {token}"), vec![&*proof], "Bearer", INVALID_TOKEN),
@@ -218,19 +187,19 @@ on_both_stores! {
         let prover = Prover::new();
         let token = api.bound(&prover.cnf()).await;
         let dpop = format!("DPoP {token}");
-        let without = prover.proof(&api, &token, "a", &json!({})).await;
+        let without = prove(&api, &prover, &token, &json!({})).await;
         let challenge = api.show(&dpop, &[&without]).await;
         let nonce = lines(&challenge, "dpop-nonce").remove(0);
         refused(challenge, ("DPoP", USE_NONCE.0), USE_NONCE.1, "without").await;
-        let of = async |jti: &str| prover.proof(&api, &token, jti, &json!({"nonce": nonce})).await;
-        assert_eq!(api.show(&dpop, &[&of("b").await]).await.status(), 200);
-        let there = api.proven(&other, &dpop, &[&of("c").await]).send().await.unwrap();
+        let of = async || prove(&api, &prover, &token, &json!({"nonce": nonce})).await;
+        assert_eq!(api.show(&dpop, &[&of().await]).await.status(), 200);
+        let there = api.proven(&other.base, &dpop, &[&of().await]).send().await.unwrap();
         assert_eq!(there.status(), 200);
-        let there = api.proven(&foreign, &dpop, &[&of("d").await]).send().await.unwrap();
+        let there = api.proven(&foreign.base, &dpop, &[&of().await]).send().await.unwrap();
         refused(there, ("DPoP", USE_NONCE.0), USE_NONCE.1, "another key's").await;
         api.clock.advance(Duration::from_mins(5));
         let token = api.bound(&prover.cnf()).await;
-        let late = prover.proof(&api, &token, "e", &json!({"nonce": nonce})).await;
+        let late = prove(&api, &prover, &token, &json!({"nonce": nonce})).await;
         refused(api.show(&format!("DPoP {token}"), &[&late]).await, ("DPoP", USE_NONCE.0), USE_NONCE.1, "late").await;
     }
 
@@ -241,9 +210,9 @@ on_both_stores! {
         let prover = Prover::new();
         let token = api.bound(&prover.cnf()).await;
         let dpop = format!("DPoP {token}");
-        let proof = prover.proof(&api, &token, "a", &json!({})).await;
+        let proof = prove(&api, &prover, &token, &json!({})).await;
         assert_eq!(api.show(&dpop, &[&proof]).await.status(), 200);
-        let there = api.proven(&other, &dpop, &[&proof]).send().await.unwrap();
+        let there = api.proven(&other.base, &dpop, &[&proof]).send().await.unwrap();
         // A node with a memory of its own, which has just begun, knows nothing and says so.
         let (code, slug) = if is_shared { INVALID_PROOF } else { USE_NONCE };
         refused(there, ("DPoP", code), slug, "at another node").await;
@@ -283,7 +252,7 @@ on_both_stores! {
             ("DPoP", "broken", 401),
             ("Bearer", "broken", 401),
         ] {
-            let proof = prover.proof(&api, token, &format!("{scheme} {token}"), &json!({})).await;
+            let proof = prove(&api, &prover, token, &json!({})).await;
             let response = api.show(&format!("{scheme} {token}"), &[&proof]).await;
             assert_eq!(response.status(), status, "{scheme} {token}");
         }
@@ -300,7 +269,7 @@ on_both_stores! {
         assert!(challenges[0].starts_with("DPoP error=\"invalid_token\""), "{challenges:?}");
         assert_eq!(problem(response).await.0, 401);
         let token = api.bound(&prover.cnf()).await;
-        let proof = prover.proof(&api, &token, "a", &json!({})).await;
+        let proof = prove(&api, &prover, &token, &json!({})).await;
         assert_eq!(api.show(&format!("DPoP {token}"), &[&proof]).await.status(), 200);
         let metadata: Value = api.get("/.well-known/oauth-protected-resource").await.json().await.unwrap();
         assert_eq!(metadata["dpop_bound_access_tokens_required"], true);
@@ -309,14 +278,7 @@ on_both_stores! {
     async fn rfc8705_3_a_token_that_is_bound_to_a_certificate_comes_with_it(storage: Storage) {
         let folder = tempfile::tempdir().unwrap();
         let server = Pair::new();
-        server.write(folder.path());
-        let api = api(storage, |config| {
-            config.mtls.listen = vec![([127, 0, 0, 1], 0).into()];
-            config.mtls.url = Some(MTLS.parse().unwrap());
-            config.mtls.certificate = Some(folder.path().join("crt"));
-            config.mtls.key = Some(folder.path().join("key"));
-        })
-        .await;
+        let api = api(storage, |config| server.listens(folder.path(), config)).await;
         let (own, other, prover) = (Pair::new(), Pair::new(), Prover::new());
         let there = format!("{}{ME}", api.mtls.as_deref().unwrap());
         let token = api.bound(&own.cnf()).await;
@@ -345,7 +307,7 @@ on_both_stores! {
             ("both, elsewhere", Some(&own), "https://other.example", 401),
         ] {
             let changes = json!({"htu": format!("{htu}{ME}")});
-            let proof = prover.proof(&api, &both, what, &changes).await;
+            let proof = prove(&api, &prover, &both, &changes).await;
             let request = server.client(pair).get(&there).header("dpop", proof);
             let request = request.header(AUTHORIZATION, format!("DPoP {both}"));
             assert_eq!(request.send().await.unwrap().status(), status, "{what}");
@@ -368,8 +330,8 @@ on_both_stores! {
             ("its own", &api.base, Some(&own), 200),
             ("another", &api.base, Some(&other), 401),
             ("none", &api.base, None, 401),
-            ("its own, as a stranger says", &stranger, Some(&own), 400),
-            ("none of a stranger", &stranger, None, 401),
+            ("its own, as a stranger says", &stranger.base, Some(&own), 400),
+            ("none of a stranger", &stranger.base, None, 401),
         ] {
             let mut request = api.proven(base, &bearer, &[]);
             if let Some(pair) = told {
@@ -387,7 +349,7 @@ async fn rfc9449_11_5_a_proof_is_not_taken_for_a_token() {
     let api = api(Storage::sqlite().await, |_| {}).await;
     let prover = Prover::new();
     let token = api.bound(&prover.cnf()).await;
-    let proof = prover.proof(&api, &token, "a", &json!({})).await;
+    let proof = prove(&api, &prover, &token, &json!({})).await;
     let signed = sign_jwt(JwtKind::DpopProof, &api.service_claims(), &api.issuer.key).await;
     for (what, presented) in [
         ("a proof", proof),
@@ -418,9 +380,14 @@ impl Pair {
         }
     }
 
-    fn write(&self, folder: &Path) {
-        std::fs::write(folder.join("crt"), self.certificate.pem()).unwrap();
-        std::fs::write(folder.join("key"), self.key.serialize_pem()).unwrap();
+    /// Has the server ask clients for certificates where it shows this one.
+    fn listens(&self, folder: &Path, config: &mut Config) {
+        let (certificate, key) = (folder.join("crt"), folder.join("key"));
+        std::fs::write(&certificate, self.certificate.pem()).unwrap();
+        std::fs::write(&key, self.key.serialize_pem()).unwrap();
+        config.mtls.listen = vec![([127, 0, 0, 1], 0).into()];
+        config.mtls.url = Some(MTLS.parse().unwrap());
+        (config.mtls.certificate, config.mtls.key) = (Some(certificate), Some(key));
     }
 
     fn cnf(&self) -> Value {

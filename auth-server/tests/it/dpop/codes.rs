@@ -12,9 +12,10 @@ on_each_store!(auth_server::store::MIGRATIONS;
     rfc9449_10_1_a_proof_that_was_pushed_binds_the_code,
 );
 
-/// A server with a person who signs in by the page, and an app.
+/// A server with a person who signs in by the page, and an app; what it issues is redeemed at another node where there is one.
 struct Stage {
     server: TestServer,
+    other: Option<TestServer>,
     app: TestClient,
     signing: (TestClient, SigningKey),
 }
@@ -31,8 +32,16 @@ impl Stage {
             ..crate::person::app(AuthMethod::None)
         };
         let signing = (server.register(metadata).await, key);
+        let mut second = config(stores);
+        second.issuer = server.issuer.parse().unwrap();
+        let other = if is_shared(stores) {
+            Some(TestServer::start_with(second, server.clock.clone()).await)
+        } else {
+            None
+        };
         Self {
             server,
+            other,
             app,
             signing,
         }
@@ -41,6 +50,17 @@ impl Stage {
     /// The code of a person who signs in and agrees.
     async fn code(&self, url: &str) -> String {
         code(&Browser::new(&self.server).sign_in_and_consent(url).await)
+    }
+
+    /// Redeems a code where it was not issued, with a proof of this key or with none.
+    async fn redeem(&self, client: &TestClient, code: &str, prover: Option<&Prover>) -> Answer {
+        let proof = match prover {
+            Some(prover) => Some(prover.proof(&self.server, TOKEN, &json!({})).await),
+            None => None,
+        };
+        let proofs: Vec<_> = proof.iter().map(String::as_str).collect();
+        let server = self.other.as_ref().unwrap_or(&self.server);
+        send(server, client, (TOKEN, &code_form(code)), &proofs).await
     }
 
     async fn push(&self, changes: &[(&str, &str)], prover: Option<&Prover>) -> Answer {
@@ -78,7 +98,6 @@ const WAYS: [&str; 3] = ["in the query", "in an object", "pushed"];
 
 async fn rfc9449_10_a_code_is_redeemed_with_the_key_that_the_request_named(stores: &Stores) {
     let stage = Stage::set(stores).await;
-    let server = &stage.server;
     let (prover, other) = (Prover::new(), Prover::new());
     for how in WAYS {
         // Threat 27: another key, and none at all.
@@ -89,18 +108,13 @@ async fn rfc9449_10_a_code_is_redeemed_with_the_key_that_the_request_named(store
         ] {
             let (client, url) = stage.url(how, &prover.jkt()).await;
             let code = stage.code(&url).await;
-            let form = code_form(&code);
-            let redeem = async |proven: Option<&Prover>| match proven {
-                Some(prover) => ask(server, client, &form, prover).await,
-                None => send(server, client, (TOKEN, &form), &[]).await,
-            };
-            let answer = redeem(proven).await;
+            let answer = stage.redeem(client, &code, proven).await;
             if what == "it" {
                 assert_bound(&answer, Some(&prover), how);
                 continue;
             }
             assert_eq!(answer.error(), (400, "invalid_grant"), "{how}, {what}");
-            let late = redeem(Some(&prover)).await;
+            let late = stage.redeem(client, &code, Some(&prover)).await;
             assert_eq!(
                 late.error(),
                 (400, "invalid_grant"),
@@ -115,10 +129,7 @@ async fn rfc9449_10_a_code_that_is_bound_to_nothing_is_redeemed_with_any_key(sto
     let server = &stage.server;
     for prover in [Some(Prover::new()), None] {
         let code = stage.code(&server.authorize_url(&stage.app, &[])).await;
-        let answer = match &prover {
-            Some(prover) => ask(server, &stage.app, &code_form(&code), prover).await,
-            None => send(server, &stage.app, (TOKEN, &code_form(&code)), &[]).await,
-        };
+        let answer = stage.redeem(&stage.app, &code, prover.as_ref()).await;
         assert_bound(&answer, prover.as_ref(), "unbound");
     }
 }
@@ -167,10 +178,7 @@ async fn rfc9449_10_1_a_proof_that_was_pushed_binds_the_code(stores: &Stores) {
             assert_eq!(pushed.status, 201, "{}", pushed.body);
             let url = url_of(server, &stage.app, pushed.text("request_uri"));
             let code = stage.code(&url).await;
-            let answer = match proven {
-                Some(prover) => ask(server, &stage.app, &code_form(&code), prover).await,
-                None => send(server, &stage.app, (TOKEN, &code_form(&code)), &[]).await,
-            };
+            let answer = stage.redeem(&stage.app, &code, proven).await;
             if proven.is_some_and(|proven| proven.jkt() == own) {
                 assert_bound(&answer, Some(&prover), "pushed");
             } else {

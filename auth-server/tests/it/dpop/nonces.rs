@@ -11,6 +11,7 @@ use crate::registration::with;
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc9449_8_a_client_that_meets_a_challenge_succeeds_on_the_second_try,
+    rfc9449_8_a_client_whose_clock_is_wrong_succeeds_on_the_second_try,
     rfc9449_8_a_challenge_spends_an_assertion_and_nothing_else,
     rfc9449_8_nonces_are_of_one_server_and_one_time,
     rfc9449_8_nonces_are_good_on_every_node_and_after_a_restart,
@@ -32,27 +33,68 @@ async fn nonce(server: &TestServer, client: &TestClient, prover: &Prover) -> Str
     answer.header("dpop-nonce").to_owned()
 }
 
+/// A scene, and another node of the same configuration where there may be one.
+async fn two_nodes(stores: &Stores, config: Config) -> (Scene, Option<TestServer>) {
+    let scene = scene_of(config.clone()).await;
+    if !is_shared(stores) {
+        return (scene, None);
+    }
+    let mut second = config;
+    second.issuer = scene.server.issuer.parse().unwrap();
+    let other = TestServer::start_with(second, scene.server.clock.clone()).await;
+    (scene, Some(other))
+}
+
+/// At its first redemption, from one node to the other and back, with a clock that is so many seconds late.
+async fn second_try((scene, other): &(Scene, Option<TestServer>), late: i64) {
+    let (one, prover) = (&scene.server, Prover::new());
+    let other = other.as_ref().unwrap_or(one);
+    let web = one.register(app(AuthMethod::ClientSecretBasic)).await;
+    let proof = async |nonce: &str| {
+        let nonce = (!nonce.is_empty()).then_some(nonce);
+        let claims = json!({"iat": one.clock.now().as_secs() - late, "nonce": nonce});
+        prover.proof(one, TOKEN, &claims).await
+    };
+    for (client, [first, second]) in [
+        (&scene.app, [one, other]),
+        (&scene.app, [other, one]),
+        (&web, [one, other]),
+    ] {
+        let code = scene.code(client, "openid read").await;
+        let form = code_form(&code);
+        let ask = async |server: &TestServer, form: &[(&str, &str)], nonce: &str| {
+            let proof = proof(nonce).await;
+            send(server, client, (TOKEN, form), &[&proof]).await
+        };
+        let challenge = ask(first, &form, "").await;
+        assert_eq!(challenge.error(), CHALLENGED, "its first redemption");
+        let answer = ask(second, &form, challenge.header("dpop-nonce")).await;
+        assert_bound(&answer, Some(&prover), "the code was not spent");
+        // The nonce that came with the answer does for the next.
+        let refresh = refresh_form(answer.text("refresh_token"));
+        let answer = ask(first, &refresh, answer.header("dpop-nonce")).await;
+        assert_bound(&answer, Some(&prover), "refreshed");
+        let again = ask(second, &form, answer.header("dpop-nonce")).await;
+        assert_eq!(again.error(), (400, "invalid_grant"), "once is once");
+    }
+}
+
 async fn rfc9449_8_a_client_that_meets_a_challenge_succeeds_on_the_second_try(stores: &Stores) {
-    let scene = scene_of(demanding(stores)).await;
-    let (server, prover) = (&scene.server, Prover::new());
-    let code = scene.code(&scene.app, "openid read").await;
-    let form = code_form(&code);
-    let first = ask(server, &scene.app, &form, &prover).await;
-    assert_eq!(first.error(), CHALLENGED, "its first redemption");
-    let nonce = json!({"nonce": first.header("dpop-nonce")});
-    let proof = prover.proof(server, TOKEN, &nonce).await;
-    let answer = send(server, &scene.app, (TOKEN, &form), &[&proof]).await;
-    assert_bound(&answer, Some(&prover), "the code was not spent");
-    // The nonce that came with the answer does for the next.
-    let nonce = json!({"nonce": answer.header("dpop-nonce")});
-    let proof = prover.proof(server, TOKEN, &nonce).await;
-    let refresh = refresh_form(answer.text("refresh_token"));
-    let answer = send(server, &scene.app, (TOKEN, &refresh), &[&proof]).await;
-    assert_bound(&answer, Some(&prover), "refreshed");
+    let nodes = two_nodes(stores, demanding(stores)).await;
+    second_try(&nodes, 0).await;
     // Whoever wants no binding needs no nonce.
+    let scene = &nodes.0;
     let code = scene.code(&scene.app, "openid read").await;
     let answer = scene.redeem(&scene.app, &code).await;
     assert_bound(&answer, None, "without a proof");
+}
+
+/// Where nonces are offered alone, whoever has no other way to be believed is told one.
+async fn rfc9449_8_a_client_whose_clock_is_wrong_succeeds_on_the_second_try(stores: &Stores) {
+    let nodes = two_nodes(stores, config(stores)).await;
+    for late in [3600, -40] {
+        second_try(&nodes, late).await;
+    }
 }
 
 async fn rfc9449_8_a_challenge_spends_an_assertion_and_nothing_else(stores: &Stores) {

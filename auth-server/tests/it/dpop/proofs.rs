@@ -1,393 +1,287 @@
-//! What is no proof (RFC 9449 §4.3, threat 27), at each endpoint that takes one.
+//! What is no proof (RFC 9449 §4.3, threat 27), at each endpoint that takes one and at every node.
 
-use aws_lc_rs::hmac;
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
+use shared_testing::proofs::rows;
 
 use super::*;
+use crate::bindable::{Door, Nodes, Place, Sender, announced};
 use crate::registration::with;
 
 on_each_store!(auth_server::store::MIGRATIONS;
-    rfc9449_4_3_what_is_no_proof,
-    rfc9449_4_3_dates,
-    rfc9449_11_1_a_proof_is_good_once_on_every_node,
+    rfc9449_4_3_what_is_no_proof_at_the_token_endpoint,
+    rfc9449_4_3_what_is_no_proof_where_requests_are_pushed_and_at_userinfo,
+    rfc9449_4_3_what_is_no_proof_where_certificates_are_asked_for,
+    rfc9449_4_3_one_door_or_the_other,
+    rfc9449_4_3_every_endpoint_that_takes_proofs_is_tried,
+    rfc9449_8_a_nonce_is_good_at_every_endpoint_of_every_node,
+    rfc9449_11_1_a_proof_is_good_once_at_every_endpoint_of_every_node,
+    rfc9449_11_1_a_proof_is_good_once_however_long_it_lasts,
     threat_6_of_200_uses_of_one_proof_on_two_nodes_one_succeeds,
+    rfc9449_4_3_the_url_is_the_issuers_behind_a_proxy_too,
+    threat_21_what_a_proxy_says_of_where_it_came_from_is_not_believed,
 );
-
-/// An endpoint that takes proofs, a client, and a request of it that is good any number of times.
-struct Endpoint {
-    path: &'static str,
-    client: TestClient,
-    form: Vec<(String, String)>,
-}
-
-impl Endpoint {
-    async fn all(server: &TestServer) -> [Self; 2] {
-        let service = server.client(AuthMethod::ClientSecretBasic, "read").await;
-        let app = server.register(app(AuthMethod::ClientSecretBasic)).await;
-        let credentials = CREDENTIALS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let asking = TestServer::asking(&app, &[]);
-        [
-            Self {
-                path: TOKEN,
-                client: service,
-                form: credentials.into(),
-            },
-            Self {
-                path: PAR,
-                client: app,
-                form: asking,
-            },
-        ]
-    }
-
-    fn request(&self, server: &TestServer) -> reqwest::RequestBuilder {
-        let form: Vec<_> = self.form.iter().map(|(k, v)| (&**k, &**v)).collect();
-        request(server, &self.client, self.path, &form)
-    }
-
-    async fn send(&self, server: &TestServer, proofs: &[&str]) -> Answer {
-        let request = self.request(server);
-        let request = proofs
-            .iter()
-            .fold(request, |request, proof| request.header("dpop", *proof));
-        server.send(request).await
-    }
-
-    async fn assert_good(&self, server: &TestServer, proof: &str, what: &str) -> Answer {
-        let answer = self.send(server, &[proof]).await;
-        let good = [200, 201].contains(&answer.status.as_u16());
-        assert!(good, "{what} at {}: {}", self.path, answer.body);
-        assert!(!answer.header("dpop-nonce").is_empty(), "{what}");
-        answer
-    }
-
-    async fn assert_refused(&self, server: &TestServer, proofs: &[&str], code: &str, what: &str) {
-        let answer = self.send(server, proofs).await;
-        assert_eq!(answer.error(), (400, code), "{what} at {}", self.path);
-        // RFC 9449 §8.2: whoever tries again has what it takes.
-        assert!(!answer.header("dpop-nonce").is_empty(), "{what}");
-        assert_eq!(answer.header("cache-control"), "no-store", "{what}");
-    }
-}
 
 const INVALID: &str = "invalid_dpop_proof";
 const NONCE: &str = "use_dpop_nonce";
 
-#[expect(clippy::too_many_lines, reason = "a table")]
-async fn rfc9449_4_3_what_is_no_proof(stores: &Stores) {
-    let scene = scene(stores).await;
-    let server = &scene.server;
-    let (prover, other, rsa) = (Prover::new(), Prover::new(), Prover::of(Algorithm::Rs256));
-    let endpoints = Endpoint::all(server).await;
-    let sent_elsewhere: Vec<_> = endpoints
-        .iter()
-        .map(|endpoint| endpoint.path)
-        .rev()
-        .collect();
-    for (endpoint, elsewhere) in endpoints.iter().zip(sent_elsewhere) {
-        let path = endpoint.path;
-        let fresh = || good(server, path);
-        let htu = fresh()["htu"].as_str().unwrap().to_owned();
-        let port = htu.split(':').nth(2).unwrap().split('/').next().unwrap();
-        let public = prover.key.public().to_value();
-        let jwk = |changes: Value| json!({"jwk": with(&public, &changes)});
-        let rows = [
-            // RFC 9449 §4.2, §4.3, the header.
-            ("no typ", json!({"typ": null}), json!({})),
-            (
-                "typ of an access token",
-                json!({"typ": "at+jwt"}),
-                json!({}),
-            ),
-            ("typ JWT", json!({"typ": "JWT"}), json!({})),
-            ("no alg", json!({"alg": null}), json!({})),
-            ("alg none", json!({"alg": "none"}), json!({})),
-            ("alg nOnE", json!({"alg": "nOnE"}), json!({})),
-            ("alg HS256", json!({"alg": "HS256"}), json!({})),
-            ("alg ES256K", json!({"alg": "ES256K"}), json!({})),
-            ("alg of another key", json!({"alg": "RS256"}), json!({})),
-            ("alg a number", json!({"alg": 1}), json!({})),
-            ("no jwk", json!({"jwk": null}), json!({})),
-            ("jwk a text", json!({"jwk": public.to_string()}), json!({})),
-            ("jwk a set", json!({"jwk": {"keys": [public]}}), json!({})),
-            ("jwk private", jwk(json!({"d": "AAAA"})), json!({})),
-            (
-                "jwk oct",
-                json!({"jwk": {"kty": "oct", "k": "AAAA"}}),
-                json!({}),
-            ),
-            (
-                "jwk off the curve",
-                jwk(json!({"x": public["y"]})),
-                json!({}),
-            ),
-            (
-                "jwk of another",
-                json!({"jwk": other.key.public().to_value()}),
-                json!({}),
-            ),
-            ("crit", json!({"crit": ["b64"], "b64": false}), json!({})),
-            (
-                "kid alone",
-                json!({"jwk": null, "kid": public["kid"]}),
-                json!({}),
-            ),
-            // RFC 9449 §4.2, each claim.
-            ("no jti", json!({}), json!({"jti": null})),
-            ("jti empty", json!({}), json!({"jti": ""})),
-            ("jti a number", json!({}), json!({"jti": 1})),
-            ("jti too long", json!({}), json!({"jti": "j".repeat(257)})),
-            ("no htm", json!({}), json!({"htm": null})),
-            ("htm another", json!({}), json!({"htm": "GET"})),
-            ("htm in lower case", json!({}), json!({"htm": "post"})),
-            ("no htu", json!({}), json!({"htu": null})),
-            ("htu empty", json!({}), json!({"htu": ""})),
-            ("htu a path", json!({}), json!({"htu": path})),
-            (
-                "htu another scheme",
-                json!({}),
-                json!({"htu": htu.replace("http:", "https:")}),
-            ),
-            (
-                "htu another host",
-                json!({}),
-                json!({"htu": htu.replace("127.0.0.1", "127.0.0.2")}),
-            ),
-            (
-                "htu another port",
-                json!({}),
-                json!({"htu": htu.replace(port, "1")}),
-            ),
-            (
-                "htu without the port",
-                json!({}),
-                json!({"htu": htu.replace(&format!(":{port}"), "")}),
-            ),
-            (
-                "htu another path",
-                json!({}),
-                json!({"htu": format!("{}{elsewhere}", server.issuer)}),
-            ),
-            ("htu the issuer", json!({}), json!({"htu": server.issuer})),
-            (
-                "htu with a slash behind",
-                json!({}),
-                json!({"htu": format!("{htu}/")}),
-            ),
-            (
-                "htu with two slashes",
-                json!({}),
-                json!({"htu": htu.replace("/oauth", "//oauth")}),
-            ),
-            (
-                "htu with a user",
-                json!({}),
-                json!({"htu": htu.replace("://", "://user@")}),
-            ),
-            (
-                "htu in capitals",
-                json!({}),
-                json!({"htu": htu.to_uppercase()}),
-            ),
-            ("no iat", json!({}), json!({"iat": null})),
-            ("iat a text", json!({}), json!({"iat": "1"})),
-            ("iat beyond all", json!({}), json!({"iat": 1e300})),
-            ("nonce a number", json!({}), json!({"nonce": 1})),
-        ];
-        for (what, header, claims) in rows {
-            let (header, claims) = (with(&prover.header(), &header), with(&fresh(), &claims));
-            let proof = prover.sign(&header, &claims).await;
-            endpoint
-                .assert_refused(server, &[&proof], INVALID, what)
-                .await;
-        }
-        let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
-        let proof = prover.proof(server, path, &json!({})).await;
-        let (input, signature) = proof.rsplit_once('.').unwrap();
-        let mut flipped = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        flipped[40] ^= 1;
-        // Threat 15: the public key as the secret of a MAC.
-        let header = with(&rsa.header(), &json!({"alg": "HS256"}));
-        let hs256 = format!(
-            "{}.{}",
-            encode(header.to_string().as_bytes()),
-            encode(fresh().to_string().as_bytes())
-        );
-        let secret = rsa.key.public().to_value()["n"].to_string();
-        let mac = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
-            hs256.as_bytes(),
-        );
-        let unsigned = with(&prover.header(), &json!({"alg": "none"}));
-        let unsigned = format!(
-            "{}.{}.",
-            encode(unsigned.to_string().as_bytes()),
-            encode(fresh().to_string().as_bytes())
-        );
-        let padded = prover
-            .proof(server, path, &json!({"pad": "p".repeat(8 * 1024)}))
-            .await;
-        for (what, proofs) in [
-            (
-                "two",
-                vec![
-                    proof.as_str(),
-                    &prover.proof(server, path, &json!({})).await,
-                ],
-            ),
-            ("the same twice", vec![&proof, &proof]),
-            ("a list of two", vec![&format!("{proof}, {proof}")]),
-            ("empty", vec![""]),
-            ("not a JWT", vec!["proof"]),
-            ("two parts", vec![input]),
-            ("no signature", vec![&format!("{input}.")]),
-            (
-                "a signature of zeros",
-                vec![&format!("{input}.{}", encode(&[0; 64]))],
-            ),
-            (
-                "another signature",
-                vec![&format!("{input}.{}", encode(&flipped))],
-            ),
-            ("a MAC", vec![&format!("{hs256}.{}", encode(mac.as_ref()))]),
-            ("unsigned", vec![&unsigned]),
-            ("as a bearer token", vec![&format!("DPoP {proof}")]),
-            ("too long", vec![&padded]),
-        ] {
-            endpoint
-                .assert_refused(server, &proofs, INVALID, what)
-                .await;
-        }
-        // None of that has used it up, and what does not count does not count.
-        endpoint.assert_good(server, &proof, "good").await;
-        for (what, claims) in [
-            ("a query", json!({"htu": format!("{htu}?a=b")})),
-            ("a fragment", json!({"htu": format!("{htu}#a")})),
-            (
-                "a scheme in capitals",
-                json!({"htu": htu.replace("http", "HTTP")}),
-            ),
-            (
-                "encoded without need",
-                json!({"htu": htu.replace("/oauth", "/%6fauth")}),
-            ),
-            ("what nobody knows", json!({"color": "red"})),
-            ("a hash of no token", json!({"ath": "x"})),
-            (
-                "jti as long as it may be",
-                json!({"jti": macs::unique() + &"j".repeat(200)}),
-            ),
-        ] {
-            let proof = prover.proof(server, path, &claims).await;
-            endpoint.assert_good(server, &proof, what).await;
+/// Each that there is, with the key that its tokens are bound to.
+async fn places(nodes: &Nodes, prover: &Prover) -> Vec<Place> {
+    Box::pin(nodes.places(&Sender::Key(prover))).await
+}
+
+/// Tries everything at one place, at one node after the other. What is refused spends nothing: the code, the device code or the assertion is
+/// good afterwards.
+async fn try_all(nodes: &Nodes, (place, door): (&Place, Door), prover: &Prover) {
+    let nonce = place.nonce(nodes, (0, door)).await;
+    let none = place.send(nodes, (1, door), &[]).await;
+    if place.is_bound() {
+        let code = none.header("www-authenticate").to_owned() + &none.body.to_string();
+        assert!(code.contains(INVALID), "{}, none: {code}", place.what);
+    } else {
+        place.assert_good(&none, "none");
+    }
+    let mut rows = rows(prover, &place.proven(nodes, door, &nonce)).await;
+    assert!(rows.len() > 200, "{}", rows.len());
+    let last = rows.pop().unwrap();
+    for (number, row) in rows.iter().enumerate() {
+        let what = format!("{} by {door:?}", row.what);
+        let Some(code) = row.expected.code() else {
+            if place.lasts {
+                let answer = place.send(nodes, (number, door), &row.proofs).await;
+                place.assert_good(&answer, &what);
+                assert!(!answer.header("dpop-nonce").is_empty(), "{what}");
+            }
+            continue;
+        };
+        let answer = place.send(nodes, (number, door), &row.proofs).await;
+        place.assert_refused(&answer, code, &what);
+        // RFC 9449 §8.2, §9: whoever tries again has what it takes.
+        assert!(!answer.header("dpop-nonce").is_empty(), "{what}");
+    }
+    let answer = place.send(nodes, (0, door), &last.proofs).await;
+    place.assert_good(&answer, &last.what);
+    if place.path == TOKEN {
+        assert_bound(&answer, Some(prover), place.what);
+    }
+}
+
+async fn rfc9449_4_3_what_is_no_proof_at_the_token_endpoint(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    for place in places.iter().filter(|place| place.path == TOKEN) {
+        try_all(&nodes, (place, Door::Main), &prover).await;
+    }
+}
+
+async fn rfc9449_4_3_what_is_no_proof_where_requests_are_pushed_and_at_userinfo(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    for place in places.iter().filter(|place| place.path != TOKEN) {
+        try_all(&nodes, (place, Door::Main), &prover).await;
+    }
+}
+
+async fn rfc9449_4_3_what_is_no_proof_where_certificates_are_asked_for(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    // One grant stands for all: what is different is the door.
+    let grants = ["authorization_code", "client_credentials"];
+    for place in &places {
+        if place.path != TOKEN || grants.contains(&place.what) {
+            try_all(&nodes, (place, Door::Certificates), &prover).await;
         }
     }
 }
 
-async fn rfc9449_4_3_dates(stores: &Stores) {
-    let scene = scene(stores).await;
-    let (server, prover) = (&scene.server, Prover::new());
-    for endpoint in &Endpoint::all(server).await {
-        let answer = endpoint.send(server, &["x"]).await;
-        let nonce = answer.header("dpop-nonce").to_owned();
-        for (what, seconds, with_nonce, expected) in [
-            ("now", 0, false, ""),
-            ("a minute old", -50, false, ""),
-            ("older", -70, false, NONCE),
-            ("very old", -100_000, false, NONCE),
-            ("ahead", 5, false, ""),
-            ("farther ahead", 30, false, NONCE),
-            ("more than a minute ahead", 120, false, INVALID),
-            ("now, with a nonce", 0, true, ""),
-            ("older, with a nonce", -70, true, ""),
-            ("very old, with a nonce", -100_000, true, ""),
-            ("farther ahead, with a nonce", 30, true, ""),
-            ("more than a minute ahead, with a nonce", 120, true, INVALID),
-        ] {
-            let iat = server.clock.now().as_secs() + seconds;
-            let nonce = with_nonce.then_some(&nonce);
-            // A NumericDate may have a fraction (RFC 7519 §2).
-            for iat in [
-                json!(iat),
-                json!(format!("{iat}.25").parse::<f64>().unwrap()),
+/// An endpoint has a URL by each door, and is one endpoint: a proof for either is a proof for it, by whichever door it comes, and once.
+async fn rfc9449_4_3_one_door_or_the_other(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    let doors = [Door::Main, Door::Certificates];
+    for place in places.iter().filter(|place| place.lasts) {
+        for (made_for, comes_by) in doors.into_iter().flat_map(|one| doors.map(|by| (one, by))) {
+            let what = format!("made for {made_for:?}, by {comes_by:?}");
+            let proof = place.proof((&nodes, made_for), &prover, &json!({})).await;
+            let proofs = [proof];
+            let answer = place.send(&nodes, (0, comes_by), &proofs).await;
+            place.assert_good(&answer, &what);
+            for (number, by) in [
+                (0, Door::Main),
+                (1, Door::Main),
+                (0, Door::Certificates),
+                (1, Door::Certificates),
             ] {
-                let claims = json!({"iat": iat, "nonce": nonce});
-                let proof = prover.proof(server, endpoint.path, &claims).await;
-                if expected.is_empty() {
-                    endpoint.assert_good(server, &proof, what).await;
-                } else {
-                    endpoint
-                        .assert_refused(server, &[&proof], expected, what)
-                        .await;
+                let again = place.send(&nodes, (number, by), &proofs).await;
+                place.assert_refused(&again, INVALID, &format!("{what}, again by {by:?}"));
+            }
+        }
+    }
+}
+
+/// So that none is forgotten, here and in the description.
+async fn rfc9449_4_3_every_endpoint_that_takes_proofs_is_tried(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    let (described, grants) = announced(nodes.node(1)).await;
+    let tried = places.iter();
+    let tried = tried.map(|place| format!("{} {}", place.method, place.path));
+    assert_eq!(tried.collect::<BTreeSet<_>>(), described);
+    let tried = places.iter().filter(|place| place.path == TOKEN);
+    let tried = tried.map(|place| place.what.to_owned());
+    assert_eq!(tried.collect::<BTreeSet<_>>(), grants);
+}
+
+/// Each told by one endpoint, at one node and through one door, and used at each other, with a clock that is wrong.
+async fn rfc9449_8_a_nonce_is_good_at_every_endpoint_of_every_node(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    let lasting: Vec<_> = places.iter().filter(|place| place.lasts).collect();
+    let old = nodes.scene.server.clock.now().as_secs() - 100_000;
+    for (number, told_by) in lasting.iter().enumerate() {
+        let doors = [Door::Main, Door::Certificates];
+        for (door, another) in [(doors[0], doors[1]), (doors[1], doors[0])] {
+            let nonce = told_by.nonce(&nodes, (number, door)).await;
+            for place in &lasting {
+                let claims = json!({"iat": old, "nonce": nonce});
+                let proof = place.proof((&nodes, another), &prover, &claims).await;
+                let answer = place.send(&nodes, (number + 1, another), &[proof]).await;
+                place.assert_good(&answer, &format!("told by {}", told_by.what));
+            }
+        }
+    }
+}
+
+/// What one accepted, every other refuses, and itself too.
+async fn rfc9449_11_1_a_proof_is_good_once_at_every_endpoint_of_every_node(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    let lasting = places.iter().filter(|place| place.lasts);
+    for (number, place) in lasting.enumerate() {
+        for with_nonce in [false, true] {
+            let nonce = place.nonce(&nodes, (number, Door::Main)).await;
+            let proven = place.proven(&nodes, Door::Main, &nonce);
+            let nonce = json!({"nonce": with_nonce.then_some(&nonce)});
+            let claims = with(&proven.claims(), &nonce);
+            let signed = async || [prover.sign(&prover.header(), &claims).await];
+            let first = signed().await;
+            let answer = place.send(&nodes, (number, Door::Main), &first).await;
+            place.assert_good(&answer, "first");
+            for node in [number, number + 1] {
+                // The same, and what it says signed anew.
+                for again in [&first, &signed().await] {
+                    let answer = place.send(&nodes, (node, Door::Main), again).await;
+                    place.assert_refused(&answer, INVALID, "again");
                 }
             }
         }
     }
 }
 
-async fn rfc9449_11_1_a_proof_is_good_once_on_every_node(stores: &Stores) {
-    let scene = scene(stores).await;
-    let (one, prover) = (&scene.server, Prover::new());
-    let endpoints = Endpoint::all(one).await;
-    let other = scene.another_node(stores).await;
-    let is_shared = is_shared(stores);
-    for endpoint in &endpoints {
+async fn rfc9449_11_1_a_proof_is_good_once_however_long_it_lasts(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (places, clock) = (places(&nodes, &prover).await, &nodes.scene.server.clock);
+    let lasting = ["client_credentials", "pushed"];
+    for place in places.iter().filter(|place| lasting.contains(&place.what)) {
         for with_nonce in [false, true] {
-            let told = endpoint.send(one, &["x"]).await;
-            let nonce = with_nonce.then(|| told.header("dpop-nonce"));
-            let claims = with(&good(one, endpoint.path), &json!({"nonce": nonce}));
-            let proof = prover.sign(&prover.header(), &claims).await;
-            endpoint.assert_good(one, &proof, "first").await;
-            endpoint
-                .assert_refused(one, &[&proof], INVALID, "again")
-                .await;
-            if is_shared {
-                endpoint
-                    .assert_refused(&other, &[&proof], INVALID, "at another node")
-                    .await;
-            }
-            // The same statement, signed anew.
-            let again = prover.sign(&prover.header(), &claims).await;
-            endpoint
-                .assert_refused(one, &[&again], INVALID, "signed again")
-                .await;
+            let nonce = place.nonce(&nodes, (0, Door::Main)).await;
+            let proven = place.proven(&nodes, Door::Main, &nonce);
+            let nonce = json!({"nonce": with_nonce.then_some(&nonce)});
+            let claims = with(&proven.claims(), &nonce);
+            let proof = [prover.sign(&prover.header(), &claims).await];
+            let answer = place.send(&nodes, (0, Door::Main), &proof).await;
+            place.assert_good(&answer, "first");
             // To the clock of a minute later it is too old, or still used.
-            one.clock.advance(Duration::from_secs(45));
-            endpoint
-                .assert_refused(one, &[&proof], INVALID, "later")
-                .await;
-            one.clock.advance(Duration::from_mins(6));
-            endpoint
-                .assert_refused(one, &[&proof], NONCE, "too late")
-                .await;
+            for (passes, code) in [(45, INVALID), (360, NONCE)] {
+                clock.advance(Duration::from_secs(passes));
+                for node in 0..2 {
+                    let answer = place.send(&nodes, (node, Door::Main), &proof).await;
+                    place.assert_refused(&answer, code, &format!("after {passes} s"));
+                }
+            }
             // Another key may have come to the same jti.
-            let theirs = Prover::new();
             let jti = json!({"jti": claims["jti"]});
-            let theirs = theirs.proof(one, endpoint.path, &jti).await;
-            endpoint.assert_good(one, &theirs, "another key").await;
+            let other = Prover::new();
+            let theirs = place.proof((&nodes, Door::Main), &other, &jti).await;
+            let answer = place.send(&nodes, (1, Door::Main), &[theirs]).await;
+            place.assert_good(&answer, "another key");
         }
     }
 }
 
 async fn threat_6_of_200_uses_of_one_proof_on_two_nodes_one_succeeds(stores: &Stores) {
-    let scene = scene(stores).await;
-    let other = scene.another_node(stores).await;
-    let (one, prover) = (&scene.server, Prover::new());
-    let nodes = if is_shared(stores) {
-        [one, &other]
-    } else {
-        [one, one]
-    };
-    for endpoint in &Endpoint::all(one).await {
-        let proof = prover.proof(one, endpoint.path, &json!({})).await;
-        let proofs = [&*proof];
-        let uses = (0..200).map(|n| endpoint.send(nodes[n % 2], &proofs));
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    let each = ["client_credentials", "pushed", "userinfo by GET"];
+    for place in places.iter().filter(|place| each.contains(&place.what)) {
+        let proof = [place.proof((&nodes, Door::Main), &prover, &json!({})).await];
+        let uses = (0..200).map(|number| place.send(&nodes, (number, Door::Main), &proof));
         let answers = join_all(uses).await;
-        let good = answers.iter().filter(|answer| answer.status.is_success());
-        assert_eq!(good.count(), 1, "{}", endpoint.path);
-        let refused = answers
+        let (good, refused): (Vec<_>, Vec<_>) = answers
             .iter()
-            .filter(|answer| answer.error() == (400, INVALID));
-        assert_eq!(refused.count(), 199, "{}", endpoint.path);
+            .partition(|answer| answer.status.is_success());
+        assert_eq!(good.len(), 1, "{}", place.what);
+        for answer in refused {
+            place.assert_refused(answer, INVALID, "another");
+        }
     }
+}
+
+async fn threat_21_what_a_proxy_says_of_where_it_came_from_is_not_believed(stores: &Stores) {
+    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let places = places(&nodes, &prover).await;
+    for place in places.iter().filter(|place| place.lasts) {
+        let url = nodes.url(Door::Main);
+        for (name, value, evil) in [
+            ("host", "evil.example", "http://evil.example".to_owned()),
+            (
+                "x-forwarded-host",
+                "evil.example",
+                "http://evil.example".to_owned(),
+            ),
+            ("x-forwarded-proto", "https", url.replace("http:", "https:")),
+            ("x-forwarded-prefix", "/tenant", format!("{url}/tenant")),
+            (
+                "forwarded",
+                "host=evil.example;proto=https",
+                "https://evil.example".to_owned(),
+            ),
+        ] {
+            let htu = json!({"htu": format!("{evil}{}", place.path)});
+            for (changes, code) in [(htu, Some(INVALID)), (json!({}), None)] {
+                let proof = place.proof((&nodes, Door::Main), &prover, &changes).await;
+                let request = place.request(&nodes, (0, Door::Main));
+                let request = request.header(name, value).header("dpop", proof);
+                let answer = nodes.node(0).send(request).await;
+                match code {
+                    Some(code) => place.assert_refused(&answer, code, name),
+                    None => place.assert_good(&answer, name),
+                }
+            }
+        }
+    }
+}
+
+/// Whoever stands before the server: what clients know is the issuer, its path included, which nobody may take off on the way.
+async fn rfc9449_4_3_the_url_is_the_issuers_behind_a_proxy_too(stores: &Stores) {
+    let mut config = config(stores);
+    config.issuer = "https://as.example/tenant".parse().unwrap();
+    let scene = scene_of(config).await;
+    let (server, prover) = (&scene.server, Prover::new());
+    let service = server.client(AuthMethod::ClientSecretBasic, "read").await;
+    for (htu, expected) in [
+        ("https://as.example/tenant/oauth/token", 200),
+        ("https://as.example/oauth/token", 400),
+        ("https://as.example/tenant/tenant/oauth/token", 400),
+        (&format!("{}{TOKEN}", server.issuer), 400),
+    ] {
+        let proof = prover.proof(server, TOKEN, &json!({"htu": htu})).await;
+        let answer = send(server, &service, (TOKEN, &CREDENTIALS), &[&proof]).await;
+        assert_eq!(answer.status, expected, "{htu}: {}", answer.body);
+    }
+    // A proxy that does is found out at once: nothing is served there.
+    let stripped = server.issuer.strip_suffix("/tenant").unwrap();
+    let stripped = server.http.post(format!("{stripped}{TOKEN}"));
+    assert_eq!(server.send(stripped.form(&CREDENTIALS)).await.status, 404);
 }
