@@ -66,6 +66,14 @@ pub async fn forgeries(
     (format!("{input}.{}", all.signature), all.all)
 }
 
+/// Whether it can be sent in a header as it is: what is around a header's value is none of it (RFC 9110 §5.5), and more blanks than one may
+/// stand before a token (§11.4).
+#[must_use]
+pub fn fits_header(token: &str) -> bool {
+    let is_text = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
+    token.bytes().all(is_text) && token.trim() == token
+}
+
 fn input(header: &Value, claims: &Value) -> String {
     parts(&header.to_string(), &claims.to_string())
 }

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shared_protocol::jose::Signer;
 use shared_testing::forgeries::Original;
+use shared_testing::prover::{ath, good, with};
 
 use super::verifiers::Verifier;
 use crate::bound_userinfo::USERINFO;
-use crate::dpop::{TOKEN, good};
+use crate::dpop::TOKEN;
 use crate::jwt_bearer;
 use crate::macs::unique;
 use crate::person::code_form;
 use crate::pushed::PAR;
-use crate::registration::with;
 use crate::server::{API, TestClient};
 use crate::stage::{JAGS, REVOKE_ALL, STATEMENTS, Stage};
 use crate::token::decode;
@@ -175,8 +173,7 @@ impl Verifier {
             Self::PushProof => proof(stage, good(server, PAR)),
             Self::UserinfoProof => {
                 let token = stage.bound().await;
-                let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&token));
-                let changes = json!({"htm": "GET", "ath": hash});
+                let changes = json!({"htm": "GET", "ath": ath(&token)});
                 let mut case = proof(stage, with(&good(server, USERINFO), &changes));
                 case.beside = Some(token);
                 case

@@ -1,7 +1,7 @@
 //! How a JWT is shown to each that reads one, and whether it is taken.
 
-use axum::http::HeaderValue;
 use serde_json::json;
+use shared_testing::forgeries::fits_header;
 
 use super::verifiers::Verifier;
 use crate::bound_userinfo::{USERINFO, get, proof};
@@ -60,7 +60,7 @@ impl Verifier {
                 (status, status != 401)
             }
             Self::Tool => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let answer = stage.revoke_all(token).await;
@@ -125,7 +125,7 @@ impl Verifier {
                 (answer.status.as_u16(), answer.status == 200)
             }
             Self::Userinfo => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let request = server.http.get(format!("{}/oauth/userinfo", server.issuer));
@@ -151,7 +151,7 @@ impl Verifier {
                 (answer.status.as_u16(), answer.status == 200)
             }
             Self::BoundUserinfo => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let proof = proof(server, &stage.prover, token, &json!({})).await;
@@ -160,7 +160,7 @@ impl Verifier {
                 (answer.status.as_u16(), answer.status == 200)
             }
             Self::CertifiedUserinfo => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let url = format!("{}{USERINFO}", server.mtls.as_deref().unwrap());
@@ -169,7 +169,7 @@ impl Verifier {
                 (answer.status.as_u16(), answer.status == 200)
             }
             Self::TokenProof => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let form = [("grant_type", "client_credentials"), ("resource", API)];
@@ -177,14 +177,14 @@ impl Verifier {
                 (answer.status.as_u16(), answer.status == 200)
             }
             Self::PushProof => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let answer = push(server, &stage.app, &[], &[token]).await;
                 (answer.status.as_u16(), answer.status == 201)
             }
             Self::UserinfoProof => {
-                if !is_header(token) {
+                if !fits_header(token) {
                     return false;
                 }
                 let request = get(server, &format!("DPoP {}", world.beside), &[token]);
@@ -195,10 +195,4 @@ impl Verifier {
         assert!(status < 500, "{self:?}: {status} for {token}");
         is_taken
     }
-}
-
-/// Whether it can be sent as it is: what is around a header's value is none of it (RFC 9110 §5.5), and more blanks than one may stand before a
-/// token (§11.4).
-fn is_header(token: &str) -> bool {
-    HeaderValue::from_str(token).is_ok() && token.trim() == token
 }
