@@ -169,7 +169,7 @@ async fn threat_5_nothing_is_taken_for_something_else(stores: &Stores) {
                 continue;
             }
             let another = if artefact.is_code() && place.spends_codes() {
-                made.another(&stage, *artefact).await
+                Made::another(&stage, *artefact).await
             } else {
                 None
             };
@@ -187,7 +187,7 @@ async fn threat_5_nothing_is_taken_for_something_else(stores: &Stores) {
         let another = if is_last {
             None
         } else {
-            made.another(&stage, *artefact).await
+            Made::another(&stage, *artefact).await
         };
         let value = another.as_deref().unwrap_or(made.value(*artefact));
         if !Box::pin(place.takes(&world, value)).await {

@@ -56,29 +56,29 @@ impl<'a> Made<'a> {
         &self.values.0[&artefact]
     }
 
-    /// Another of something that is good once: of which a try may be the last, where more than one place takes it.
-    pub(super) async fn another(&self, stage: &Stage, artefact: Artefact) -> Option<String> {
-        Some(match artefact {
-            _ if artefact.is_code() => code(stage, artefact).await,
-            Artefact::PublicRefreshToken => grants::public_refresh_token(stage).await,
-            Artefact::ClientAssertion => outside::client_assertion(stage).await,
-            _ => return None,
-        })
+    /// Another of what a try may be the last of, where more than one place takes it.
+    pub(super) async fn another(stage: &Stage, artefact: Artefact) -> Option<String> {
+        if artefact.is_code() {
+            Some(code(stage, artefact).await)
+        } else if artefact == Artefact::PublicRefreshToken {
+            Some(grants::public_refresh_token(stage).await)
+        } else if artefact == Artefact::ClientAssertion {
+            Some(outside::client_assertion(stage).await)
+        } else {
+            None
+        }
     }
 }
 
 /// A code of this kind.
 async fn code(stage: &Stage, artefact: Artefact) -> String {
-    let (client, confirmation) = match artefact {
-        Artefact::BoundCode => {
-            let key = stage.prover.key.public().thumbprint();
-            (&stage.app, Some(Confirmation::of_key(key)))
-        }
-        Artefact::CertifiedCode => {
-            let confirmation = Confirmation::of_certificate(stage.thumbprint);
-            (&stage.certified, Some(confirmation))
-        }
-        _ => (&stage.app, None),
-    };
-    stage.code(client, confirmation).await
+    if artefact == Artefact::BoundCode {
+        let key = Confirmation::of_key(stage.prover.key.public().thumbprint());
+        stage.code(&stage.app, Some(key)).await
+    } else if artefact == Artefact::CertifiedCode {
+        let certificate = Confirmation::of_certificate(stage.thumbprint);
+        stage.code(&stage.certified, Some(certificate)).await
+    } else {
+        stage.code(&stage.app, None).await
+    }
 }

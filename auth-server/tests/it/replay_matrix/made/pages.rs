@@ -9,8 +9,8 @@ use crate::sign_out::{browser, logout};
 use crate::stage::Stage;
 
 /// A form that stands open in a browser.
-pub(in crate::replay_matrix) struct OpenForm<'a> {
-    pub(in crate::replay_matrix) browser: Browser<'a>,
+pub(crate) struct OpenForm<'a> {
+    pub(crate) browser: Browser<'a>,
     action: url::Url,
     inputs: Vec<(String, String)>,
 }
@@ -32,7 +32,7 @@ impl<'a> OpenForm<'a> {
     }
 
     /// What comes of it with this in the place of its token.
-    pub(in crate::replay_matrix) async fn send(&self, token: &str) -> Page {
+    pub(crate) async fn send(&self, token: &str) -> Page {
         let mut inputs = self.inputs.clone();
         let of_form = |name: &str| matches!(name, "csrf" | "sign_out_form");
         let replaced = inputs.iter_mut().filter(|(name, _)| of_form(name));
@@ -45,16 +45,16 @@ impl<'a> OpenForm<'a> {
 }
 
 /// Browsers that are busy with something.
-pub(in crate::replay_matrix) struct Open<'a> {
-    pub(in crate::replay_matrix) sign_in: OpenForm<'a>,
-    pub(in crate::replay_matrix) sign_up: OpenForm<'a>,
-    pub(in crate::replay_matrix) select_account: OpenForm<'a>,
-    pub(in crate::replay_matrix) consent: OpenForm<'a>,
-    pub(in crate::replay_matrix) user_code: OpenForm<'a>,
-    pub(in crate::replay_matrix) device: OpenForm<'a>,
-    pub(in crate::replay_matrix) sign_out: OpenForm<'a>,
+pub(crate) struct Open<'a> {
+    pub(crate) sign_in: OpenForm<'a>,
+    pub(crate) sign_up: OpenForm<'a>,
+    pub(crate) select_account: OpenForm<'a>,
+    pub(crate) consent: OpenForm<'a>,
+    pub(crate) user_code: OpenForm<'a>,
+    pub(crate) device: OpenForm<'a>,
+    pub(crate) sign_out: OpenForm<'a>,
     /// In which the pushed request is opened.
-    pub(in crate::replay_matrix) pushed: Browser<'a>,
+    pub(crate) pushed: Browser<'a>,
 }
 
 pub(super) async fn open<'a>(stage: &'a Stage, id_token: &str, values: &mut Values) -> Open<'a> {
