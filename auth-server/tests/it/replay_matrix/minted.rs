@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 
 use shared_protocol::jose::JwtKind;
 
-use super::artefacts::Artefact;
+use self::Minted::{As, Kept};
+use super::artefacts::Artefact as A;
 use crate::source::{files_that_say, said};
 
 enum Minted {
     /// Shown everywhere.
-    As(&'static [Artefact]),
+    As(&'static [A]),
     /// Nothing to be shown, for this reason.
     Kept(&'static str),
 }
-
-use Artefact as A;
-use Minted::{As, Kept};
 
 /// What is drawn, by package and file.
 const DRAWN: &[(&str, &str, Minted)] = &[
@@ -166,7 +164,7 @@ const PURPOSES: &[(&str, Minted)] = &[
 ];
 
 /// What comes of the kinds that the server signs.
-const fn signed(kind: JwtKind) -> &'static [Artefact] {
+const fn signed(kind: JwtKind) -> &'static [A] {
     match kind {
         JwtKind::AccessToken => &[
             A::OwnToken,
@@ -191,7 +189,7 @@ const fn signed(kind: JwtKind) -> &'static [Artefact] {
 }
 
 /// What is not minted here: others make it, or it says where something is.
-const OF_OTHERS: &[Artefact] = &[
+const OF_OTHERS: &[A] = &[
     A::RequestReference,
     A::BearerAssertion,
     A::IdentityAssertion,
@@ -209,7 +207,7 @@ const OF_OTHERS: &[Artefact] = &[
 ];
 
 /// The artefacts of a list that has all that was found.
-fn known(found: &BTreeSet<String>, list: &[(&str, &Minted)]) -> Vec<Artefact> {
+fn known(found: &BTreeSet<String>, list: &[(&str, &Minted)]) -> Vec<A> {
     let names: BTreeSet<String> = list.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(
         *found, names,
@@ -231,7 +229,7 @@ fn by_name(list: &'static [(&'static str, Minted)]) -> Vec<(&'static str, &'stat
 
 #[test]
 fn threat_5_all_that_is_minted_is_shown_everywhere_or_to_nobody() {
-    let mut shown: BTreeSet<Artefact> = OF_OTHERS.iter().copied().collect();
+    let mut shown: BTreeSet<A> = OF_OTHERS.iter().copied().collect();
     let draws = [
         "random::alphanumeric(",
         "random::bytes",
@@ -262,6 +260,25 @@ fn threat_5_all_that_is_minted_is_shown_everywhere_or_to_nobody() {
         assert_eq!(is_signed, !signed(*kind).is_empty(), "{kind:?}");
         shown.extend(signed(*kind));
     }
-    let all: BTreeSet<Artefact> = Artefact::ALL.iter().copied().collect();
+    let all: BTreeSet<A> = A::ALL.iter().copied().collect();
     assert_eq!(shown, all);
+}
+
+/// What is kept for minutes has one store, and what is sealed or made by a MAC one secret: their names keep them apart.
+#[test]
+fn threat_5_no_two_things_have_one_name() {
+    for (what, before) in [
+        ("kinds of what is kept for minutes", "Kind::new(\""),
+        ("purposes of MACs", "mac_key(\""),
+        ("purposes of keys", "root_secret.key(\""),
+        ("purposes of what is sealed", "purpose: \""),
+    ] {
+        let mut all = said("auth-server", before, "\"");
+        for (name, times) in said("shared/server", before, "\"") {
+            *all.entry(name).or_default() += times;
+        }
+        assert!(!all.is_empty(), "{what}");
+        let twice: Vec<_> = all.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "{what}: {twice:?}");
+    }
 }
