@@ -7,37 +7,36 @@ use super::BrowserId;
 use crate::keys::root_secret::{MacKey, RootSecret};
 use crate::sessions::SessionToken;
 
-/// The forms of this server.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Form {
-    /// `/login`.
-    SignIn,
-    /// `/register`.
-    SignUp,
-    /// `/select-account`.
-    SelectAccount,
-    /// `/consent`.
-    Consent,
-    /// `/oauth/logout`.
-    SignOut,
-    /// `/device`, where a code is typed.
-    UserCode,
-    /// `/device/confirm`.
-    Device,
+macro_rules! forms {
+    ($($form:ident $name:literal $path:literal)*) => {
+        /// The forms of this server.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Form {
+            $(
+                #[doc = concat!("`", $path, "`.")]
+                $form,
+            )*
+        }
+
+        impl Form {
+            /// Every form.
+            pub const ALL: &[Self] = &[$(Self::$form),*];
+
+            const fn as_str(self) -> &'static str {
+                match self { $(Self::$form => $name,)* }
+            }
+        }
+    };
 }
 
-impl Form {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign-in",
-            Self::SignUp => "sign-up",
-            Self::SelectAccount => "select-account",
-            Self::Consent => "consent",
-            Self::SignOut => "sign-out",
-            Self::UserCode => "user-code",
-            Self::Device => "device",
-        }
-    }
+forms! {
+    SignIn "sign-in" "/login"
+    SignUp "sign-up" "/register"
+    SelectAccount "select-account" "/select-account"
+    Consent "consent" "/consent"
+    SignOut "sign-out" "/oauth/logout"
+    UserCode "user-code" "/device"
+    Device "device" "/device/confirm"
 }
 
 /// What the token of a form is good for: this form, in this browser, in this state of its affairs, and nothing else.

@@ -134,6 +134,8 @@ mod signed_introspection;
 #[cfg(test)]
 mod site;
 #[cfg(test)]
+mod source;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod start_again;

@@ -6,18 +6,25 @@ use std::time::Duration;
 
 use auth_server::clients::{AuthMethod, ClientMetadata, GrantType};
 use auth_server::config::RegistrationMode;
+use auth_server::registration::initial::{InitialTokens, NewInitialToken};
 use auth_server::resource_servers::TokenFormat;
 use serde_json::{Value, json};
+use shared_protocol::confirmation::{CertificateThumbprint, Confirmation};
 use shared_protocol::jose::{Algorithm, JwkSet, Signer, SigningKey};
+use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
 use shared_testing::stores::Stores;
 
 use crate::browser::{Browser, EMAIL};
+use crate::certificates::{Pair, Pki, params};
+use crate::dpop::Prover;
 use crate::jwt_bearer::{self, new_key};
-use crate::person::{Scene, app};
-use crate::server::{API, Answer, OTHER_API, TestClient, TestServer, config};
+use crate::outbound::png;
+use crate::person::{self, Scene};
+use crate::server::{API, Answer, OTHER_API, TestClient, TestServer};
 use crate::sign_out::{BYE, browser};
-use crate::token_exchange::{gateway_policy, service};
+use crate::site::Site;
+use crate::token_exchange::{ACCESS, ASSERTION, JWT, gateway_policy, service};
 
 /// Whose software statements are believed.
 pub(crate) const STATEMENTS: &str = "https://software.example";
@@ -25,6 +32,13 @@ pub(crate) const STATEMENTS: &str = "https://software.example";
 pub(crate) const JAGS: &str = "https://jag.example";
 /// A resource server that gets opaque tokens.
 pub(crate) const OPAQUE_API: &str = "https://opaque.example";
+
+/// Whose servers the app gets ID-JAGs for.
+pub(crate) const CHAT: &str = "https://chat.example";
+/// Where the picture of the app is.
+const LOGO: &str = "/logo";
+/// Where the app publishes a request that it signed.
+pub(crate) const REFERENCE: &str = "/request.jwt";
 
 /// Where that is asked for.
 pub(crate) const REVOKE_ALL: &str = "/oauth/global-token-revocation";
@@ -45,19 +59,44 @@ pub(crate) struct Stage {
     pub(crate) gateway: TestClient,
     /// Shows assertions of others.
     pub(crate) bearer: TestClient,
+    /// Proves itself by a secret in the form.
+    pub(crate) posting: TestClient,
+    /// Public, and bound to certificates.
+    pub(crate) certified: TestClient,
     /// Signs everything that comes from outside.
     pub(crate) outside: Arc<SigningKey>,
+    /// Who makes proofs for the apps, and the same key once more.
+    pub(crate) prover: Prover,
+    pub(crate) proving: Arc<SigningKey>,
+    /// Who has a key of their own.
+    pub(crate) stranger: Prover,
+    /// What the apps' tokens are bound to where they are to certificates, who presents it, and who presents another.
+    pub(crate) thumbprint: CertificateThumbprint,
+    pub(crate) presenting: reqwest::Client,
+    pub(crate) presenting_another: reqwest::Client,
+    /// Lets clients register.
+    pub(crate) initial: String,
+    pub(crate) initial_id: String,
+    /// Of the app.
+    pub(crate) site: Site,
+    /// Holds the files of the listener's certificates.
+    _pki: Pki,
 }
 
 impl Stage {
     pub(crate) async fn set(stores: &Stores) -> Self {
         let outside = new_key();
-        let mut config = config(stores);
-        config.registration.mode = Some(RegistrationMode::Open);
+        let (site, pki) = (Site::start().await, Pki::new());
+        let mut config = pki.config(stores);
+        site.open_to(&mut config);
+        site.put_with(LOGO, 200, &[], png(8, 8));
+        config.client_documents.fetches_per_address = 0;
+        config.registration.mode = Some(RegistrationMode::Token);
         config.registration.scopes = vec!["read".parse().unwrap()];
         let issuers = json!([{"issuer": STATEMENTS, "jwks": set(&outside).to_string()}]);
         config.registration.software_statement_issuers = serde_json::from_value(issuers).unwrap();
         config.authorization.interactions_per_address = 100_000;
+        config.sign_up.rate.requests = 0;
         config.device.failures_before_wait = u32::MAX;
         config.device.address_failures_before_wait = 0;
         let server = TestServer::start_with(config, Arc::default()).await;
@@ -67,7 +106,7 @@ impl Stage {
         let server = &scene.server;
         server.person(EMAIL).await;
         let app_key = new_key();
-        let app = server.register(everything(&app_key)).await;
+        let app = server.register(everything(&app_key, &site)).await;
         let signing_key = new_key();
         let metadata = ClientMetadata {
             global_token_revocation: true,
@@ -79,7 +118,7 @@ impl Stage {
         policy["audiences"] = json!([API, OTHER_API, OPAQUE_API]);
         let mut metadata = service("openid email read write reports secrets", &policy);
         metadata.grant_types.insert(GrantType::AuthorizationCode);
-        metadata.redirect_uris = app_metadata().redirect_uris;
+        metadata.redirect_uris = person::app(AuthMethod::None).redirect_uris;
         let gateway = server.register(metadata).await;
         for (api, scopes) in [(API, &["read", "write"][..]), (OPAQUE_API, &["secrets"])] {
             server
@@ -91,6 +130,12 @@ impl Stage {
                 changed.token_format = TokenFormat::Opaque;
             })
             .await;
+        let posting = server.client(AuthMethod::ClientSecretPost, "read").await;
+        let certified = ClientMetadata {
+            tls_client_certificate_bound_access_tokens: true,
+            ..person::app(AuthMethod::None)
+        };
+        let certified = server.register(certified).await;
         let bearer = jwt_bearer::metadata(AuthMethod::ClientSecretBasic);
         let bearer = server.register(bearer).await;
         for (issuer, kind) in [(jwt_bearer::ISSUER, "jwt"), (JAGS, "id-jag")] {
@@ -98,6 +143,9 @@ impl Stage {
             let trusted = jwt_bearer::trust(server, (issuer, &outside), &policy).await;
             trusted.unwrap();
         }
+        let (initial_id, initial) = initial(server).await;
+        let (prover, proving) = twins();
+        let [pair, another] = ["app", "another"].map(|name| Pair::self_signed(&params(name)));
         Self {
             app,
             app_key: Arc::new(app_key),
@@ -106,7 +154,19 @@ impl Stage {
             macs,
             gateway,
             bearer,
+            posting,
+            certified,
             outside: Arc::new(outside),
+            prover,
+            proving: Arc::new(proving),
+            stranger: Prover::new(),
+            thumbprint: CertificateThumbprint::of(pair.certificate.der()),
+            presenting: pair.http(&pki),
+            presenting_another: another.http(&pki),
+            initial,
+            initial_id,
+            site,
+            _pki: pki,
             scene,
         }
     }
@@ -117,6 +177,29 @@ impl Stage {
 
     pub(crate) fn now(&self) -> i64 {
         self.server().clock.now().as_secs()
+    }
+
+    /// A code of the person's, for what their app asked and bound to that.
+    pub(crate) async fn code(
+        &self,
+        client: &TestClient,
+        confirmation: Option<Confirmation>,
+    ) -> String {
+        let mut authorization = self.scene.authorization(client, "openid read");
+        authorization.confirmation = confirmation;
+        self.scene.issue(authorization).await
+    }
+
+    /// What answers whoever is bound to certificates, by way of one who presents one.
+    pub(crate) async fn certified(
+        &self,
+        presenting: &reqwest::Client,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
+        let form = [form, &[("client_id", &self.certified.id)]].concat();
+        let url = format!("{}{path}", self.server().mtls.as_deref().unwrap());
+        self.server().send(presenting.post(url).form(&form)).await
     }
 
     /// The key with which the server itself signs.
@@ -145,10 +228,9 @@ impl Stage {
     /// What answers a client who may ask for that, of a person who is not there: 404.
     pub(crate) async fn revoke_all(&self, assertion: &str) -> Answer {
         let server = self.server();
-        let nobody = json!({"sub_id": {"format": "opaque", "id": "usr_0000000000000000000000"}});
         let request = server.http.post(format!("{}{REVOKE_ALL}", server.issuer));
         server
-            .send(request.json(&nobody).bearer_auth(assertion))
+            .send(request.json(&nobody()).bearer_auth(assertion))
             .await
     }
 
@@ -158,17 +240,42 @@ impl Stage {
     }
 }
 
+/// Whom nothing can be ended of.
+pub(crate) fn nobody() -> Value {
+    json!({"sub_id": {"format": "opaque", "id": "usr_0000000000000000000000"}})
+}
+
 pub(crate) fn set(key: &SigningKey) -> Value {
     JwkSet::new(vec![key.public().clone()]).to_value()
 }
 
-fn app_metadata() -> ClientMetadata {
-    app(AuthMethod::ClientSecretBasic)
+/// One key, twice.
+fn twins() -> (Prover, SigningKey) {
+    let pkcs8 = SigningKey::generate(Algorithm::Es256, &SystemRandom).unwrap();
+    let key = || SigningKey::from_pkcs8(Algorithm::Es256, &pkcs8).unwrap();
+    (Prover { key: key() }, key())
+}
+
+/// An initial access token, after what operators call it.
+async fn initial(server: &TestServer) -> (String, String) {
+    let tokens = InitialTokens {
+        store: server.records.store.clone(),
+    };
+    let new = NewInitialToken {
+        name: None,
+        uses: 10,
+        lifetime: Duration::from_hours(1),
+    };
+    let made = tokens.create(new, server.clock.now(), &SystemRandom).await;
+    let (id, token) = made.unwrap();
+    (id.to_string(), token.expose().to_owned())
 }
 
 /// An app that asks for everything that there is.
-fn everything(key: &SigningKey) -> ClientMetadata {
-    let mut metadata = app_metadata();
+fn everything(key: &SigningKey, site: &Site) -> ClientMetadata {
+    let mut metadata = person::app(AuthMethod::ClientSecretBasic);
+    metadata.logo_uri = Some(site.at(LOGO).parse().unwrap());
+    metadata.request_uris = vec![site.at(REFERENCE).parse().unwrap()];
     metadata.jwks = Some(set(key));
     metadata.skip_consent = true;
     metadata.scope = "openid profile email offline_access read write reports secrets"
@@ -182,7 +289,8 @@ fn everything(key: &SigningKey) -> ClientMetadata {
         GrantType::TokenExchange,
         GrantType::DeviceCode,
     ]);
-    let policy = json!({"audiences": [API, OTHER_API], "impersonation": true});
+    let policy = json!({"audiences": [API, OTHER_API], "impersonation": true, "requested_token_types": [ACCESS, JWT, ASSERTION],
+        "identity_assertions": [{"audience": CHAT, "client_id": "app-at-chat", "scopes": "chat.read"}]});
     metadata.token_exchange = Some(serde_json::from_value(policy).unwrap());
     metadata.userinfo_signed_response_alg = Some(Algorithm::Es256);
     metadata.introspection_signed_response_alg = Some(Algorithm::Es256);

@@ -6,26 +6,21 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use shared_protocol::jose::{EitherJwt, JwkSet, JwtKind, UnverifiedJwt, unsecured_claims};
 
-/// Every kind, the `typ` that it is written with, and whether it may be written as `JWT` or without.
-const KINDS: [(JwtKind, &str, bool); 13] = [
-    (JwtKind::AccessToken, "at+jwt", false),
-    (JwtKind::ClientAssertion, "client-authentication+jwt", true),
-    (JwtKind::DpopProof, "dpop+jwt", false),
-    (JwtKind::IdToken, "jwt", false),
-    (JwtKind::SoftwareStatement, "jwt", true),
-    (JwtKind::LogoutToken, "logout+jwt", false),
-    (JwtKind::RequestObject, "oauth-authz-req+jwt", true),
-    (JwtKind::BearerAssertion, "jwt", true),
-    (JwtKind::IdentityAssertion, "oauth-id-jag+jwt", false),
-    (JwtKind::AuthorizationResponse, "", true),
-    (JwtKind::Userinfo, "jwt", false),
-    (JwtKind::ServerMetadata, "jwt", false),
-    (
-        JwtKind::TokenIntrospection,
-        "token-introspection+jwt",
-        false,
-    ),
-];
+/// The `typ` that a kind is written with, and whether it may be written as `JWT` or without.
+const fn written(kind: JwtKind) -> (&'static str, bool) {
+    match kind {
+        JwtKind::AccessToken => ("at+jwt", false),
+        JwtKind::ClientAssertion => ("client-authentication+jwt", true),
+        JwtKind::DpopProof => ("dpop+jwt", false),
+        JwtKind::IdToken | JwtKind::Userinfo | JwtKind::ServerMetadata => ("jwt", false),
+        JwtKind::SoftwareStatement | JwtKind::BearerAssertion => ("jwt", true),
+        JwtKind::LogoutToken => ("logout+jwt", false),
+        JwtKind::RequestObject => ("oauth-authz-req+jwt", true),
+        JwtKind::IdentityAssertion => ("oauth-id-jag+jwt", false),
+        JwtKind::AuthorizationResponse => ("", true),
+        JwtKind::TokenIntrospection => ("token-introspection+jwt", false),
+    }
+}
 
 /// The public keys of RFC 7515, appendices A.2 and A.3, and of RFC 8037, appendix A.2.
 const KEYS: &str = include_str!("keys.json");
@@ -55,7 +50,8 @@ pub(crate) fn check(bytes: &[u8]) {
                 .is_some_and(|rest| rest.starts_with('.'))
         })
     };
-    for (kind, typ, may_be_untyped) in KINDS {
+    for kind in JwtKind::ALL.iter().copied() {
+        let (typ, may_be_untyped) = written(kind);
         let either = EitherJwt::parse(token, kind);
         let only_signed = UnverifiedJwt::parse(token, kind);
         assert_eq!(

@@ -2,6 +2,8 @@
 
 // So that Clippy knows that all of it is a test.
 #[cfg(test)]
+mod alg_confusion;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod configuration;

@@ -26,11 +26,11 @@ use wiremock::{Mock, ResponseTemplate};
 
 use crate::harness::{Api, FakeIssuer, RESOURCE, Storage, on_both_stores, problem};
 
-const ME: &str = "/api/v1/users/me";
+pub(crate) const ME: &str = "/api/v1/users/me";
 const MTLS: &str = "https://mtls.api.example";
 
 /// An API that remembers proofs since long ago.
-async fn api(storage: Storage, edit: impl FnOnce(&mut Config)) -> Api {
+pub(crate) async fn api(storage: Storage, edit: impl FnOnce(&mut Config)) -> Api {
     let api = Api::start_with(storage, FakeIssuer::start().await, edit).await;
     api.clock.advance(Duration::from_mins(2));
     api
@@ -47,14 +47,14 @@ impl Destination for Api {
 }
 
 /// A proof of this token for a look at the profile, with these claims in the place of good ones. What is null is left out.
-async fn prove(api: &Api, prover: &Prover, token: &str, changes: &Value) -> String {
+pub(crate) async fn prove(api: &Api, prover: &Prover, token: &str, changes: &Value) -> String {
     let of_token = json!({"htm": "GET", "ath": ath(token)});
     prover.proof(api, ME, &with(&of_token, changes)).await
 }
 
 impl Api {
     /// A token of a service, bound so.
-    async fn bound(&self, cnf: &Value) -> String {
+    pub(crate) async fn bound(&self, cnf: &Value) -> String {
         let mut claims = self.service_claims();
         claims["cnf"] = cnf.clone();
         self.sign(&claims).await
@@ -67,7 +67,7 @@ impl Api {
         proofs.iter().fold(request, add)
     }
 
-    async fn show(&self, authorization: &str, proofs: &[&str]) -> Response {
+    pub(crate) async fn show(&self, authorization: &str, proofs: &[&str]) -> Response {
         let request = self.proven(&self.base, authorization, proofs);
         request.send().await.unwrap()
     }

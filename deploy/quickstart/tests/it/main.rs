@@ -22,6 +22,8 @@ mod kit;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod logout_tokens;
+#[cfg(test)]
 mod mcp;
 #[cfg(test)]
 mod node;

@@ -9,7 +9,7 @@ use auth_server::resource_servers::{ResourceServer, TokenFormat};
 use auth_server::server::World;
 use auth_server::trusted_issuers::TrustedIssuer;
 use serde_json::{Value, json};
-use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
+use shared_protocol::jose::{Algorithm, JwtKind, Signer, sign_jwt};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::SystemClock;
 
@@ -153,5 +153,11 @@ impl Operator {
         server.introspection_client_id = asks.map(|client| client.id.parse().unwrap());
         let (servers, now) = (&self.records.resource_servers, self.world.clock.now());
         servers.put(&server, now).await.unwrap();
+    }
+
+    /// A key that the server signs with.
+    pub(crate) fn signer(&self, alg: Algorithm) -> Arc<dyn Signer> {
+        let ring = self.records.keys.ring();
+        ring.signer(alg, self.world.clock.now()).unwrap()
     }
 }

@@ -15,9 +15,22 @@ use super::{
 /// The longest token that is looked at, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// What a JWT is for. A token of one kind is never taken for another (RFC 8725 §3.11).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum JwtKind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// What a JWT is for. A token of one kind is never taken for another (RFC 8725 §3.11).
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum JwtKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl JwtKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+        }
+    };
+}
+
+kinds! {
     /// An access token: `typ` is `at+jwt` (RFC 9068 §2.1).
     AccessToken,
     /// A client's assertion of itself (RFC 7523 §2.2), for which `typ` may be absent, `JWT`, or
