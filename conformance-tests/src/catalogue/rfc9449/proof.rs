@@ -6,7 +6,7 @@ use url::Url;
 use super::asked;
 use crate::answer::Answer;
 use crate::check::Verdict;
-use crate::dpop::{DPOP, Draft, INVALID_PROOF, Prover, USE_NONCE, hash};
+use crate::dpop::{DPOP, Draft, INVALID_PROOF, Prover, USE_NONCE, confused, hash, unsigned};
 use crate::jws::{self, Jws};
 use crate::subject::Subject;
 
@@ -89,22 +89,6 @@ pub(super) async fn another_typ(subject: &Subject) -> Verdict {
     let good = || Draft::of(&prover);
     is_refused(subject, "typ JWT", &good().header("typ", "JWT")).await?;
     is_refused(subject, "no typ", &good().without_header("typ")).await
-}
-
-fn unsigned(proof: String) -> String {
-    Jws::parse(&proof).map_or(proof, |proof| jws::unsigned(&proof, "none"))
-}
-
-/// Under HS256, with the public key in it as the secret.
-fn confused(proof: String) -> String {
-    let read = Jws::parse(&proof);
-    let key = read
-        .as_ref()
-        .and_then(|read| read.header.get("jwk").cloned());
-    let (Some(read), Some(key)) = (read, key) else {
-        return proof;
-    };
-    jws::confused(&read, &key).unwrap_or(proof)
 }
 
 pub(super) async fn no_signature(subject: &Subject) -> Verdict {
