@@ -47,6 +47,7 @@ use serde_json::Value;
 use crate::check::Check;
 use crate::metadata::Metadata;
 pub(crate) use rfc9126::request_uri;
+pub(crate) use rfc9728::document as resource_metadata;
 
 /// Every standard that the catalogue holds requirements of, in order of number.
 pub const STANDARDS: &[&Standard] = &[

@@ -31,6 +31,8 @@ pub struct Profile {
     pub parts: &'static [&'static Standard],
     /// Whether its clients sign their requests and are answered by signed responses.
     pub signs: bool,
+    /// Whether its clients name the resource that they want a token for in every request (RFC 8707 §2).
+    pub names_resources: bool,
 }
 
 /// The profile of that short name or title.

@@ -78,7 +78,11 @@ mod tests {
         let keys = signers.jwks().unwrap();
         let keys = keys["keys"].as_array().unwrap();
         assert_eq!(keys.len(), 3);
-        for (signer, name) in signers.all().iter().zip(["ES256", "EdDSA", "PS256", "RS256"]) {
+        for (signer, name) in signers
+            .all()
+            .iter()
+            .zip(["ES256", "EdDSA", "PS256", "RS256"])
+        {
             let claims = serde_json::Map::from_iter([("sub".to_owned(), "a".into())]);
             let signed = jws::sign(signer, &claims).unwrap();
             let signed = Jws::parse(&signed).unwrap();

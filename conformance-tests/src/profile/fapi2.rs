@@ -16,6 +16,7 @@ pub(super) const SECURITY_PROFILE: Profile = Profile {
     edition: "Final, February 2025",
     parts: &[&SECURITY],
     signs: false,
+    names_resources: false,
 };
 
 pub(super) const MESSAGE_SIGNING_PROFILE: Profile = Profile {
@@ -24,6 +25,7 @@ pub(super) const MESSAGE_SIGNING_PROFILE: Profile = Profile {
     edition: "Final, with the Security Profile",
     parts: &[&SECURITY, &SIGNING],
     signs: true,
+    names_resources: false,
 };
 
 const SECURITY: Standard = Standard {

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::asked;
 use crate::answer::Answer;
-use crate::check::Verdict;
+use crate::check::{Stop, Verdict};
 use crate::dpop::{DPOP, Draft, INVALID_PROOF, Prover, USE_NONCE, confused, hash, unsigned};
 use crate::jws::{self, Jws};
 use crate::subject::Subject;
@@ -104,6 +104,25 @@ pub(super) async fn shared_key(subject: &Subject) -> Verdict {
     let secret = json!({"kty": "oct", "k": hash("nobody's secret")});
     let symmetric = good().header("jwk", secret).finished_by(confused);
     is_refused(subject, "a shared key", &symmetric).await
+}
+
+pub(super) async fn by_every_algorithm(subject: &Subject) -> Verdict {
+    let member = "dpop_signing_alg_values_supported";
+    let announced = subject.metadata().list(member);
+    for signer in subject.signers()?.all() {
+        let prover = Prover::with(signer);
+        let prover = prover.ok_or_else(|| Stop::unchecked("no key could be made"))?;
+        let name = signer.name();
+        let answer = asked(subject, &Draft::of(&prover)).await?;
+        let known =
+            announced.contains(&name.as_str()) || name == "EdDSA" && announced.contains(&"Ed25519");
+        if known {
+            answer.status(&[200])?;
+        } else {
+            refused(&format!("alg {name}"), &answer, &[INVALID_PROOF])?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn another_signature(subject: &Subject) -> Verdict {

@@ -143,7 +143,9 @@ pub(super) async fn curves_are_long(subject: &Subject) -> Verdict {
     let (keys, answer) = subject.keys().await?;
     for key in keys {
         let curve = key.get("crv").and_then(Value::as_str);
-        let long = ["P-256", "P-384", "P-521", "Ed25519", "X25519", "Ed448", "X448"];
+        let long = [
+            "P-256", "P-384", "P-521", "Ed25519", "X25519", "Ed448", "X448",
+        ];
         answer.require(
             curve.is_none_or(|curve| long.contains(&curve)),
             format!("a published key is on the curve {curve:?}"),
@@ -159,10 +161,9 @@ pub(super) async fn keys_are_not_elsewhere(subject: &Subject) -> Verdict {
     for token in [Jws::parse(&grant.access_token), id_token] {
         let header = token.map(|token| token.header).unwrap_or_default();
         for name in ["x5u", "jku"] {
-            grant.answer.require(
-                !header.contains_key(name),
-                format!("a header has {name}"),
-            )?;
+            grant
+                .answer
+                .require(!header.contains_key(name), format!("a header has {name}"))?;
         }
     }
     Ok(())

@@ -132,7 +132,9 @@ impl<'s> Client<'s> {
         let genuine = jws::sign(self.key, &self.claims());
         let genuine = genuine.as_deref().and_then(Jws::parse);
         let set = jws::public_keys(self.key);
-        let key = set.as_ref().and_then(|set| set.get("keys")?.get(0).cloned());
+        let key = set
+            .as_ref()
+            .and_then(|set| set.get("keys")?.get(0).cloned());
         let both = genuine.zip(key);
         both.ok_or_else(|| Stop::unchecked("no assertion could be made"))
     }

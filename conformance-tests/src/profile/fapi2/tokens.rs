@@ -162,7 +162,9 @@ pub(super) async fn password_grant(subject: &Subject) -> Verdict {
         ]);
         client.authenticated(request)
     };
-    let answer = subject.send_proved(make, &Draft::of(&client.prover)).await?;
+    let answer = subject
+        .send_proved(make, &Draft::of(&client.prover))
+        .await?;
     answer.without_token()
 }
 

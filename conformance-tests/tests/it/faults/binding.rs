@@ -6,6 +6,7 @@ use super::{Row, UNREACHABLE, set};
 use crate::server::Fault::{Metadata, Rule, Wire as On};
 use crate::server::Rule as R;
 use crate::server::Who::{Basic, Post};
+use crate::server::Wire;
 
 #[rustfmt::skip]
 pub(super) fn proofs() -> Vec<Row> {
@@ -15,13 +16,14 @@ pub(super) fn proofs() -> Vec<Row> {
         ("claims of a proof are optional", Basic, Rule(R::ProofClaimsAreOptional), &["rfc9449-4.3-claims"]),
         ("any typ of a proof", Basic, Rule(R::AnyProofType), &["rfc9449-4.3-typ"]),
         ("unsigned proofs", Basic, Rule(R::UnsignedProofs), &["rfc9449-4.3-alg"]),
+        ("proofs by RS256", Basic, Rule(R::Rs256Proofs), &["rfc9449-5.1-announced"]),
         ("any signature of a proof", Basic, Rule(R::AnyProofSignature), &["rfc9449-4.3-signature"]),
         ("private keys in proofs", Basic, Rule(R::PrivateKeysInProofs), &["rfc9449-4.3-no-private-key"]),
         ("any method in a proof", Basic, Rule(R::AnyProofMethod), &["rfc9449-4.3-htm", "rfc9449-7.1-checked"]),
         ("any URL in a proof", Basic, Rule(R::AnyProofUrl), &["rfc9449-4.3-htu", "rfc9449-7.1-checked"]),
         ("the URL of a proof letter by letter", Basic, Rule(R::ProofUrlIsExact), &["rfc9449-4.3-htu-normalized"]),
         ("any time of a proof", Basic, Rule(R::AnyProofTime), &["rfc9449-4.3-window", "rfc9449-7.1-checked"]),
-        ("a proof works twice", Basic, Rule(R::ProofWorksTwice), &["rfc9449-11.1-once"]),
+        ("a proof works twice", Basic, Rule(R::ProofWorksTwice), &["rfc9449-11.1-once", "rfc9449-11.1-once-at-resources"]),
         ("invalid_dpop_proof by another name", Basic, On("/token", |w| w.replace("invalid_dpop_proof", "invalid_request")),
             &["rfc9449-5-invalid-proof"]),
         ("any nonce", Basic, Rule(R::AnyNonce), &["rfc9449-8-nonce-checked", "rfc9449-9-resource-nonce"]),
@@ -36,6 +38,14 @@ pub(super) fn proofs() -> Vec<Row> {
         ("the API is silent about its nonce", Basic, On("/api/me", |w| w.replace("use_dpop_nonce", "invalid_token")),
             &["rfc9449-9-resource-nonce"]),
     ]
+}
+
+fn complain(wire: &mut Wire) {
+    for (_, value) in &mut wire.headers {
+        if value == "Bearer" {
+            value.push_str(" error=\"invalid_token\"");
+        }
+    }
 }
 
 #[rustfmt::skip]
@@ -53,6 +63,10 @@ pub(super) fn bound_tokens() -> Vec<Row> {
             &["rfc9449-6.2-introspection"]),
         ("another type is introspected", Basic, On("/introspect", |w| w.edit(200, |m| set(m, "token_type", json!("Bearer")))),
             &["rfc9449-6.2-introspection"]),
+        ("a proven token is refused by the API", Basic, On("/api/me", |w| w.restatus(200, 401)), &["rfc9449-7.1-scheme"]),
+        ("a challenge of the API without algorithms", Basic, On("/api/me", |w| w.replace("algs=\"ES256\"", "realm=\"api\"")),
+            &["rfc9449-7.1-algs"]),
+        ("an error of userinfo before anything was shown", Basic, On("/userinfo", complain), &["rfc9449-7.2-no-error-without-token"]),
         ("a proven token is refused", Basic, On("/userinfo", |w| w.restatus(200, 401)), &["rfc9449-7.1-scheme"]),
         ("no proof for a resource", Basic, Rule(R::ApiNeedsNoProof), &["rfc9449-7.1-proof"]),
         ("any ath", Basic, Rule(R::AnyAth), &["rfc9449-7-ath"]),
@@ -71,6 +85,8 @@ pub(super) fn bound_tokens() -> Vec<Row> {
 #[rustfmt::skip]
 pub(super) fn certificates() -> Vec<Row> {
     vec![
+        ("any number of subjects", Basic, Rule(R::AnyCertificateSubjects), &["rfc8705-2.1.2-one-subject"]),
+        ("certificates authenticate nobody", Basic, On("/token", |w| w.restatus(200, 401)), &["rfc8705-2.2-self-signed"]),
         ("any certificate of a client", Basic, Rule(R::AnyClientCertificate), &["rfc8705-2.2-self-signed"]),
         ("userinfo refuses certificates", Basic, On("/userinfo", |w| w.restatus(200, 401)), &["rfc8705-3-same-certificate"]),
         ("any certificate at userinfo", Basic, Rule(R::AnyCertificate), &["rfc8705-3-other-certificate"]),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Row, UNREACHABLE, set};
 use crate::server::Fault::{Keys, Metadata, OpenId, Resource, Rule, Target, Wire as On};
 use crate::server::Rule as R;
-use crate::server::Who::{Basic};
+use crate::server::Who::Basic;
 
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";

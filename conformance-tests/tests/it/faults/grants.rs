@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Row, UNREACHABLE, set};
 use crate::server::Fault::{Keys, Metadata, Rule, Wire as On};
 use crate::server::Rule as R;
-use crate::server::Who::{Basic};
+use crate::server::Who::Basic;
 
 #[rustfmt::skip]
 pub(super) fn devices() -> Vec<Row> {
@@ -22,6 +22,8 @@ pub(super) fn devices() -> Vec<Row> {
             On("/device_authorization", |w| w.edit(200, |m| set(m, "verification_uri_complete", json!("device")))), &["rfc8628-3.2-complete"]),
         ("refused devices by another name", Basic, On("/device_authorization", |w| w.replace("unauthorized_client", "bad_client")),
             &["rfc8628-3.2-errors"]),
+        ("any client has a device", Basic, On("/device_authorization", |w| w.restatus(401, 200)), &["rfc8628-3.2-errors"]),
+        ("an invented code by another name", Basic, On("/token", |w| w.replace("invalid_grant", "bad_grant")), &["rfc8628-3.5-invalid-grant"]),
         ("approval does nothing", Basic, Rule(R::ApprovalDoesNothing), &["rfc8628-3.3-approval", "rfc8628-3.2-complete"]),
         ("the code is not shown", Basic, Rule(R::CodeIsNotShown), &["rfc8628-3.3.1-code-shown"]),
         ("no device code, by another name", Basic, On("/token", |w| w.replace("invalid_request", "bad_request")), &["rfc8628-3.4-device-code"]),
@@ -55,6 +57,7 @@ pub(super) fn exchanges() -> Vec<Row> {
             &["rfc8693-2.2.1-requested-type"]),
         ("no lifetime", Basic, On("/token", |w| w.edit(200, |m| drop(m.remove("expires_in")))), &["rfc8693-2.2.1-expires-in"]),
         ("exchanged scope is dropped in silence", Basic, Rule(R::SilentScope), &["rfc8693-2.2.1-scope"]),
+        ("no token, by another name", Basic, On("/token", |w| w.replace("invalid_request", "bad_request")), &["rfc8693-2.2.2-invalid-subject"]),
         ("forged subjects", Basic, Rule(R::AnySignature), &["rfc8693-2.2.2-invalid-subject"]),
         ("revoked subjects", Basic, Rule(R::RevokedIsExchanged), &["rfc8693-2.2.2-revoked-subject"]),
         ("actors are ignored", Basic, Rule(R::ActorIsIgnored), &["rfc8693-2.2.2-invalid-actor", "rfc8693-4.1-act"]),
@@ -84,6 +87,7 @@ pub(super) fn grants() -> Vec<Row> {
 #[rustfmt::skip]
 pub(super) fn signed_introspection() -> Vec<Row> {
     vec![
+        ("JSON is not acceptable", Basic, On("/introspect", |w| w.restatus(200, 406)), &["rfc9701-4-accept"]),
         ("a JWT as JSON", Basic, On("/introspect", |w| w.set("content-type", "application/json")), &["rfc9701-4-accept"]),
         ("an introspection of another typ", Basic, Rule(R::IntrospectionIsUntyped), &["rfc9701-5-typ"]),
         ("an introspection of an unknown key", Basic, Keys(|k| k.truncate(1)), &["rfc9701-5-signed"]),

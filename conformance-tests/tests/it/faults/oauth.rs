@@ -19,6 +19,10 @@ fn to_stranger(wire: &mut Wire) {
 pub(super) fn token_endpoint() -> Vec<Row> {
     vec![
         ("two methods at once", Basic, Rule(R::TwoMethods), &["rfc6749-2.3-one-method"]),
+        ("Basic is refused", Basic, On("/token", |w| w.restatus(200, 401)), &["rfc6749-2.3.1-basic"]),
+        ("empty is missing by another name", Basic, On("/token", |w| w.replace("invalid_request", "bad_request")),
+            &["rfc6749-3.2-empty-is-absent"]),
+        ("JSON is fine", Basic, On("/token", |w| w.restatus(400, 200)), &["rfc6749-4.4.2-parameters-in-body"]),
         ("Basic is not announced", Basic,
             Metadata(|m| set(m, "token_endpoint_auth_methods_supported", json!(["client_secret_post"]))), &["rfc6749-2.3.1-basic"]),
         ("Basic is not decoded", Basic, Rule(R::RawBasic), &["rfc6749-2.3.1-basic-encoding"]),
@@ -92,6 +96,9 @@ pub(super) fn revocation() -> Vec<Row> {
     vec![
         ("revocation is down", Basic, On("/revoke", |w| w.restatus(200, 503)), &["rfc7009-2-access-tokens", "rfc7009-2.2-success"]),
         ("no token is fine", Basic, On("/revoke", |w| w.restatus(400, 200)), &["rfc7009-2.1-token-required"]),
+        ("any secret revokes", Basic, On("/revoke", |w| w.restatus(401, 200)), &["rfc7009-2.1-client-authentication"]),
+        ("revoked twice", Basic, Rule(R::RevokedTwiceFails), &["rfc7009-2.2-invalid-token"]),
+        ("ID tokens bring revocation down", Basic, On("/revoke", |w| w.restatus(200, 500)), &["rfc7009-2.2.1-errors"]),
         ("anyone may revoke", Basic, Rule(R::RevocationIsForAll), &["rfc7009-2.1-own-tokens"]),
         ("revocation does nothing", Basic, Rule(R::RevocationDoesNothing), &["rfc7009-2.1-immediate", "rfc7662-4-revocation"]),
         ("the hint is law", Basic, Rule(R::HintIsLaw), &["rfc7009-2.1-wrong-hint", "rfc7662-2.1-wrong-hint"]),
@@ -139,6 +146,10 @@ pub(super) fn assertions() -> Vec<Row> {
 pub(super) fn authorization() -> Vec<Row> {
     vec![
         ("empty is present at authorize", Basic, Rule(R::EmptyIsPresent), &["rfc6749-3.1-empty-is-absent"]),
+        ("no response type, by another name", Basic, On("/authorize", |w| w.replace("invalid_request", "bad_request")),
+            &["rfc6749-3.1-empty-is-absent"]),
+        ("an audience of its own", Basic, Token(|_, c| set(c, "aud", json!("https://other.example"))),
+            &["rfc8707-2.1-authorization-endpoint", "rfc8707-2.2-of-the-grant"]),
         ("unknown parameters are refused at authorize", Basic, Rule(R::RefuseUnknownParameters), &["rfc6749-3.1-unknown-ignored"]),
         ("the last duplicate wins at authorize", Basic, Rule(R::LastDuplicateWins), &["rfc6749-3.1-no-duplicates"]),
         ("any response type", Basic, Rule(R::AnyResponseType), &["rfc6749-3.1.1-response-type"]),
@@ -183,6 +194,7 @@ pub(super) fn refresh_tokens() -> Vec<Row> {
     vec![
         ("no refresh", Basic, Rule(R::RefreshIsRefused), &["rfc6749-6-refresh"]),
         ("a refresh token for any client", Basic, Rule(R::RefreshForAnyClient), &["rfc6749-6-refresh-binding"]),
+        ("scope does not narrow", Basic, On("/token", |w| w.edit(200, |m| set(m, "scope", json!("everything")))), &["rfc6749-6-refresh-scope"]),
         ("scope grows", Basic, Rule(R::ScopeGrows), &["rfc6749-6-refresh-scope"]),
         ("no rotation", Basic, Rule(R::NoRotation), &["rfc9700-2.2.2-refresh-tokens"]),
         ("a spent refresh token is forgotten", Basic, Rule(R::SpentIsForgotten), &["rfc9700-4.14.2-reuse"]),

@@ -6,6 +6,7 @@ use super::{Row, UNREACHABLE, set};
 use crate::server::Fault::{IdToken, Metadata, Rule, Token, Wire as On};
 use crate::server::Rule as R;
 use crate::server::Who::{Basic, Key};
+use crate::server::Wire;
 
 #[rustfmt::skip]
 pub(super) fn sign_in() -> Vec<Row> {
@@ -45,6 +46,9 @@ pub(super) fn claims() -> Vec<Row> {
     vec![
         ("everybody signs in again", Basic, Rule(R::AlwaysSignsIn), &["oidccore-3.1.2.1-max-age-within"]),
         ("nothing is silent", Basic, Rule(R::NoneIsRefused), &["oidccore-3.1.2.1-prompt-none-consented"]),
+        ("nobody is there, by another name", Basic, On("/authorize", |w| w.replace("login_required", "interaction_required")),
+            &["oidccore-3.1.2.1-id-token-hint"]),
+        ("the query of a redirect is lost", Basic, On("/consent", |w| w.replace("tenant", "lost")), &["oidccore-3.1.2.1-redirect-query"]),
         ("hints are refused", Basic, Rule(R::HintIsRefused), &["oidccore-3.1.2.1-id-token-hint"]),
         ("login_hint and display are errors", Basic, Rule(R::PreferencesAreErrors),
             &["oidccore-3.1.2.1-login-hint", "oidccore-3.1.2.1-display"]),
@@ -65,10 +69,20 @@ pub(super) fn claims() -> Vec<Row> {
     ]
 }
 
+fn invent_state(wire: &mut Wire) {
+    for (name, value) in &mut wire.headers {
+        if *name == "location" && !value.contains("state=") {
+            value.push_str("?state=invented");
+        }
+    }
+}
+
 #[rustfmt::skip]
 pub(super) fn sign_out() -> Vec<Row> {
     vec![
         ("sign-out by GET only", Basic, Rule(R::LogoutIsGetOnly), &["rp-initiatedlogout-2-methods"]),
+        ("signing out ends nowhere", Basic, On("/logout", |w| w.restatus(303, 200)), &["rp-initiatedlogout-2-methods"]),
+        ("a state of its own", Basic, On("/logout", invent_state), &["rp-initiatedlogout-3-redirect"]),
         ("nobody is signed out", Basic, Rule(R::LogoutDoesNothing),
             &["rp-initiatedlogout-2-signed-out", "rp-initiatedlogout-2-no-parameters", "rp-initiatedlogout-2-only-state",
               "rp-initiatedlogout-2-no-redirect"]),
