@@ -1,5 +1,6 @@
 //! Profiles: what FAPI 2.0, FAPI 2.0 Message Signing and MCP demand, of everyone by the server's and of one client by its own.
 
+mod announced;
 mod clients;
 mod demands;
 mod fapi2;
@@ -91,13 +92,18 @@ impl Scene {
 
     /// At a server of this configuration, with an app of this profile, if it has one.
     async fn on(config: Config, own: Option<Profile>) -> Self {
+        let of_server = config.profile;
         let server = TestServer::start_with(config, Arc::default()).await;
         let server = server.with_resources(None).await;
         // Past the beginning of what it remembers of used assertions and proofs.
         server.clock.advance(Duration::from_mins(2));
         let key = new_key(Algorithm::Es256);
+        let mut profiles = [of_server, own].into_iter().flatten();
+        let has_default = profiles.any(|profile| profile != Profile::Mcp);
         let metadata = ClientMetadata {
             profile: own,
+            // Who leaves it out means RS256, unless a profile says otherwise.
+            id_token_signed_response_alg: (!has_default).then_some(Algorithm::Es256),
             ..metadata(&[&key])
         };
         let app = server.register(metadata).await;

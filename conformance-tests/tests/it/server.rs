@@ -30,6 +30,7 @@ use conformance_tests::browser::Person;
 use conformance_tests::{
     App, AssertionKey, Authentication, Credentials, Exchangeable, Listen, Target, TrustedIssuer,
 };
+use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -719,8 +720,8 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         proof: Ok(None),
         certificate: head
             .extensions
-            .get::<Option<tls::Shown>>()
-            .and_then(|shown| shown.clone().map(|shown| shown.0)),
+            .get::<Option<CertificateDer<'static>>>()
+            .and_then(|shown| shown.as_ref().map(|shown| shown.to_vec())),
     };
     if let Some(told) = text("client-cert").filter(|_| server.breaks(Rule::ClientCertIsBelieved)) {
         asked.certificate = BASE64_STANDARD.decode(told.trim_matches(':')).ok();

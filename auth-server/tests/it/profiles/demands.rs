@@ -8,10 +8,10 @@ use auth_server::authorize::request::ResponseType;
 use auth_server::clients::{
     ApplicationType, AuthMethod, ClientMetadata, GrantType, ObjectAlgorithm,
 };
-use auth_server::config::{Mode, PkcePolicy};
+use auth_server::config::{Config, Mode, PkcePolicy};
 use auth_server::profiles::Profile::{self, Fapi2, Fapi2MessageSigning, Mcp};
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared_protocol::jose::{Algorithm, JwkSet, Pkcs8, Signer as _, SigningKey};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
@@ -23,19 +23,19 @@ use super::{Of, Scene, config_of, metadata};
 use crate::browser::{Browser, parameter};
 use crate::dpop::{Prover, TOKEN};
 use crate::pushed::{PAR, url_of};
-use crate::server::{API, TestServer};
+use crate::server::{API, Answer, TestServer};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     each_rule_is_held_to_where_it_is_demanded_and_nowhere_else,
 );
 
 /// A key that would sign with either padding. It takes a while to make.
-static RSA: LazyLock<Pkcs8> =
+pub(super) static RSA: LazyLock<Pkcs8> =
     LazyLock::new(|| SigningKey::generate(Algorithm::Ps256, &SystemRandom).unwrap());
 
 /// A server, an app, and the profile that is held to.
-struct Case {
-    scene: Scene,
+pub(super) struct Case {
+    pub(super) scene: Scene,
     profile: Option<Profile>,
     own: Option<Profile>,
 }
@@ -170,10 +170,9 @@ fn clients_may_describe_themselves(stores: &Stores) {
 
 impl Case {
     async fn set(stores: &Stores, held: Option<(Profile, Of)>) -> Self {
-        let (servers, own) = match held {
-            None => (None, None),
-            Some((profile, Of::Server)) => (Some(profile), None),
-            Some((profile, Of::Client)) => (None, Some(profile)),
+        let servers = match held {
+            Some((profile, Of::Server)) => Some(profile),
+            Some((_, Of::Client)) | None => None,
         };
         let mut config = config_of(stores, servers);
         if servers.is_none() {
@@ -183,6 +182,15 @@ impl Case {
             config.authorization.password_grant = true;
             config.authorization.unsigned_request_objects = true;
         }
+        Self::of(config, held).await
+    }
+
+    /// Of a server of this configuration.
+    pub(super) async fn of(config: Config, held: Option<(Profile, Of)>) -> Self {
+        let own = match held {
+            Some((profile, Of::Client)) => Some(profile),
+            Some((_, Of::Server)) | None => None,
+        };
         Self {
             scene: Scene::on(config, own).await,
             profile: held.map(|(profile, _)| profile),
@@ -201,8 +209,8 @@ impl Case {
         registered.await.is_ok()
     }
 
-    /// Whether a good request with some changes is taken when it is pushed, signed where the profile has it so.
-    async fn pushes(&self, changes: &[(&str, &str)]) -> bool {
+    /// A good request with some changes, pushed, and signed where the profile has it so.
+    pub(super) async fn push(&self, changes: &[(&str, &str)]) -> Answer {
         if self.profile == Some(Fapi2MessageSigning) {
             let changes = changes.iter().map(|(name, value)| {
                 let value = if value.is_empty() {
@@ -212,32 +220,22 @@ impl Case {
                 };
                 ((*name).to_owned(), value)
             });
-            return self.pushes_signed(changes.collect()).await;
+            let changes = Value::Object(changes.collect());
+            return self.scene.push_signed(&changes).await;
         }
         let named = changes.iter().any(|(name, _)| *name == "resource");
         let resource = [("resource", API)];
-        let changes = if named {
-            changes.to_vec()
-        } else {
-            [changes, &resource].concat()
-        };
-        let answer = self.scene.push(&changes).await;
-        assert!(
-            [201, 400].contains(&answer.status.as_u16()),
-            "{}",
-            answer.body
-        );
-        answer.status == 201
+        let added = if named { &[][..] } else { &resource };
+        self.scene.push(&[changes, added].concat()).await
     }
 
-    async fn pushes_signed(&self, changes: Map<String, Value>) -> bool {
-        let answer = self.scene.push_signed(&changes.into()).await;
-        assert!(
-            [201, 400].contains(&answer.status.as_u16()),
-            "{}",
-            answer.body
-        );
-        answer.status == 201
+    /// Whether it is taken.
+    pub(super) async fn pushes(&self, changes: &[(&str, &str)]) -> bool {
+        is_taken(&self.push(changes).await)
+    }
+
+    async fn pushes_signed(&self, changes: &Value) -> bool {
+        is_taken(&self.scene.push_signed(changes).await)
     }
 
     /// Whether an assertion with these claims says who asks.
@@ -251,6 +249,12 @@ impl Case {
             .await;
         answer.status == 200
     }
+}
+
+fn is_taken(pushed: &Answer) -> bool {
+    let status = pushed.status.as_u16();
+    assert!([201, 400].contains(&status), "{}", pushed.body);
+    status == 201
 }
 
 async fn method(case: &Case, meets: bool) -> bool {
@@ -338,7 +342,8 @@ async fn assertion_algorithm(case: &Case, meets: bool) -> bool {
     answer.status == 200
 }
 
-const CREDENTIALS: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", API)];
+pub(super) const CREDENTIALS: [(&str, &str); 2] =
+    [("grant_type", "client_credentials"), ("resource", API)];
 
 async fn proof_algorithm(case: &Case, meets: bool) -> bool {
     let alg = if meets {
@@ -450,7 +455,7 @@ async fn lifetime(case: &Case, meets: bool) -> bool {
 
 async fn signed_request(case: &Case, meets: bool) -> bool {
     if meets {
-        return case.pushes_signed(Map::new()).await;
+        return case.pushes_signed(&json!({})).await;
     }
     let answer = case.scene.push(&[("response_mode", "jwt")]).await;
     answer.status == 201
@@ -474,8 +479,7 @@ async fn signed_response(case: &Case, meets: bool) -> bool {
 
 async fn response_mode(case: &Case, meets: bool) -> bool {
     let mode = if meets { "query.jwt" } else { "query" };
-    let changes = Map::from_iter([("response_mode".to_owned(), json!(mode))]);
-    case.pushes_signed(changes).await
+    case.pushes_signed(&json!({ "response_mode": mode })).await
 }
 
 /// Whether who takes anything is answered by JSON, and who asks for a JWT by that.

@@ -24,7 +24,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 impl Scene {
     /// The claims of a good request object, with some of them changed; `null` leaves one out.
-    fn object(&self, changes: &Value) -> Value {
+    pub(super) fn object(&self, changes: &Value) -> Value {
         let now = self.server.clock.now().as_secs();
         let asked = TestServer::asking(&self.app, &[("response_mode", "jwt")]);
         let mut claims =
