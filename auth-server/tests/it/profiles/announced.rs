@@ -474,7 +474,7 @@ impl Walk<'_> {
     /// Whether a request object at an address is fetched.
     async fn refers(&mut self, name: &str) -> bool {
         // Of its own each time, for what was fetched is kept.
-        let folder = macs::unique();
+        let folder = self.case.scene.app.id.clone();
         let known = self.site.at(&format!("/{folder}/known.jwt"));
         assert!(self.registers(json!({"request_uris": [known]})).await);
         let scene = &self.case.scene;
