@@ -100,10 +100,12 @@ impl Scene {
         let key = new_key(Algorithm::Es256);
         let mut profiles = [of_server, own].into_iter().flatten();
         let has_default = profiles.any(|profile| profile != Profile::Mcp);
+        // Who leaves them out means RS256, unless a profile says otherwise.
+        let named = (!has_default).then_some(Algorithm::Es256);
         let metadata = ClientMetadata {
             profile: own,
-            // Who leaves it out means RS256, unless a profile says otherwise.
-            id_token_signed_response_alg: (!has_default).then_some(Algorithm::Es256),
+            id_token_signed_response_alg: named,
+            authorization_signed_response_alg: named,
             ..metadata(&[&key])
         };
         let app = server.register(metadata).await;

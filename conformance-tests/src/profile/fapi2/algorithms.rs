@@ -180,9 +180,11 @@ pub(super) async fn one_name_for_two_keys(subject: &Subject) -> Verdict {
     let client = Client::with_keys(subject, &jwks).await?;
     let member = "token_endpoint_auth_signing_alg_values_supported";
     let announced = subject.metadata().list(member);
+    let own = subject.signers()?.es256().map(|own| own.named("shared"));
+    let own = own.ok_or_else(|| Stop::unchecked("no keys could be made"))?;
     for signer in subject.signers()?.all() {
         let signer = signer.named("shared");
-        let push = client.unauthenticated_push(&client.request()?)?;
+        let push = client.unauthenticated_push_by(&own, &client.request()?)?;
         let answer = asserting_by(&signer, push, &client.claims())?;
         let answer = answer.send().await?;
         judge("an assertion", &signer.name(), &announced, &answer)?;

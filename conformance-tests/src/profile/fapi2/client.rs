@@ -163,12 +163,21 @@ impl<'s> Client<'s> {
         &self,
         request: &Authorization<'_>,
     ) -> Result<Request<'s>, Stop> {
+        self.unauthenticated_push_by(self.key, request)
+    }
+
+    /// The same, signed with that key.
+    pub(super) fn unauthenticated_push_by(
+        &self,
+        key: &AssertionKey,
+        request: &Authorization<'_>,
+    ) -> Result<Request<'s>, Stop> {
         let endpoint = self.subject.post("pushed_authorization_request_endpoint")?;
         if !self.subject.signs() {
             let plain = endpoint.form(request.parameters());
             return Ok(plain.without("client_id"));
         }
-        let object = self.object(&self.object_claims(request))?;
+        let object = object_by(key, &self.object_claims(request))?;
         Ok(endpoint.form(&[("request", object)]))
     }
 
