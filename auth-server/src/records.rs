@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use shared_protocol::client_id::ClientId;
 use shared_protocol::random;
+use shared_protocol::time::Instant;
 use shared_server::db::Store;
 
 use crate::accounts::Accounts;
@@ -160,24 +161,39 @@ impl Records {
     /// Metadata that contradicts itself, a database that does not answer.
     pub async fn register_client(
         &self,
-        mut metadata: ClientMetadata,
+        metadata: ClientMetadata,
         world: &World,
     ) -> anyhow::Result<(ClientId, Option<ClientSecret>)> {
         let random = &*world.random;
-        self.offered.profiles.complete(&mut metadata);
         let id: ClientId = random::alphanumeric(22, random).parse()?;
         let uses_secret = metadata.token_endpoint_auth_method.uses_secret();
         let secret = uses_secret.then(|| ClientSecret::generate(random));
-        let served = (&self.offered, &*self.keys.ring());
-        metadata.check_served(served, world.clock.now())?;
-        let client = Client::new(id.clone(), metadata, Vec::new())?;
-        let client = client.meeting(self.offered.profiles)?;
+        let client = self.judged(&id, metadata, world.clock.now())?;
         let sectors = &self.sites.sectors;
         sectors.check(&client.metadata, world.clock.now()).await?;
         self.clients
             .put(&client, secret.as_ref(), world.clock.now())
             .await?;
         Ok((id, secret))
+    }
+
+    /// A client of this metadata, if what comes of it makes sense and is served. What its profile says for it is judged, and not written
+    /// down: under another profile, or none, something else is meant.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn judged(
+        &self,
+        id: &ClientId,
+        metadata: ClientMetadata,
+        now: Instant,
+    ) -> anyhow::Result<Client> {
+        let profiles = self.offered.profiles;
+        let mut meant = metadata.clone();
+        profiles.complete(&mut meant);
+        meant.check_served((&self.offered, &*self.keys.ring()), now)?;
+        Client::new(id.clone(), meant, Vec::new())?.meeting(profiles)?;
+        Ok(Client::new(id.clone(), metadata, Vec::new())?)
     }
 }
 

@@ -47,6 +47,7 @@ use serde_json::Value;
 use crate::check::Check;
 use crate::metadata::Metadata;
 pub(crate) use rfc9126::request_uri;
+pub(crate) use rfc9728::document as resource_metadata;
 
 /// Every standard that the catalogue holds requirements of, in order of number.
 pub const STANDARDS: &[&Standard] = &[
@@ -187,17 +188,30 @@ impl Feature {
 /// The standard of that name: `RFC 6749`, `rfc6749`, `6749`, `OIDC Discovery` and `oidc-discovery` all work.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Standard> {
-    let plain = |name: &str| -> String {
-        let letters = name.chars().filter(char::is_ascii_alphanumeric);
-        let plain = letters.collect::<String>().to_ascii_lowercase();
+    let number = |name: &str| {
+        let plain = plain(name);
         plain
             .strip_prefix("rfc")
             .map_or(plain.clone(), str::to_owned)
     };
-    STANDARDS
-        .iter()
-        .copied()
-        .find(|standard| plain(standard.id) == plain(name))
+    let mut all = STANDARDS.iter().copied();
+    all.find(|standard| number(standard.id) == number(name))
+}
+
+/// A name as names are compared: its letters and digits, in whatever case.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.collect::<String>().to_ascii_lowercase()
+}
+
+/// The one that has that name among its names.
+pub(crate) fn named<T, const N: usize>(
+    all: &[&'static T],
+    name: &str,
+    names: fn(&T) -> [&'static str; N],
+) -> Option<&'static T> {
+    let mut all = all.iter().copied();
+    all.find(|one| names(one).iter().any(|known| plain(known) == plain(name)))
 }
 
 /// The requirement of that id, and the standard that asks it.
@@ -265,10 +279,44 @@ impl Requirement {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    /// It is a sentence of a section, and something shows it, or a reason says why nothing does.
+    pub(crate) fn assert_complete(requirement: &Requirement) {
+        let Requirement {
+            id,
+            section,
+            statement,
+            evidence,
+            ..
+        } = requirement;
+        let mut parts = section.split('.');
+        assert!(
+            parts.all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric)),
+            "{id}: §{section}"
+        );
+        assert!(
+            statement.ends_with('.') && !statement.contains('\n'),
+            "{id}: {statement}"
+        );
+        match evidence {
+            Evidence::Checks(checks) => {
+                let names: HashSet<_> = checks.iter().map(|check| check.name).collect();
+                assert_eq!(names.len(), checks.len(), "{id} runs a check twice");
+                assert!(!checks.is_empty(), "{id} has neither checks nor a reason");
+            }
+            Evidence::Requirements(on) => {
+                assert!(!on.is_empty(), "{id} rests on nothing");
+                for known in *on {
+                    assert!(super::requirement(known).is_some(), "{id}: no {known}");
+                }
+            }
+            Evidence::Nothing(reason) => assert!(!reason.is_empty(), "{id}"),
+        }
+    }
 
     #[test]
     fn every_requirement_is_complete_and_named_once() {
@@ -286,37 +334,15 @@ mod tests {
                 .filter(|c| *c != ' ')
                 .collect();
             for requirement in standard.requirements {
-                let Requirement {
-                    id,
-                    section,
-                    statement,
-                    evidence,
-                    ..
-                } = requirement;
+                let Requirement { id, section, .. } = requirement;
                 assert!(ids.insert(id), "{id} stands twice");
                 let expected = format!("{prefix}-{section}-");
                 assert!(
                     id.starts_with(&expected) && id.len() > expected.len(),
                     "{id} should begin with {expected}"
                 );
-                let mut parts = section.split('.');
-                assert!(
-                    parts.all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric)),
-                    "{id}: §{section}"
-                );
-                assert!(
-                    statement.ends_with('.') && !statement.contains('\n'),
-                    "{id}: {statement}"
-                );
-                match evidence {
-                    Evidence::Checks(checks) => {
-                        let names: HashSet<_> = checks.iter().map(|check| check.name).collect();
-                        assert_eq!(names.len(), checks.len(), "{id} runs a check twice");
-                        assert!(!checks.is_empty(), "{id} has neither checks nor a reason");
-                    }
-                    Evidence::Nothing(reason) => assert!(!reason.is_empty(), "{id}"),
-                    Evidence::Requirements(_) => panic!("{id} rests on other requirements"),
-                }
+                assert_complete(requirement);
+                assert!(requirement.rests_on().is_empty(), "{id} rests on others");
             }
         }
     }

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::check::Stop;
-use crate::jws;
+use crate::jws::{self, Jws};
 use crate::request::Request;
 use crate::subject::Subject;
 use crate::target::AssertionKey;
@@ -27,7 +27,7 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 /// What the server answers to a proof that is none (§5).
 pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 
-/// Somebody with a key of their own; it signs with ES256.
+/// Somebody with a key of their own.
 pub(crate) struct Prover {
     key: AssertionKey,
     public: Value,
@@ -35,16 +35,24 @@ pub(crate) struct Prover {
 }
 
 impl Prover {
-    /// The one with that seed.
+    /// The one with that seed; it signs with ES256.
     pub(crate) fn of(seed: &str) -> Option<Self> {
-        let key = jws::derived_key(seed, "")?;
-        let set = jws::public_keys(&key)?;
+        Self::with(&jws::derived_key(seed, "")?)
+    }
+
+    /// The one with that key.
+    pub(crate) fn with(key: &AssertionKey) -> Option<Self> {
+        let set = jws::public_keys(key)?;
         let mut public = set.get("keys")?.get(0)?.clone();
         public
             .as_object_mut()?
-            .retain(|name, _| ["kty", "crv", "x", "y"].contains(&name.as_str()));
+            .retain(|name, _| ["kty", "crv", "x", "y", "n", "e"].contains(&name.as_str()));
         let thumbprint = jws::jwk(&public)?.thumbprint(ThumbprintHash::SHA256).ok()?;
-        let key = AssertionKey { kid: None, ..key };
+        let key = AssertionKey {
+            algorithm: key.algorithm,
+            kid: None,
+            key: key.key.clone(),
+        };
         Some(Self {
             key,
             public,
@@ -200,6 +208,23 @@ fn apply(members: &mut Map<String, Value>, edits: &Edits) {
             None => drop(members.remove(*name)),
         }
     }
+}
+
+/// A proof without a signature, for [`Draft::finished_by`].
+pub(crate) fn unsigned(proof: String) -> String {
+    Jws::parse(&proof).map_or(proof, |proof| jws::unsigned(&proof, "none"))
+}
+
+/// One under HS256, with the public key in it as the secret.
+pub(crate) fn confused(proof: String) -> String {
+    let read = Jws::parse(&proof);
+    let key = read
+        .as_ref()
+        .and_then(|read| read.header.get("jwk").cloned());
+    let (Some(read), Some(key)) = (read, key) else {
+        return proof;
+    };
+    jws::confused(&read, &key).unwrap_or(proof)
 }
 
 /// The `ath` of a token (§4.2).

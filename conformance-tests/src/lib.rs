@@ -35,6 +35,7 @@ mod metadata;
 mod report;
 mod request;
 mod run;
+mod signers;
 mod subject;
 mod target;
 

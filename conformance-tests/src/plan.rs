@@ -8,7 +8,7 @@ mod basic;
 mod dynamic;
 mod logout;
 
-use crate::catalogue::{Evidence, Feature, Level, Requirement};
+use crate::catalogue::{Evidence, Feature, Requirement, must, named};
 
 /// Every plan.
 pub const PLANS: &[&Plan] = &[
@@ -48,10 +48,7 @@ impl Module {
     const fn when(self, requires: &'static [Feature]) -> Self {
         Self {
             standard: self.standard,
-            requirement: Requirement {
-                requires,
-                ..self.requirement
-            },
+            requirement: self.requirement.when(requires),
         }
     }
 }
@@ -66,12 +63,8 @@ const fn module(
     Module {
         standard,
         requirement: Requirement {
-            id: name,
-            section,
-            level: Level::Must,
-            statement,
-            requires: &[],
             evidence: Evidence::Requirements(rests_on),
+            ..must(name, section, statement, &[])
         },
     }
 }
@@ -86,25 +79,14 @@ const fn unchecked(
     let module = module(name, place, statement, &[]);
     Module {
         standard: module.standard,
-        requirement: Requirement {
-            evidence: Evidence::Nothing(reason),
-            ..module.requirement
-        },
+        requirement: module.requirement.unchecked(reason),
     }
 }
 
 /// The plan of that short name, title or name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Plan> {
-    let plain = |name: &str| -> String {
-        let letters = name.chars().filter(char::is_ascii_alphanumeric);
-        letters.collect::<String>().to_ascii_lowercase()
-    };
-    PLANS.iter().copied().find(|plan| {
-        [plan.id, plan.title, plan.name]
-            .iter()
-            .any(|known| plain(known) == plain(name))
-    })
+    named(PLANS, name, |plan| [plan.id, plan.title, plan.name])
 }
 
 #[cfg(test)]
@@ -113,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::catalogue;
+    use crate::catalogue::tests::assert_complete;
 
     #[test]
     fn every_module_rests_on_known_requirements_or_says_why_not() {
@@ -123,38 +106,13 @@ mod tests {
                 requirement,
             } in plan.modules
             {
-                let Requirement {
-                    id,
-                    section,
-                    statement,
-                    evidence,
-                    ..
-                } = requirement;
+                let id = requirement.id;
                 assert!(names.insert(id), "{}: {id} stands twice", plan.id);
                 assert!(id.starts_with("oidcc-"), "{id}");
                 assert!(catalogue::find(standard).is_some(), "{id}: {standard}");
-                let mut parts = section.split('.');
-                assert!(
-                    parts.all(|part| !part.is_empty() && part.chars().all(char::is_alphanumeric)),
-                    "{id}: §{section}"
-                );
-                assert!(
-                    statement.ends_with('.') && !statement.contains('\n'),
-                    "{id}: {statement}"
-                );
-                match evidence {
-                    Evidence::Requirements(ids) => {
-                        assert!(!ids.is_empty(), "{id} rests on nothing");
-                        for known in *ids {
-                            assert!(
-                                catalogue::requirement(known).is_some(),
-                                "{id}: no requirement {known}"
-                            );
-                        }
-                    }
-                    Evidence::Nothing(reason) => assert!(!reason.is_empty(), "{id}"),
-                    Evidence::Checks(_) => panic!("{id} has checks of its own"),
-                }
+                assert_complete(requirement);
+                let own = matches!(requirement.evidence, Evidence::Checks(_));
+                assert!(!own, "{id} has checks of its own");
             }
         }
     }

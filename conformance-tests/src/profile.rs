@@ -8,7 +8,7 @@ mod fapi2;
 mod mcp;
 mod oauth21;
 
-use crate::catalogue::{Evidence, Level, Requirement, Standard};
+use crate::catalogue::{Evidence, Level, Requirement, Standard, must, named};
 
 /// Every profile.
 pub const PROFILES: &[&Profile] = &[
@@ -31,19 +31,14 @@ pub struct Profile {
     pub parts: &'static [&'static Standard],
     /// Whether its clients sign their requests and are answered by signed responses.
     pub signs: bool,
+    /// Whether its clients name the resource that they want a token for in every request (RFC 8707 §2).
+    pub names_resources: bool,
 }
 
 /// The profile of that short name or title.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Profile> {
-    let plain = |name: &str| -> String {
-        let letters = name.chars().filter(char::is_ascii_alphanumeric);
-        letters.collect::<String>().to_ascii_lowercase()
-    };
-    PROFILES.iter().copied().find(|profile| {
-        let names = [profile.id, profile.title];
-        names.iter().any(|known| plain(known) == plain(name))
-    })
+    named(PROFILES, name, |profile| [profile.id, profile.title])
 }
 
 /// A requirement of level MUST that comes to what others come to.
@@ -54,12 +49,8 @@ const fn rests(
     on: &'static [&'static str],
 ) -> Requirement {
     Requirement {
-        id,
-        section,
-        level: Level::Must,
-        statement,
-        requires: &[],
         evidence: Evidence::Requirements(on),
+        ..must(id, section, statement, &[])
     }
 }
 
@@ -81,7 +72,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::catalogue;
+    use crate::catalogue::tests::assert_complete;
 
     #[test]
     fn every_requirement_of_a_profile_is_complete_and_named_once() {
@@ -89,29 +80,10 @@ mod tests {
             let mut ids = HashSet::new();
             let parts = profile.parts.iter();
             for requirement in parts.flat_map(|part| part.requirements) {
-                let Requirement {
-                    id,
-                    section,
-                    statement,
-                    evidence,
-                    ..
-                } = requirement;
+                let Requirement { id, section, .. } = requirement;
                 assert!(ids.insert(id), "{id} stands twice in {}", profile.id);
                 assert!(id.contains(&format!("-{section}-")), "{id}: §{section}");
-                assert!(
-                    statement.ends_with('.') && !statement.contains('\n'),
-                    "{id}: {statement}"
-                );
-                match evidence {
-                    Evidence::Requirements(on) => {
-                        assert!(!on.is_empty(), "{id} rests on nothing");
-                        for known in *on {
-                            assert!(catalogue::requirement(known).is_some(), "{id}: no {known}");
-                        }
-                    }
-                    Evidence::Checks(checks) => assert!(!checks.is_empty(), "{id}"),
-                    Evidence::Nothing(reason) => assert!(!reason.is_empty(), "{id}"),
-                }
+                assert_complete(requirement);
             }
         }
     }

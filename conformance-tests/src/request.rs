@@ -83,6 +83,14 @@ impl<'s> Request<'s> {
         self
     }
 
+    /// For the resource that every request names, where clients do that.
+    pub(crate) fn for_named_resource(self) -> Self {
+        match self.subject.named_resource() {
+            Some(resource) => self.form(&[("resource", resource)]),
+            None => self,
+        }
+    }
+
     /// Takes a parameter out of the form.
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.form.retain(|(given, _)| given != name);

@@ -64,7 +64,7 @@ pub async fn run_profiles(
     let started = subject.now();
     let mut results = Vec::with_capacity(profiles.len());
     for profile in profiles {
-        let subject = subject.signing(profile.signs);
+        let subject = subject.under(profile);
         let parts = profile.parts.iter();
         let asked = parts.flat_map(|part| {
             let requirements = part.requirements.iter();

@@ -29,6 +29,7 @@ use crate::exchange::Redactor;
 use crate::jws::Jws;
 use crate::listener::Listener;
 use crate::metadata::{Metadata, is_loopback, well_known};
+use crate::profile::Profile;
 use crate::target::{Authentication, Credentials, Target};
 pub(crate) use arrival::{Arrival, Code, Ending};
 pub(crate) use device::Pairing;
@@ -74,6 +75,8 @@ pub struct Subject {
     mode: Option<&'static str>,
     /// Whether clients of a profile sign their requests.
     signs: bool,
+    /// Whether they name the resource in every one.
+    names_resources: bool,
     redactor: Arc<Redactor>,
     metadata: Metadata,
     oauth: Option<Answer>,
@@ -174,6 +177,7 @@ impl Subject {
             authorities,
             mode: None,
             signs: false,
+            names_resources: false,
             redactor: Arc::default(),
             metadata: Metadata::default(),
             oauth: None,
@@ -238,6 +242,7 @@ impl Subject {
             authorities: self.authorities.clone(),
             mode,
             signs: self.signs,
+            names_resources: self.names_resources,
             redactor: self.redactor.clone(),
             metadata: self.metadata.clone(),
             oauth: self.oauth.clone(),
@@ -255,16 +260,22 @@ impl Subject {
         }
     }
 
-    /// The same server, whose clients of a profile sign their requests or do not. Nobody is signed in.
-    pub(crate) fn signing(&self, signs: bool) -> Self {
+    /// The same server, whose clients do as the profile has them. Nobody is signed in.
+    pub(crate) fn under(&self, profile: &Profile) -> Self {
         Self {
-            signs,
+            signs: profile.signs,
+            names_resources: profile.names_resources,
             ..self.in_mode(None)
         }
     }
 
     pub(crate) const fn signs(&self) -> bool {
         self.signs
+    }
+
+    /// The resource that every request of the app names, where clients do that.
+    pub(crate) fn named_resource(&self) -> Option<&str> {
+        self.api_resource().filter(|_| self.names_resources)
     }
 
     /// The issuer under test, as the target names it.

@@ -170,6 +170,21 @@ impl Target {
 }
 
 impl AssertionKey {
+    /// The registered name of what it signs with.
+    pub(crate) fn name(&self) -> String {
+        let name = serde_json::to_value(self.algorithm).unwrap_or_default();
+        name.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The same key under that name.
+    pub(crate) fn named(&self, kid: &str) -> Self {
+        Self {
+            algorithm: self.algorithm,
+            kid: Some(kid.to_owned()),
+            key: self.key.clone(),
+        }
+    }
+
     /// Reads a private key in PEM: RSA for `RS…` and `PS…`, EC for `ES…`, Ed25519 for `EdDSA`.
     ///
     /// # Errors

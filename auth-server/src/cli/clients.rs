@@ -23,7 +23,7 @@ use crate::clients::exchange_policy::ExchangePolicy;
 use crate::clients::redirect_uri::RedirectUri;
 use crate::clients::secret::ClientSecret;
 use crate::clients::url::ClientUrl;
-use crate::clients::{ApplicationType, AuthMethod, Client, ClientMetadata, GrantType};
+use crate::clients::{ApplicationType, AuthMethod, ClientMetadata, GrantType};
 use crate::profiles::Profile;
 use crate::records::Records;
 use crate::server::World;
@@ -409,8 +409,7 @@ fn set_exchange_policy(metadata: &mut ClientMetadata, policy: Option<ExchangePol
     }
 }
 
-/// Changes what is registered of a client, if what comes of it makes sense. What its profile says for it is judged, and not written down:
-/// under another profile, or none, something else is meant.
+/// Changes what is registered of a client, if what comes of it makes sense.
 async fn changed(
     client_id: &ClientId,
     change: impl FnOnce(&mut ClientMetadata) + Send,
@@ -424,12 +423,7 @@ async fn changed(
     );
     let judged = |mut metadata: ClientMetadata| {
         change(&mut metadata);
-        let profiles = records.offered.profiles;
-        let mut meant = metadata.clone();
-        profiles.complete(&mut meant);
-        meant.check_served((&records.offered, &*records.keys.ring()), now)?;
-        Client::new(client_id.clone(), meant, Vec::new())?.meeting(profiles)?;
-        anyhow::Ok(Client::new(client_id.clone(), metadata, Vec::new())?)
+        records.judged(client_id, metadata, now)
     };
     let is_there = records.clients.change(client_id, judged, now).await?;
     anyhow::ensure!(is_there, "there is no client {client_id}");

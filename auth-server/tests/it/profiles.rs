@@ -1,6 +1,8 @@
 //! Profiles: what FAPI 2.0, FAPI 2.0 Message Signing and MCP demand, of everyone by the server's and of one client by its own.
 
+mod announced;
 mod clients;
+mod demands;
 mod fapi2;
 mod mcp;
 mod message_signing;
@@ -83,14 +85,27 @@ impl Scene {
         };
         let mut config = config_of(stores, servers);
         change(&mut config);
+        let scene = Self::on(config, own).await;
+        scene.server.person(EMAIL).await;
+        scene
+    }
+
+    /// At a server of this configuration, with an app of this profile, if it has one.
+    async fn on(config: Config, own: Option<Profile>) -> Self {
+        let of_server = config.profile;
         let server = TestServer::start_with(config, Arc::default()).await;
         let server = server.with_resources(None).await;
-        server.person(EMAIL).await;
-        // Past the beginning of what it remembers of used assertions.
-        server.clock.advance(Duration::from_secs(12));
+        // Past the beginning of what it remembers of used assertions and proofs.
+        server.clock.advance(Duration::from_mins(2));
         let key = new_key(Algorithm::Es256);
+        let mut profiles = [of_server, own].into_iter().flatten();
+        let has_default = profiles.any(|profile| profile != Profile::Mcp);
+        // Who leaves them out means RS256, unless a profile says otherwise.
+        let named = (!has_default).then_some(Algorithm::Es256);
         let metadata = ClientMetadata {
             profile: own,
+            id_token_signed_response_alg: named,
+            authorization_signed_response_alg: named,
             ..metadata(&[&key])
         };
         let app = server.register(metadata).await;

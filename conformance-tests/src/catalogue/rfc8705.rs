@@ -8,6 +8,7 @@ use crate::answer::Answer;
 use crate::certificate::Certificate;
 use crate::check::{Stop, Verdict, check};
 use crate::jws::Jws;
+use crate::request::Request;
 use crate::subject::{Grant, Registered, Subject};
 
 const FLAG: &str = "tls_client_certificate_bound_access_tokens";
@@ -50,6 +51,16 @@ const REQUIREMENTS: &[Requirement] = &[
     )
     .unchecked("needs a certificate of an authority that the server trusts")
     .when(&[Feature::ClientAuthentication("tls_client_auth")]),
+    must(
+        "rfc8705-2.1.2-one-subject",
+        "2.1.2",
+        "A client of tls_client_auth registers exactly one subject that its certificate has.",
+        &[check!(one_subject)],
+    )
+    .when(&[
+        Feature::ClientAuthentication("tls_client_auth"),
+        Feature::Member("registration_endpoint"),
+    ]),
     must(
         "rfc8705-2.2-self-signed",
         "2.2",
@@ -123,7 +134,7 @@ const REQUIREMENTS: &[Requirement] = &[
 ];
 
 /// The URL at which certificates are asked for (§5).
-fn alias(subject: &Subject, member: &str) -> Result<Url, Stop> {
+pub(super) fn alias(subject: &Subject, member: &str) -> Result<Url, Stop> {
     let aliases = subject.metadata().0.get("mtls_endpoint_aliases");
     let alias = aliases.and_then(|aliases| aliases.get(member));
     match alias.and_then(Value::as_str) {
@@ -134,18 +145,17 @@ fn alias(subject: &Subject, member: &str) -> Result<Url, Stop> {
 }
 
 /// A client, what it was granted, and the certificate that it showed.
-struct Bound {
-    client: Registered,
-    grant: Grant,
-    certificate: Certificate,
+pub(super) struct Bound {
+    pub(super) client: Registered,
+    pub(super) grant: Grant,
+    pub(super) certificate: Certificate,
 }
 
-/// A code of the client, redeemed with that certificate.
-async fn redeemed(
-    subject: &Subject,
+/// A request that redeems a code of the client.
+pub(super) async fn redemption<'s>(
+    subject: &'s Subject,
     client: &Registered,
-    certificate: &Certificate,
-) -> Result<Answer, Stop> {
+) -> Result<Request<'s>, Stop> {
     let request = subject.authorization_of(client)?;
     let request = if subject.knows_scope("offline_access") {
         let request = request.with("scope", "openid offline_access");
@@ -154,7 +164,16 @@ async fn redeemed(
         request
     };
     let code = request.code().await?;
-    let request = client.authenticated(code.redemption(subject)?)?;
+    client.authenticated(code.redemption(subject)?)
+}
+
+/// The answer to it with that certificate.
+async fn redeemed(
+    subject: &Subject,
+    client: &Registered,
+    certificate: &Certificate,
+) -> Result<Answer, Stop> {
+    let request = redemption(subject, client).await?;
     let request = request.at(alias(subject, "token_endpoint")?);
     let answer = request.by(certificate.http.clone()).send().await?;
     if let Ok(token) = answer.text("access_token") {
@@ -163,13 +182,19 @@ async fn redeemed(
     Ok(answer)
 }
 
-/// Tokens that are bound to a certificate.
-async fn bound(subject: &Subject, more: Value) -> Result<Bound, Stop> {
+/// A client whose tokens are bound to certificates.
+pub(super) async fn binding_client(subject: &Subject, more: Value) -> Result<Registered, Stop> {
     let metadata = crate::subject::merged(json!({ FLAG: true }), more);
     let client = subject.web_app(metadata).await?;
     if client.metadata()?.get(FLAG) != Some(&Value::Bool(true)) {
         return Err(Stop::not_applicable(format!("{FLAG} cannot be registered")));
     }
+    Ok(client)
+}
+
+/// Tokens that are bound to a certificate.
+pub(super) async fn bound(subject: &Subject, more: Value) -> Result<Bound, Stop> {
+    let client = binding_client(subject, more).await?;
     let certificate = subject.certificate()?;
     let answer = redeemed(subject, &client, &certificate).await?;
     let grant = Grant::read(subject, answer, &client.client_id)?;
@@ -274,8 +299,34 @@ async fn refresh_token_is_bound(subject: &Subject) -> Verdict {
     answer.status(&[200])
 }
 
+async fn one_subject(subject: &Subject) -> Verdict {
+    for (subjects, right) in [
+        (json!({"tls_client_auth_san_dns": "client.example"}), true),
+        (json!({}), false),
+        (
+            json!({
+                "tls_client_auth_san_dns": "client.example",
+                "tls_client_auth_subject_dn": "CN=client",
+            }),
+            false,
+        ),
+    ] {
+        let method = json!({"token_endpoint_auth_method": "tls_client_auth"});
+        let metadata = crate::subject::merged(method, subjects);
+        let answer = subject
+            .register(&subject.web_app_metadata(metadata))
+            .await?;
+        if right {
+            answer.status(&[201])?;
+        } else {
+            answer.refused(&[400], &["invalid_client_metadata"])?;
+        }
+    }
+    Ok(())
+}
+
 /// A client that is known by its certificate, and that.
-async fn certified(subject: &Subject) -> Result<(Registered, Certificate), Stop> {
+pub(super) async fn certified(subject: &Subject) -> Result<(Registered, Certificate), Stop> {
     let certificate = subject.certificate()?;
     let more = json!({
         "token_endpoint_auth_method": "self_signed_tls_client_auth",

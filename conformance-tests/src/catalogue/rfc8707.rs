@@ -192,13 +192,14 @@ async fn unknown_resource_at_authorize(subject: &Subject) -> Verdict {
 async fn grant_for_two(subject: &Subject, both: [&str; 2], first: &str) -> Result<Grant, Stop> {
     let [one, other] = both;
     let request = subject.offline_authorization()?;
-    let request = request.also("resource", one).also("resource", other);
+    let request = request.with("resource", one).also("resource", other);
     let arrival = request.arrive().await?;
     if arrival.parameter("error") == Some("invalid_target") {
         return Err(Stop::unchecked("the app may not ask for the resources"));
     }
     let code = arrival.code()?;
-    let request = code.redemption(subject)?.form(&[("resource", first)]);
+    let request = code.redemption(subject)?.without("resource");
+    let request = request.form(&[("resource", first)]);
     let answer = request.send().await?;
     Grant::read(subject, answer, &code.client_id)
 }
@@ -229,7 +230,8 @@ async fn each_of_two_resources(subject: &Subject) -> Verdict {
     let [one, other] = both;
     let first = grant_for_two(subject, both, one).await?;
     is_for(&first, one)?;
-    let request = first.refresh(subject)?.form(&[("resource", other)]);
+    let request = first.refresh(subject)?.without("resource");
+    let request = request.form(&[("resource", other)]);
     let answer = request.send().await?;
     let second = Grant::read(subject, answer, &first.client_id)?;
     is_for(&second, other)
@@ -244,7 +246,8 @@ async fn resource_beyond_the_grant(subject: &Subject) -> Verdict {
         return Err(Stop::unchecked("the app may not ask for the resource"));
     }
     let code = arrival.code()?;
-    let request = code.redemption(subject)?.form(&[("resource", other)]);
+    let request = code.redemption(subject)?.without("resource");
+    let request = request.form(&[("resource", other)]);
     let answer = request.send().await?;
     answer.refused(&[400], &["invalid_target"])
 }

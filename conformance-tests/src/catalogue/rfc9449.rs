@@ -179,6 +179,13 @@ const REQUIREMENTS: &[Requirement] = &[
     )
     .when(ANNOUNCED),
     must(
+        "rfc9449-5.1-announced",
+        "5.1",
+        "Proofs by the algorithms that are announced are taken, and by no others.",
+        &[check!(proof::by_every_algorithm)],
+    )
+    .when(DPOP),
+    must(
         "rfc9449-5.2-always",
         "5.2",
         "A client that registered dpop_bound_access_tokens gets no token without a proof.",
@@ -203,63 +210,63 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9449-7.1-scheme",
         "7.1",
         "A bound token with a proof for it is taken under the scheme DPoP.",
-        &[check!(resource::good_proof)],
+        resource::each!(resource::good_proof),
     )
     .when(ANNOUNCED),
     must(
         "rfc9449-7.1-proof",
         "7.1",
         "A bound token without a proof is refused.",
-        &[check!(resource::no_proof)],
+        resource::each!(resource::no_proof),
     )
     .when(ANNOUNCED),
     must(
         "rfc9449-7-ath",
         "7",
         "A proof names the hash of the token that it comes with.",
-        &[check!(resource::another_token)],
+        resource::each!(resource::another_token),
     )
     .when(ANNOUNCED),
     must(
         "rfc9449-7.1-key",
         "7.1",
         "A proof of another key than the token's is refused.",
-        &[check!(resource::another_key)],
+        resource::each!(resource::another_key),
     )
     .when(ANNOUNCED),
     must(
         "rfc9449-7.1-checked",
         "7.1",
         "A protected resource checks proofs as the token endpoint does.",
-        &[check!(resource::bad_proofs)],
+        resource::each!(resource::bad_proofs),
     )
     .when(ANNOUNCED),
     should(
         "rfc9449-7.1-error",
         "7.1",
         "The challenge to a token that failed has the scheme DPoP and an error.",
-        &[check!(resource::challenge_has_error)],
+        resource::each!(resource::challenge_has_error),
     )
     .when(ANNOUNCED),
     should(
         "rfc9449-7.1-algs",
         "7.1",
         "The challenge tells the algorithms of proofs.",
-        &[check!(resource::challenge_has_algorithms)],
+        resource::each!(resource::challenge_has_algorithms),
     )
     .when(ANNOUNCED),
     must(
         "rfc9449-7.2-no-downgrade",
         "7.2",
         "A bound token is refused under the scheme Bearer.",
-        &[check!(resource::as_bearer)],
+        resource::each!(resource::as_bearer),
     )
     .when(ANNOUNCED),
     should(
         "rfc9449-7.2-no-error-without-token",
         "7.2",
         "A request without any authentication gets no error code in any challenge.",
-        &[check!(resource::nothing_to_complain_of)],
+        resource::each!(resource::nothing_to_complain_of),
     )
     .when(ANNOUNCED),
     must(
@@ -284,6 +291,14 @@ const REQUIREMENTS: &[Requirement] = &[
     )
     .when(OF_PEOPLE),
     must(
+        "rfc9449-8-unpredictable",
+        "8",
+        "A nonce cannot be predicted.",
+        &[],
+    )
+    .unchecked("how a nonce is made does not show from outside")
+    .when(DPOP),
+    must(
         "rfc9449-8.1-syntax",
         "8.1",
         "A nonce has the characters of a scope token.",
@@ -301,7 +316,7 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9449-9-resource-nonce",
         "9",
         "A protected resource that gives nonces asks for one by 401, use_dpop_nonce and DPoP-Nonce.",
-        &[check!(resource::wants_its_nonce)],
+        resource::each!(resource::wants_its_nonce),
     )
     .when(ANNOUNCED),
     must(
@@ -336,9 +351,16 @@ const REQUIREMENTS: &[Requirement] = &[
         "rfc9449-11.1-once",
         "11.1",
         "A proof is good once.",
-        &[check!(proof::replayed), check!(resource::replayed)],
+        &[check!(proof::replayed)],
     )
     .when(DPOP),
+    should(
+        "rfc9449-11.1-once-at-resources",
+        "11.1",
+        "A proof is good once at a protected resource.",
+        resource::each!(resource::replayed),
+    )
+    .when(ANNOUNCED),
 ];
 
 /// The answer to a token request of the confidential client with that proof.

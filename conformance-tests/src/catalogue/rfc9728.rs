@@ -80,7 +80,7 @@ fn identifier(subject: &Subject) -> Result<&str, Stop> {
         .ok_or_else(|| Stop::unchecked("the resource's identifier was not given"))
 }
 
-pub(super) async fn document(subject: &Subject) -> Result<Answer, Stop> {
+pub(crate) async fn document(subject: &Subject) -> Result<Answer, Stop> {
     let url = well_known(identifier(subject)?, "oauth-protected-resource");
     let url = url.ok_or_else(|| Stop::unchecked("the resource's identifier is not a URL"))?;
     let answer = subject.get(&url).send().await?;

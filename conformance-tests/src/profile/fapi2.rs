@@ -16,6 +16,7 @@ pub(super) const SECURITY_PROFILE: Profile = Profile {
     edition: "Final, February 2025",
     parts: &[&SECURITY],
     signs: false,
+    names_resources: false,
 };
 
 pub(super) const MESSAGE_SIGNING_PROFILE: Profile = Profile {
@@ -24,6 +25,7 @@ pub(super) const MESSAGE_SIGNING_PROFILE: Profile = Profile {
     edition: "Final, with the Security Profile",
     parts: &[&SECURITY, &SIGNING],
     signs: true,
+    names_resources: false,
 };
 
 const SECURITY: Standard = Standard {
@@ -45,11 +47,11 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
         "The server publishes its metadata.",
         &["rfc8414-3-path", "rfc8414-3.3-issuer-identical"],
     ),
-    rests(
+    must(
         "fapi2-5.3.2.1-no-password-grant",
         "5.3.2.1",
         "The password grant is refused.",
-        &["rfc9700-2.4-no-password-grant"],
+        &[check!(tokens::password_grant)],
     ),
     must(
         "fapi2-5.3.2.1-confidential",
@@ -114,6 +116,13 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
         "iat and nbf up to 10 seconds ahead are accepted, and more than 60 seconds ahead refused.",
         &[check!(tokens::clock_ahead), check!(tokens::clock_far_ahead)],
     ),
+    should(
+        "fapi2-5.3.2.1-least-privilege",
+        "5.3.2.1",
+        "An access token may do no more than its use needs.",
+        &[],
+    )
+    .unchecked("what a use needs is for those who let the client in to say"),
     must(
         "fapi2-5.3.2.2-code",
         "5.3.2.2",
@@ -202,6 +211,13 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
     )
     .when(&[Feature::Listed("scopes_supported", "openid")]),
     must(
+        "fapi2-5.3.2.3-openid",
+        "5.3.2.3",
+        "A client that is told who signed in is told so by OpenID Connect.",
+        &[check!(tokens::person_is_identified)],
+    )
+    .when(&[Feature::Listed("scopes_supported", "openid")]),
+    must(
         "fapi2-5.3.4-header",
         "5.3.4",
         "Protected resources take bound tokens from the header, with a proof.",
@@ -212,6 +228,18 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
         "5.3.4",
         "Protected resources verify that it is the sender who shows the token.",
         &[check!(tokens::resource_wants_the_proof)],
+    ),
+    must(
+        "fapi2-5.3.4-valid",
+        "5.3.4",
+        "Protected resources take no token that was forged or revoked.",
+        &[check!(tokens::forged_token), check!(tokens::revoked_token)],
+    ),
+    rests(
+        "fapi2-5.3.4-sufficient",
+        "5.3.4",
+        "Protected resources refuse a token that does not reach as far as the request.",
+        &["rfc6750-3.1-insufficient-scope"],
     ),
     must(
         "fapi2-5.3.4-no-query",
@@ -225,7 +253,25 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
         "JWTs are signed with PS256, ES256 or EdDSA.",
         &[
             check!(algorithms::of_tokens),
-            check!(algorithms::none_of_client),
+            check!(algorithms::no_secrets_of_client),
+            check!(algorithms::of_assertions),
+            check!(algorithms::of_proofs),
+            check!(algorithms::of_request_objects),
+        ],
+    ),
+    rests(
+        "fapi2-5.4.1-best-practices",
+        "5.4.1",
+        "JWTs are handled as their best current practices have it.",
+        &[
+            "rfc8725-3.1-one-algorithm",
+            "rfc8725-3.1-verified",
+            "rfc8725-3.2-no-none",
+            "rfc8725-3.8-issuer",
+            "rfc8725-3.9-audience",
+            "rfc8725-3.10-claims-not-trusted",
+            "rfc8725-3.11-typ",
+            "rfc8725-3.12-id-token",
         ],
     ),
     rests(
@@ -235,16 +281,40 @@ const SECURITY_REQUIREMENTS: &[Requirement] = &[
         &["rfc7518-3.3-rsa-size"],
     ),
     must(
+        "fapi2-5.4.1-curves",
+        "5.4.1",
+        "Keys on elliptic curves have at least 224 bits.",
+        &[check!(algorithms::curves_are_long)],
+    ),
+    rests(
+        "fapi2-5.4.1-entropy",
+        "5.4.1",
+        "Tokens and codes cannot be guessed.",
+        &["rfc6749-10.10-guessing"],
+    ),
+    must(
         "fapi2-5.4.2-tls",
         "5.4.2",
         "Keys are published over TLS (this machine's own loopback excepted).",
         &[check!(look algorithms::keys_are_protected)],
+    ),
+    should(
+        "fapi2-5.4.2-no-urls-of-keys",
+        "5.4.2",
+        "No JWT says in its header where its key is: neither by x5u nor by jku.",
+        &[check!(algorithms::keys_are_not_elsewhere)],
     ),
     should_rest(
         "fapi2-5.4.2-kid",
         "5.4.2",
         "No two published keys have the same kid.",
         &["rfc7517-4.5-kid-distinct"],
+    ),
+    must(
+        "fapi2-5.4.3-shared-kid",
+        "5.4.3",
+        "Of keys with the same kid, the one of the right type and algorithm verifies.",
+        &[check!(algorithms::one_name_for_two_keys)],
     ),
 ];
 

@@ -3,6 +3,9 @@
 //! Sections are those of the page "Authorization"; what its pages "Client Registration" and "Security Considerations" ask stands
 //! under the sections that refer to them, 5 and 12.
 
+use serde_json::json;
+use url::Url;
+
 use super::{Profile, rests, should_rest};
 use crate::catalogue::{Feature, Requirement, Standard, must, should};
 use crate::check::{Stop, Verdict, check};
@@ -14,6 +17,8 @@ pub(super) const PROFILE: Profile = Profile {
     edition: "Revision 2026-07-28",
     parts: &[&STANDARD],
     signs: false,
+    // «Resource Parameter Implementation» (1).
+    names_resources: true,
 };
 
 const STANDARD: Standard = Standard {
@@ -114,6 +119,12 @@ const REQUIREMENTS: &[Requirement] = &[
             "rfc8707-2-audience",
         ],
     ),
+    should(
+        "mcp-8-capitals",
+        "8",
+        "Scheme and host of a resource may come in capitals.",
+        &[check!(resource_in_capitals)],
+    ),
     rests(
         "mcp-9.1-header",
         "9.1",
@@ -132,6 +143,12 @@ const REQUIREMENTS: &[Requirement] = &[
         "A token that is not valid is answered 401.",
         &["rfc6750-3.1-invalid-token"],
     ),
+    should(
+        "mcp-10-no-offline-access",
+        "10",
+        "The MCP server does not ask for offline_access, which is no business of a resource.",
+        &[check!(no_offline_access)],
+    ),
     rests(
         "mcp-11-statuses",
         "11",
@@ -144,6 +161,13 @@ const REQUIREMENTS: &[Requirement] = &[
         "A token with too little scope is answered 403 insufficient_scope, with the scope that is needed.",
         &["rfc6750-3.1-insufficient-scope"],
     ),
+    must(
+        "mcp-11.1-hierarchies",
+        "11.1",
+        "A scope that implies others is enough where one of those is needed.",
+        &[],
+    )
+    .unchecked("which scope implies which is for the MCP server to say"),
     should(
         "mcp-12-short-lived",
         "12",
@@ -168,6 +192,34 @@ const REQUIREMENTS: &[Requirement] = &[
         "code_challenge_methods_supported is announced wherever metadata is, and has S256.",
         &[check!(look pkce_is_announced)],
     ),
+    must(
+        "mcp-12-redirect-schemes",
+        "12",
+        "Redirection URIs are https, or of this device.",
+        &[check!(redirects_of_other_schemes)],
+    )
+    .when(&[Feature::Member("registration_endpoint")]),
+    must(
+        "mcp-12-redirect-host",
+        "12",
+        "Who is asked about a client with a metadata document is shown the host of its redirection URI.",
+        &[check!(host_is_shown)],
+    )
+    .when(&[Feature::Flag("client_id_metadata_document_supported")]),
+    should(
+        "mcp-12-warning",
+        "12",
+        "People are warned of clients whose redirection URIs are all of their own device.",
+        &[],
+    )
+    .unchecked("what warns a person is for people to judge"),
+    should(
+        "mcp-12-fetches",
+        "12",
+        "Metadata documents are not fetched from where a stranger should not reach.",
+        &[],
+    )
+    .unchecked("what a server reaches does not show from outside"),
     rests(
         "mcp-12-redirects",
         "12",
@@ -194,6 +246,78 @@ async fn challenge_has_scope(subject: &Subject) -> Verdict {
         challenge.parameter("scope").is_some(),
         "the challenge has no scope",
     )
+}
+
+async fn resource_in_capitals(subject: &Subject) -> Verdict {
+    let resource = subject.api_resource();
+    let resource = resource.ok_or_else(|| Stop::unchecked("no resources were given"))?;
+    let path = resource
+        .match_indices('/')
+        .nth(2)
+        .map_or(resource.len(), |(at, _)| at);
+    let (origin, path) = resource.split_at_checked(path).unwrap_or((resource, ""));
+    let request = subject.authorization()?;
+    let request = request.with("resource", &format!("{}{path}", origin.to_uppercase()));
+    request.code().await.map(drop)
+}
+
+async fn no_offline_access(subject: &Subject) -> Verdict {
+    let answer = subject.get(subject.api()?).send().await?;
+    for challenge in answer.challenges()? {
+        let scope = challenge.parameter("scope").unwrap_or_default();
+        let asks = scope.split(' ').any(|scope| scope == "offline_access");
+        answer.require(!asks, "the challenge has offline_access")?;
+    }
+    let document = crate::catalogue::resource_metadata(subject).await?;
+    let scopes = document.json()?.remove("scopes_supported");
+    let scopes = scopes.as_ref().and_then(serde_json::Value::as_array);
+    let asks = scopes.is_some_and(|scopes| scopes.contains(&"offline_access".into()));
+    document.require(!asks, "scopes_supported has offline_access")
+}
+
+async fn redirects_of_other_schemes(subject: &Subject) -> Verdict {
+    for (redirect, right) in [
+        ("https://client.example/callback", true),
+        ("http://127.0.0.1/callback", true),
+        ("http://client.example/callback", false),
+        ("com.example.client:/callback", false),
+    ] {
+        let native = !redirect.starts_with("https");
+        let metadata = subject.web_app_metadata(json!({
+            "redirect_uris": [redirect],
+            "token_endpoint_auth_method": "none",
+            "application_type": if native { "native" } else { "web" },
+        }));
+        let answer = subject.register(&metadata).await?;
+        let expected = if right { &[201][..] } else { &[400, 403] };
+        answer.require(
+            expected.contains(&answer.status),
+            format!("{redirect} was answered {}", answer.status),
+        )?;
+    }
+    Ok(())
+}
+
+async fn host_is_shown(subject: &Subject) -> Verdict {
+    let given = subject.target().document_client.as_ref();
+    let given =
+        given.ok_or_else(|| Stop::unchecked("no client with a metadata document was given"))?;
+    let host = Url::parse(&given.redirect_uri).ok();
+    let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let request = subject.flow(&given.client_id, &given.redirect_uri)?;
+    let page = request.with("prompt", "consent").consent_page().await?;
+    let text = page_text(&String::from_utf8_lossy(&page.body));
+    page.require(
+        text.contains(host),
+        format!("the page does not show {host}"),
+    )
+}
+
+/// What stands on a page, without its tags.
+fn page_text(page: &str) -> String {
+    page.split('<')
+        .filter_map(|piece| piece.split_once('>').map(|(_, text)| text))
+        .collect()
 }
 
 async fn tokens_are_short_lived(subject: &Subject) -> Verdict {

@@ -9,6 +9,7 @@ pub(super) const PROFILE: Profile = Profile {
     edition: "draft-ietf-oauth-v2-1-16",
     parts: &[&STANDARD],
     signs: false,
+    names_resources: false,
 };
 
 const STANDARD: Standard = Standard {

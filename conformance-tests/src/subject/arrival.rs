@@ -105,12 +105,13 @@ impl Arrival {
 impl Code {
     /// The token request that redeems it, as the app it was issued to.
     pub(crate) fn redemption<'s>(&self, subject: &'s Subject) -> Result<Request<'s>, Stop> {
-        Ok(subject.post("token_endpoint")?.form(&[
+        let request = subject.post("token_endpoint")?.form(&[
             ("grant_type", "authorization_code"),
             ("code", &self.value),
             ("redirect_uri", &self.redirect_uri),
             ("client_id", &self.client_id),
             ("code_verifier", &self.verifier),
-        ]))
+        ]);
+        Ok(request.for_named_resource())
     }
 }

@@ -66,6 +66,10 @@ impl Subject {
             .with("state", &self.unique())
             .with("code_challenge", &s256(&verifier))
             .with("code_challenge_method", "S256");
+        let request = match self.named_resource() {
+            Some(resource) => request.with("resource", resource),
+            None => request,
+        };
         let request = match self.mode {
             Some(mode) => request.with("response_mode", mode),
             None => request,

@@ -68,11 +68,12 @@ impl Grant {
 
     /// A request with the refresh token, as the app (RFC 6749 §6).
     pub(crate) fn refresh<'s>(&self, subject: &'s Subject) -> Result<Request<'s>, Stop> {
-        Ok(subject.post("token_endpoint")?.form(&[
+        let request = subject.post("token_endpoint")?.form(&[
             ("grant_type", "refresh_token"),
             ("refresh_token", self.refresh_token()?),
             ("client_id", &self.client_id),
-        ]))
+        ]);
+        Ok(request.for_named_resource())
     }
 
     /// The grant moved on by its refresh token; what the server does not replace stays (RFC 6749 §6).

@@ -1,6 +1,7 @@
 //! Clients that the tests register for themselves (RFC 7591), each kind once.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
@@ -13,15 +14,18 @@ use crate::check::Stop;
 use crate::clock::Clock;
 use crate::jws;
 use crate::request::Request;
+use crate::signers::Signers;
 use crate::target::{App, AssertionKey, Authentication, Credentials, Target};
 
 /// Where the registered web apps are. Nothing listens there: a browser that is sent there has arrived.
 pub(crate) const CALLBACK: &str = "https://client.example/callback";
 
-/// The registered clients by the metadata that was asked for, and the key that those with keys have.
+/// The registered clients by the metadata that was asked for, and the keys that those with keys have.
 pub(crate) struct Clients {
     known: Mutex<HashMap<String, Result<Registered, Stop>>>,
     key: Option<AssertionKey>,
+    seed: String,
+    signers: OnceLock<Option<Signers>>,
 }
 
 impl Clients {
@@ -31,6 +35,8 @@ impl Clients {
         Self {
             known: Mutex::default(),
             key: jws::derived_key(&seed, "conformance"),
+            seed,
+            signers: OnceLock::new(),
         }
     }
 }
@@ -146,6 +152,14 @@ impl Missing {
 }
 
 impl Subject {
+    /// The keys of registered clients that sign with every algorithm.
+    pub(crate) fn signers(&self) -> Result<&Signers, Stop> {
+        let seed = &self.clients.seed;
+        let made = self.clients.signers.get_or_init(|| Signers::of(seed));
+        let made = made.as_ref();
+        made.ok_or_else(|| Stop::unchecked("no keys could be made"))
+    }
+
     /// The key of registered clients that have one; it signs with ES256.
     pub(crate) fn client_key(&self) -> Result<&AssertionKey, Stop> {
         let key = self.clients.key.as_ref();

@@ -24,10 +24,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use conformance_tests::browser::Person;
 use conformance_tests::{
     App, AssertionKey, Authentication, Credentials, Exchangeable, Listen, Target, TrustedIssuer,
 };
+use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -77,6 +80,7 @@ pub(crate) enum Rule {
     AnyAssertionType,
     AnyAth,
     AnyCertificate,
+    AnyCertificateSubjects,
     AnyClientAtLogout,
     AnyClientCertificate,
     AnyClientInObject,
@@ -87,6 +91,7 @@ pub(crate) enum Rule {
     AnyJagClient,
     AnyJagType,
     AnyKindAtUserinfo,
+    AnyLogoutAddress,
     AnyLogoutRedirect,
     AnyMethod,
     AnyNonce,
@@ -124,6 +129,7 @@ pub(crate) enum Rule {
     ApiTakesQuery,
     ApiTrustsEmbeddedKeys,
     ApprovalDoesNothing,
+    AssertionIsAnObject,
     AuthenticationIsOptional,
     BothAtOnce,
     BothKeysAreTaken,
@@ -199,10 +205,12 @@ pub(crate) enum Rule {
     ObjectForAnyone,
     ObjectsAreRefused,
     OneAlgorithm,
+    OneKeyForAName,
     OneSubject,
     OpeningApproves,
     OutsideCounts,
     PaddedToken,
+    PasswordGrant,
     PkceIsOptional,
     PlainChallenge,
     PlainResponses,
@@ -245,10 +253,15 @@ pub(crate) enum Rule {
     RegisteredKeysAreIgnored,
     RepeatedClaim,
     ReplayIsForgotten,
+    ResourcesAreExact,
     RevocationDoesNothing,
     RevocationIsForAll,
     RevokedIsExchanged,
+    RevokedTwiceFails,
     RotatesForAll,
+    Rs256Assertions,
+    Rs256Objects,
+    Rs256Proofs,
     SameDeviceCode,
     SamePush,
     SameTokenAgain,
@@ -353,9 +366,8 @@ pub(crate) struct Asked {
     /// What came in `DPoP` header fields, and what is thought of it.
     pub(crate) proofs: Vec<String>,
     pub(crate) proof: dpop::Proof,
-    /// The certificate that was shown, and the one that a proxy would tell of.
+    /// The certificate that was shown.
     pub(crate) certificate: Option<Vec<u8>>,
-    pub(crate) told_certificate: Option<String>,
 }
 
 impl Asked {
@@ -585,10 +597,11 @@ impl Server {
             "userinfo_signing_alg_values_supported": ["RS256", "ES256"],
             "authorization_signing_alg_values_supported": ["ES256"],
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "self_signed_tls_client_auth"],
-            "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"],
+            "token_endpoint_auth_signing_alg_values_supported": SIGNS,
+            "request_object_signing_alg_values_supported": SIGNS,
             "code_challenge_methods_supported": ["S256"],
-            "dpop_signing_alg_values_supported": ["ES256"],
+            "dpop_signing_alg_values_supported": SIGNS,
             "authorization_response_iss_parameter_supported": true,
         }));
         metadata.extend(members(json!({
@@ -651,6 +664,9 @@ impl Server {
 
 pub(crate) use clients::SECRET;
 
+/// What others sign with that is verified here.
+const SIGNS: [&str; 3] = ["ES256", "PS256", "EdDSA"];
+
 const GRANTS: [&str; 6] = [
     "authorization_code",
     "client_credentials",
@@ -704,10 +720,12 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         proof: Ok(None),
         certificate: head
             .extensions
-            .get::<Option<tls::Shown>>()
-            .and_then(|shown| shown.clone().map(|shown| shown.0)),
-        told_certificate: text("client-cert"),
+            .get::<Option<CertificateDer<'static>>>()
+            .and_then(|shown| shown.as_ref().map(|shown| shown.to_vec())),
     };
+    if let Some(told) = text("client-cert").filter(|_| server.breaks(Rule::ClientCertIsBelieved)) {
+        asked.certificate = BASE64_STANDARD.decode(told.trim_matches(':')).ok();
+    }
     asked.proof = server.proof(&asked);
     server.fetch(&asked).await;
     let mut wire = server.answer(&asked);

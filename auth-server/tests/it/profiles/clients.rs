@@ -300,6 +300,13 @@ async fn clients_are_held_to_a_profile_by_command(stores: &Stores) {
     assert_eq!(profile(id), "mcp");
     ran(stores, &["client", "set-profile", id.as_str().unwrap()], "");
     assert_eq!(profile(id), Value::Null);
+    // Nothing of it is left: it is as if it had never been held to one.
+    let shown = |id: &Value| ran_json(stores, &["client", "show", id.as_str().unwrap()], "");
+    let never = ran_json(stores, &[&create[..], &by_key].concat(), "");
+    assert_eq!(
+        shown(id)["metadata"],
+        shown(&never["client_id"])["metadata"]
+    );
 
     let by_secret = ran_json(stores, &create, "");
     let id = by_secret["client_id"].as_str().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::authorize::request::ResponseType;
-use auth_server::clients::{AuthMethod, Client, ClientMetadata};
+use auth_server::clients::{AuthMethod, Client, ClientMetadata, GrantType};
 use auth_server::config::PkcePolicy;
 use auth_server::profiles::Profile;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use shared_testing::stores::Stores;
 
 use super::{JWT_BEARER, Of, Scene, config_of, metadata, registered, with_rsa_resource};
 use crate::bound_userinfo::{USERINFO, assert_refused, challenges, get, proof};
-use crate::browser::{Browser, EMAIL, parameter};
+use crate::browser::{Browser, EMAIL, PASSWORD, parameter};
 use crate::dpop::{Prover, TOKEN, assert_bound};
 use crate::macs;
 use crate::person::{REDIRECT, app, ask, code_form, refresh_form};
@@ -284,7 +284,13 @@ async fn assertions(scene: &Scene) {
         ("no jti", json!({"jti": null}), false),
         ("no exp", json!({"exp": null}), false),
     ];
-    for path in [PAR, "/oauth/introspect", "/oauth/revoke"] {
+    for path in [
+        PAR,
+        TOKEN,
+        "/oauth/introspect",
+        "/oauth/revoke",
+        crate::device::PATH,
+    ] {
         for (what, changes, is_good) in &rows {
             let claims = scene.assertion(changes);
             let proof = scene.proof_of(&scene.key, &claims).await;
@@ -368,7 +374,7 @@ async fn algorithms(scene: &Scene, own: Option<Profile>) {
 }
 
 /// The keys without what would say what they are for.
-fn of_any_algorithm(keys: &JwkSet) -> Value {
+pub(super) fn of_any_algorithm(keys: &JwkSet) -> Value {
     let mut keys = keys.to_value();
     for key in keys["keys"].as_array_mut().unwrap() {
         let key = key.as_object_mut().unwrap();
@@ -378,13 +384,34 @@ fn of_any_algorithm(keys: &JwkSet) -> Value {
     keys
 }
 
+/// Not at a server of the profile, whatever else it is told, nor for a client of it: where others have it, it works.
 async fn fapi2_5_3_2_1_there_is_no_password_grant(stores: &Stores) {
-    let scene = Scene::set(stores, Profile::Fapi2, Of::Server).await;
     let form = [
         ("grant_type", "password"),
-        ("username", "a"),
-        ("password", "b"),
+        ("username", EMAIL),
+        ("password", PASSWORD),
+        ("scope", "openid read"),
     ];
+    let mut server_of_all = config(stores);
+    server_of_all.authorization.password_grant = true;
+    let mut scene = Scene::on(server_of_all, Some(Profile::Fapi2)).await;
+    scene.server.person(EMAIL).await;
+    let refused = scene.ask(&form, &Prover::new()).await;
+    assert_eq!(refused.error(), (400, "unauthorized_client"));
+    let trusted = ClientMetadata {
+        skip_consent: true,
+        grant_types: [GrantType::Password].into(),
+        redirect_uris: Vec::new(),
+        id_token_signed_response_alg: Some(Algorithm::Es256),
+        ..metadata(&[&scene.key])
+    };
+    scene.app = scene.server.register(trusted).await;
+    let prover = Prover::new();
+    let tokens = scene.ask(&form, &prover).await;
+    assert_bound(&tokens, Some(&prover), "of no profile");
+    scene.server.stop().await;
+
+    let scene = Scene::on(config_of(stores, Some(Profile::Fapi2)), None).await;
     let answer = scene.ask(&form, &Prover::new()).await;
     assert_eq!(answer.error(), (400, "unsupported_grant_type"));
 }

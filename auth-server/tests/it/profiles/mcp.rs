@@ -53,15 +53,17 @@ async fn mcp_resource_parameter_implementation_by_a_client(stores: &Stores) {
     resources(&server, &app).await;
 }
 
-/// The error of a request at the authorization endpoint.
+/// What comes of a request at the authorization endpoint: the error that the client is told, or nothing where somebody may sign in.
 async fn error(server: &TestServer, app: &TestClient, changes: &[(&str, &str)]) -> Option<String> {
     let page = Browser::new(server)
         .open(server.authorize_url(app, changes))
         .await;
-    if page.header("location").is_empty() {
+    if page.has("sign-in") {
         return None;
     }
-    parameter(&page.location(), "error")
+    let error = parameter(&page.location(), "error");
+    assert!(error.is_some(), "{}", page.location());
+    error
 }
 
 async fn resources(server: &TestServer, app: &TestClient) {

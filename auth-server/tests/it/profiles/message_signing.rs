@@ -9,9 +9,11 @@ use shared_testing::stores::Stores;
 
 use super::{Of, Scene};
 use crate::browser::{Browser, parameter};
+use crate::dpop::Prover;
 use crate::pushed::{PAR, url_of};
 use crate::request_object::{new_key, sign};
-use crate::server::{Answer, TestServer};
+use crate::server::{API, Answer, TestServer};
+use crate::token::decode;
 
 on_each_store!(auth_server::store::MIGRATIONS;
     fapi2_message_signing_5_3_and_5_4_at_a_server,
@@ -22,7 +24,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 impl Scene {
     /// The claims of a good request object, with some of them changed; `null` leaves one out.
-    fn object(&self, changes: &Value) -> Value {
+    pub(super) fn object(&self, changes: &Value) -> Value {
         let now = self.server.clock.now().as_secs();
         let asked = TestServer::asking(&self.app, &[("response_mode", "jwt")]);
         let mut claims =
@@ -32,10 +34,14 @@ impl Scene {
         crate::registration::with(&claims, changes)
     }
 
-    async fn push_signed(&self, changes: &Value) -> Answer {
-        let header = json!({"typ": "oauth-authz-req+jwt"});
-        let object = sign(&self.key, &header, &self.object(changes)).await;
+    pub(super) async fn push_signed(&self, changes: &Value) -> Answer {
+        let object = self.signed_request(changes).await;
         self.post(PAR, &[("request", &object)]).await
+    }
+
+    pub(super) async fn signed_request(&self, changes: &Value) -> String {
+        let header = json!({"typ": "oauth-authz-req+jwt"});
+        sign(&self.key, &header, &self.object(changes)).await
     }
 }
 
@@ -190,6 +196,11 @@ async fn fapi2_message_signing_5_5_introspection_by_a_client(stores: &Stores) {
 
 async fn introspection(scene: &Scene) {
     let jwt = "application/token-introspection+jwt";
+    let form = [("grant_type", "client_credentials"), ("resource", API)];
+    let tokens = scene.ask(&form, &Prover::new()).await;
+    let token = tokens.text("access_token");
+    let keys = scene.server.get("/oauth/jwks").await.body;
+    let keys = JwkSet::from_object(keys.as_object().unwrap()).unwrap();
     for (accept, expected) in [
         (None, jwt),
         (Some("*/*"), jwt),
@@ -199,13 +210,26 @@ async fn introspection(scene: &Scene) {
     ] {
         let proof = scene.proof().await;
         let proof = proof.iter().map(|(name, value)| (*name, value.as_str()));
-        let form: Vec<_> = proof.chain([("token", "unknown")]).collect();
+        let form: Vec<_> = proof.chain([("token", token)]).collect();
         let mut request = scene.server.form("/oauth/introspect", &form);
         if let Some(accept) = accept {
             request = request.header("accept", accept);
         }
-        let answer = scene.server.send(request).await;
-        assert_eq!(answer.status, 200, "{accept:?}");
-        assert_eq!(answer.header("content-type"), expected, "{accept:?}");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{accept:?}");
+        assert_eq!(response.headers()["content-type"], expected, "{accept:?}");
+        let body = response.text().await.unwrap();
+        let told = if expected == jwt {
+            assert_eq!(decode(&body).0["typ"], "token-introspection+jwt");
+            let jwt = UnverifiedJwt::parse(&body, JwtKind::TokenIntrospection).unwrap();
+            let claims: Value = jwt.verify(&keys).unwrap().0.parse().unwrap();
+            assert_eq!(claims["iss"], scene.server.issuer);
+            assert_eq!(claims["aud"], scene.app.id);
+            claims["token_introspection"].clone()
+        } else {
+            body.parse().unwrap()
+        };
+        assert_eq!(told["active"], true, "{accept:?}");
+        assert_eq!(told["client_id"], scene.app.id, "{accept:?}");
     }
 }

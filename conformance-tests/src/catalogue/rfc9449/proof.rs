@@ -5,8 +5,8 @@ use url::Url;
 
 use super::asked;
 use crate::answer::Answer;
-use crate::check::Verdict;
-use crate::dpop::{DPOP, Draft, INVALID_PROOF, Prover, USE_NONCE, hash};
+use crate::check::{Stop, Verdict};
+use crate::dpop::{DPOP, Draft, INVALID_PROOF, Prover, USE_NONCE, confused, hash, unsigned};
 use crate::jws::{self, Jws};
 use crate::subject::Subject;
 
@@ -91,22 +91,6 @@ pub(super) async fn another_typ(subject: &Subject) -> Verdict {
     is_refused(subject, "no typ", &good().without_header("typ")).await
 }
 
-fn unsigned(proof: String) -> String {
-    Jws::parse(&proof).map_or(proof, |proof| jws::unsigned(&proof, "none"))
-}
-
-/// Under HS256, with the public key in it as the secret.
-fn confused(proof: String) -> String {
-    let read = Jws::parse(&proof);
-    let key = read
-        .as_ref()
-        .and_then(|read| read.header.get("jwk").cloned());
-    let (Some(read), Some(key)) = (read, key) else {
-        return proof;
-    };
-    jws::confused(&read, &key).unwrap_or(proof)
-}
-
 pub(super) async fn no_signature(subject: &Subject) -> Verdict {
     let prover = subject.prover("unsigned")?;
     let draft = Draft::of(&prover).finished_by(unsigned);
@@ -120,6 +104,25 @@ pub(super) async fn shared_key(subject: &Subject) -> Verdict {
     let secret = json!({"kty": "oct", "k": hash("nobody's secret")});
     let symmetric = good().header("jwk", secret).finished_by(confused);
     is_refused(subject, "a shared key", &symmetric).await
+}
+
+pub(super) async fn by_every_algorithm(subject: &Subject) -> Verdict {
+    let member = "dpop_signing_alg_values_supported";
+    let announced = subject.metadata().list(member);
+    for signer in subject.signers()?.all() {
+        let prover = Prover::with(signer);
+        let prover = prover.ok_or_else(|| Stop::unchecked("no key could be made"))?;
+        let name = signer.name();
+        let answer = asked(subject, &Draft::of(&prover)).await?;
+        let known =
+            announced.contains(&name.as_str()) || name == "EdDSA" && announced.contains(&"Ed25519");
+        if known {
+            answer.status(&[200])?;
+        } else {
+            refused(&format!("alg {name}"), &answer, &[INVALID_PROOF])?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn another_signature(subject: &Subject) -> Verdict {

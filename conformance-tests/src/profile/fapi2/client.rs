@@ -19,11 +19,10 @@ pub(super) struct Client<'s> {
     key: &'s AssertionKey,
 }
 
-/// What such a client registers, where it is not given.
+/// What such a client registers, where it is not given; it does not say what it signs with.
 fn metadata(signs: bool) -> Value {
     let plain = json!({
         "token_endpoint_auth_method": "private_key_jwt",
-        "token_endpoint_auth_signing_alg": "ES256",
         "id_token_signed_response_alg": "ES256",
         "dpop_bound_access_tokens": true,
         "require_pushed_authorization_requests": true,
@@ -33,10 +32,18 @@ fn metadata(signs: bool) -> Value {
     }
     let signed = json!({
         "require_signed_request_object": true,
-        "request_object_signing_alg": "ES256",
         "authorization_signed_response_alg": "ES256",
     });
     merged(plain, signed)
+}
+
+/// The same of one that signs with nothing but ES256.
+fn metadata_for_es256(signs: bool) -> Value {
+    let mut told = json!({"token_endpoint_auth_signing_alg": "ES256"});
+    if signs {
+        told = merged(told, json!({"request_object_signing_alg": "ES256"}));
+    }
+    merged(metadata(signs), told)
 }
 
 impl<'s> Client<'s> {
@@ -55,13 +62,40 @@ impl<'s> Client<'s> {
         if !subject.metadata().has("registration_endpoint") {
             return Err(Stop::unchecked("no client of the profile was given"));
         }
-        let client = subject.signing_app(metadata(subject.signs())).await?;
+        let metadata = metadata_for_es256(subject.signs());
+        let client = subject.signing_app(metadata).await?;
         Ok(Self {
             subject,
             id: client.client_id,
             redirect_uri: client.redirect_uri,
             prover,
             key: subject.client_key()?,
+        })
+    }
+
+    /// The answer to one that would register itself with that redirection URI.
+    pub(super) async fn registration(subject: &Subject, redirect: &str) -> Result<Answer, Stop> {
+        let keys = jws::public_keys(subject.client_key()?);
+        let more = json!({"redirect_uris": [redirect], "jwks": keys});
+        let metadata = merged(metadata_for_es256(subject.signs()), more);
+        subject.register(&subject.web_app_metadata(metadata)).await
+    }
+
+    /// One that registers itself with these keys of [`Subject::signers`], whatever is given: nobody else has one of each kind.
+    pub(super) async fn with_keys(subject: &'s Subject, jwks: &Value) -> Result<Self, Stop> {
+        if !subject.metadata().has("registration_endpoint") {
+            let reason = "no client with a key for each algorithm can be registered";
+            return Err(Stop::unchecked(reason));
+        }
+        let metadata = merged(metadata(subject.signs()), json!({ "jwks": jwks }));
+        let client = subject.web_app(metadata).await?;
+        let key = subject.signers()?.es256();
+        Ok(Self {
+            subject,
+            id: client.client_id,
+            redirect_uri: client.redirect_uri,
+            prover: subject.prover("profile")?,
+            key: key.ok_or_else(|| Stop::unchecked("no keys could be made"))?,
         })
     }
 
@@ -86,21 +120,23 @@ impl<'s> Client<'s> {
         request: Request<'r>,
         claims: &Map<String, Value>,
     ) -> Result<Request<'r>, Stop> {
-        let assertion = jws::sign(self.key, claims);
-        let assertion = assertion.ok_or_else(|| Stop::unchecked("no assertion could be made"))?;
-        Ok(request.assertion(&assertion))
+        asserting_by(self.key, request, claims)
     }
 
     pub(super) fn authenticated<'r>(&self, request: Request<'r>) -> Result<Request<'r>, Stop> {
         self.asserting(request, &self.claims())
     }
 
-    /// A request with an assertion that is signed by nobody.
-    pub(super) fn unsigned<'r>(&self, request: Request<'r>) -> Result<Request<'r>, Stop> {
+    /// A good assertion, read, and what the server knows of the key that signed it.
+    pub(super) fn assertion(&self) -> Result<(Jws, Value), Stop> {
         let genuine = jws::sign(self.key, &self.claims());
         let genuine = genuine.as_deref().and_then(Jws::parse);
-        let genuine = genuine.ok_or_else(|| Stop::unchecked("no assertion could be made"))?;
-        Ok(request.assertion(&jws::unsigned(&genuine, "none")))
+        let set = jws::public_keys(self.key);
+        let key = set
+            .as_ref()
+            .and_then(|set| set.get("keys")?.get(0).cloned());
+        let both = genuine.zip(key);
+        both.ok_or_else(|| Stop::unchecked("no assertion could be made"))
     }
 
     /// The claims of a request object (Message Signing §5.3.2).
@@ -119,9 +155,7 @@ impl<'s> Client<'s> {
     }
 
     pub(super) fn object(&self, claims: &Map<String, Value>) -> Result<String, Stop> {
-        let header = Map::from_iter([("typ".to_owned(), "oauth-authz-req+jwt".into())]);
-        let object = jws::sign_with_header(self.key, header, claims);
-        object.ok_or_else(|| Stop::unchecked("no request object could be made"))
+        object_by(self.key, claims)
     }
 
     /// A push that is complete but for authentication, signed where the profile wants it.
@@ -129,12 +163,21 @@ impl<'s> Client<'s> {
         &self,
         request: &Authorization<'_>,
     ) -> Result<Request<'s>, Stop> {
+        self.unauthenticated_push_by(self.key, request)
+    }
+
+    /// The same, signed with that key.
+    pub(super) fn unauthenticated_push_by(
+        &self,
+        key: &AssertionKey,
+        request: &Authorization<'_>,
+    ) -> Result<Request<'s>, Stop> {
         let endpoint = self.subject.post("pushed_authorization_request_endpoint")?;
         if !self.subject.signs() {
             let plain = endpoint.form(request.parameters());
             return Ok(plain.without("client_id"));
         }
-        let object = self.object(&self.object_claims(request))?;
+        let object = object_by(key, &self.object_claims(request))?;
         Ok(endpoint.form(&[("request", object)]))
     }
 
@@ -143,10 +186,10 @@ impl<'s> Client<'s> {
         self.authenticated(push)?.send().await
     }
 
-    /// The same with a request object of these claims.
-    pub(super) async fn push_object(&self, claims: &Map<String, Value>) -> Result<Answer, Stop> {
+    /// The same with that request object.
+    pub(super) async fn push_object(&self, object: &str) -> Result<Answer, Stop> {
         let endpoint = self.subject.post("pushed_authorization_request_endpoint")?;
-        let endpoint = endpoint.form(&[("request", self.object(claims)?)]);
+        let endpoint = endpoint.form(&[("request", object)]);
         self.authenticated(endpoint)?.send().await
     }
 
@@ -222,6 +265,24 @@ impl<'s> Client<'s> {
         let answer = self.redeem(&self.code().await?).await?;
         Grant::read(self.subject, answer, &self.id)
     }
+}
+
+/// A request with an assertion of these claims by that key.
+pub(super) fn asserting_by<'r>(
+    key: &AssertionKey,
+    request: Request<'r>,
+    claims: &Map<String, Value>,
+) -> Result<Request<'r>, Stop> {
+    let assertion = jws::sign(key, claims);
+    let assertion = assertion.ok_or_else(|| Stop::unchecked("no assertion could be made"))?;
+    Ok(request.assertion(&assertion))
+}
+
+/// A request object of these claims by that key.
+pub(super) fn object_by(key: &AssertionKey, claims: &Map<String, Value>) -> Result<String, Stop> {
+    let header = Map::from_iter([("typ".to_owned(), "oauth-authz-req+jwt".into())]);
+    let object = jws::sign_with_header(key, header, claims);
+    object.ok_or_else(|| Stop::unchecked("no request object could be made"))
 }
 
 /// The JWT that a signed response is (JARM §2.3).

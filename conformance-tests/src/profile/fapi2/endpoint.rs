@@ -71,11 +71,18 @@ pub(super) async fn response_has_issuer(subject: &Subject) -> Verdict {
 }
 
 pub(super) async fn http_redirect_is_not_registered(subject: &Subject) -> Verdict {
-    let redirect = serde_json::json!({"redirect_uris": ["http://client.example/callback"]});
-    let answer = subject
-        .register(&subject.web_app_metadata(redirect))
-        .await?;
-    refused("an http redirection URI", &answer)
+    for (redirect, right) in [
+        ("https://client.example/callback", true),
+        ("http://client.example/callback", false),
+    ] {
+        let answer = Client::registration(subject, redirect).await?;
+        if right {
+            answer.status(&[201])?;
+        } else {
+            refused("an http redirection URI", &answer)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn code_twice(subject: &Subject) -> Verdict {

@@ -16,7 +16,7 @@ async fn pushed_with(
     let client = Client::of(subject).await?;
     let mut claims = client.object_claims(&client.request()?);
     edit(&mut claims);
-    client.push_object(&claims).await
+    client.push_object(&client.object(&claims)?).await
 }
 
 async fn is_refused(
@@ -59,9 +59,7 @@ pub(super) async fn forged_request(subject: &Subject) -> Verdict {
         jws::forged(&genuine, true),
     ];
     for forgery in forgeries.into_iter().flatten() {
-        let endpoint = subject.post("pushed_authorization_request_endpoint")?;
-        let endpoint = endpoint.form(&[("request", forgery)]);
-        let answer = client.authenticated(endpoint)?.send().await?;
+        let answer = client.push_object(&forgery).await?;
         answer.require(
             (400..500).contains(&answer.status),
             format!("a forged request object was answered {}", answer.status),

@@ -1,12 +1,13 @@
 //! Client authentication, and who can use a token (Security Profile §5.3.2.1, §5.3.4).
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use crate::answer::Answer;
 use crate::check::{Stop, Verdict};
 use crate::dpop::Draft;
-use crate::jws::Jws;
+use crate::jws::{self, Jws};
 use crate::subject::{Grant, Subject};
 
 pub(super) async fn unauthenticated_redemption(subject: &Subject) -> Verdict {
@@ -146,13 +147,83 @@ pub(super) async fn code_is_bound(subject: &Subject) -> Verdict {
     answer.without_token()
 }
 
+/// Of somebody who could sign in.
+pub(super) async fn password_grant(subject: &Subject) -> Verdict {
+    let announced = subject.metadata().grants().contains(&"password");
+    let document = subject.document()?;
+    document.require(!announced, "the password grant is announced")?;
+    let client = Client::of(subject).await?;
+    let person = subject.person()?;
+    let make = || {
+        let request = subject.post("token_endpoint")?.form(&[
+            ("grant_type", "password"),
+            ("username", person.login.as_str()),
+            ("password", person.password.expose_secret()),
+        ]);
+        client.authenticated(request)
+    };
+    let answer = subject
+        .send_proved(make, &Draft::of(&client.prover))
+        .await?;
+    answer.without_token()
+}
+
+/// Whoever is told of a person is told in an ID token.
+pub(super) async fn person_is_identified(subject: &Subject) -> Verdict {
+    let client = Client::of(subject).await?;
+    let grant = client.grant().await?;
+    let sub = grant.id_token()?.claims.get("sub").cloned();
+    let named = sub.as_ref().and_then(Value::as_str);
+    grant.answer.require(
+        named.is_some_and(|sub| !sub.is_empty()),
+        "the ID token has no sub",
+    )
+}
+
+/// The answer of userinfo to that token, with a good proof for it.
+async fn shown(client: &Client<'_>, token: &str) -> Result<Answer, Stop> {
+    let subject = client.subject;
+    let url = subject.endpoint("userinfo_endpoint")?;
+    let draft = Draft::of(&client.prover).with_token(token);
+    let make = || Ok(subject.get(&url).bound(token));
+    subject.send_proved(make, &draft).await
+}
+
+pub(super) async fn forged_token(subject: &Subject) -> Verdict {
+    let client = Client::of(subject).await?;
+    let grant = client.grant().await?;
+    let token = Jws::parse(&grant.access_token);
+    let token = token.ok_or_else(|| Stop::not_applicable("the access token is not a JWT"))?;
+    let later = subject.now().saturating_add(86_400);
+    for forgery in [
+        Some(jws::tampered(&token, "exp", later.into())),
+        jws::forged(&token, false),
+        Some(jws::unsigned(&token, "none")),
+    ] {
+        let forgery = forgery.unwrap_or_default();
+        shown(&client, &forgery).await?.status(&[401])?;
+    }
+    shown(&client, &grant.access_token).await?.status(&[200])
+}
+
+pub(super) async fn revoked_token(subject: &Subject) -> Verdict {
+    let client = Client::of(subject).await?;
+    let grant = client.grant().await?;
+    let request = subject.post("revocation_endpoint")?;
+    let request = request.form(&[("token", &grant.access_token)]);
+    shown(&client, &grant.access_token).await?.status(&[200])?;
+    client
+        .authenticated(request)?
+        .send()
+        .await?
+        .status(&[200])?;
+    shown(&client, &grant.access_token).await?.status(&[401])
+}
+
 pub(super) async fn resource_takes_bound_tokens(subject: &Subject) -> Verdict {
     let client = Client::of(subject).await?;
     let grant = client.grant().await?;
-    let url = subject.endpoint("userinfo_endpoint")?;
-    let draft = Draft::of(&client.prover).with_token(&grant.access_token);
-    let make = || Ok(subject.get(&url).bound(&grant.access_token));
-    subject.send_proved(make, &draft).await?.status(&[200])
+    shown(&client, &grant.access_token).await?.status(&[200])
 }
 
 pub(super) async fn resource_wants_the_proof(subject: &Subject) -> Verdict {

@@ -64,6 +64,15 @@ impl Parameters {
         &self.0
     }
 
+    /// With what stands outside in the place of what they say.
+    pub(crate) fn overridden_by(mut self, outside: &Self) -> Self {
+        self.0.retain(|(name, _)| outside.get(name).is_none());
+        self.0.extend(outside.0.iter().cloned());
+        self.0
+            .retain(|(name, _)| !["request", "request_uri"].contains(&name.as_str()));
+        self
+    }
+
     fn parse(query: &str) -> Self {
         Self(
             form_urlencoded::parse(query.as_bytes())
@@ -241,8 +250,12 @@ impl Server {
             return Err("invalid_scope");
         }
         let known = self.resources();
+        let normal = |asked: &str| match Url::parse(asked) {
+            Ok(url) if !is(Rule::ResourcesAreExact) => url.into(),
+            Ok(_) | Err(_) => asked.to_owned(),
+        };
         let mut asked = parameters.0.iter().filter(|(name, _)| name == "resource");
-        if !asked.all(|(_, asked)| known.contains(asked)) && !is(Rule::AnyResource) {
+        if !asked.all(|(_, asked)| known.contains(&normal(asked))) && !is(Rule::AnyResource) {
             return Err("invalid_target");
         }
         let details = parameters.get("authorization_details");
@@ -338,9 +351,11 @@ impl Server {
         if self.breaks(Rule::ConsentIsRemembered) {
             return self.approve(asked, request);
         }
-        let client = Parameters::parse(request);
-        let client = client.get("client_id").and_then(|id| self.registered(id));
+        let parameters = Parameters::parse(request);
+        let client = parameters.get("client_id");
+        let client = client.and_then(|id| self.registered(id));
         let client = client.unwrap_or_default();
+        let redirect = parameters.get("redirect_uri").unwrap_or_default();
         let links = ["policy_uri", "tos_uri"].map(|name| {
             let link = client.get(name).and_then(Value::as_str).unwrap_or_default();
             format!(r#"<a href="{link}">{name}</a>"#)
@@ -349,9 +364,10 @@ impl Server {
         page(
             200,
             &format!(
-                r#"{links}<form id="consent" method="post" action="/consent"><input type="hidden" name="request" value="{}">
+                r#"{links}<p>{}</p><form id="consent" method="post" action="/consent"><input type="hidden" name="request" value="{}">
                 <button id="deny" name="decision" value="deny">No</button>
                 <button id="approve" name="decision" value="approve">Yes</button></form>"#,
+                escape(redirect),
                 escape(request)
             ),
         )

@@ -125,7 +125,8 @@ impl Server {
             )
             && right(Rule::AnyAssertionTime, timely("iat") && timely("nbf"));
         let mut keys = self.keys_of(client).into_iter();
-        let signed = keys.any(|key| token.verifies_with_jwk(&key));
+        let rs256 = self.breaks(Rule::Rs256Assertions);
+        let signed = keys.any(|key| token.verifies_with_jwk(&key, rs256));
         (ours && right(Rule::AnySignature, signed)).then(|| client.to_owned())
     }
 

@@ -43,8 +43,12 @@ impl Server {
         let complete = ["jti", "htm", "htu"]
             .iter()
             .all(|name| text(name).is_some());
-        let signed = if proof.header.get("alg") == Some(&json!("ES256")) {
-            holds(Rule::AnyProofSignature, proof.verifies_with_jwk(&key))
+        let rs256 = self.breaks(Rule::Rs256Proofs);
+        let signs = ["ES256", "PS256", "EdDSA", "RS256"];
+        let named = proof.header.get("alg").and_then(Value::as_str);
+        let signed = if named.is_some_and(|named| signs.contains(&named)) {
+            let right = proof.verifies_with_jwk(&key, rs256);
+            holds(Rule::AnyProofSignature, right)
         } else {
             self.breaks(Rule::UnsignedProofs)
         };
@@ -130,11 +134,6 @@ impl Server {
         asked: &Asked,
         client: &Client,
     ) -> Result<Option<String>, Wire> {
-        if self.breaks(Rule::ClientCertIsBelieved)
-            && let Some(told) = &asked.told_certificate
-        {
-            return Ok(Some(told.clone()));
-        }
         let public = matches!(client, Client::Public(_)) && self.breaks(Rule::PublicIsNotBound);
         let flag = "tls_client_certificate_bound_access_tokens";
         if !self.is_set(client.id(), flag) || self.breaks(Rule::CertificateIsForgotten) || public {

@@ -455,8 +455,10 @@ impl Server {
         let Some(number) = parsed.claims.get("grant_id").and_then(Value::as_u64) else {
             return Wire::new(403).with("www-authenticate", r#"Bearer error="insufficient_scope""#);
         };
+        let revoked = self.revoked.lock().unwrap().contains(token);
         let people = self.people.lock().unwrap();
-        let grant = people.grants.get(&number).filter(|grant| grant.access);
+        let grant = people.grants.get(&number);
+        let grant = grant.filter(|grant| grant.access && !revoked);
         if let Some(grant) = grant {
             self.told(&parsed, &grant.issued)
         } else {

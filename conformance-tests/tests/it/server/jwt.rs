@@ -98,10 +98,20 @@ impl Parsed {
         crypto::verify(&self.signature, self.signed.as_bytes(), key, algorithm).unwrap_or(false)
     }
 
-    pub(crate) fn verifies_with_jwk(&self, key: &Value) -> bool {
+    /// With the algorithm that its header names, if that is one of those that anybody may sign with, or RS256 and `rs256`.
+    pub(crate) fn verifies_with_jwk(&self, key: &Value, rs256: bool) -> bool {
+        let named = self.header.get("alg").cloned().unwrap_or_default();
+        let Ok(algorithm) = serde_json::from_value(named) else {
+            return false;
+        };
+        let permitted = match algorithm {
+            Algorithm::ES256 | Algorithm::PS256 | Algorithm::EdDSA => true,
+            Algorithm::RS256 => rs256,
+            _ => false,
+        };
         let key = serde_json::from_value::<Jwk>(key.clone()).unwrap();
-        self.header.get("alg") == Some(&json!("ES256"))
-            && self.verifies(Algorithm::ES256, &DecodingKey::from_jwk(&key).unwrap())
+        let key = DecodingKey::from_jwk(&key);
+        permitted && key.is_ok_and(|key| self.verifies(algorithm, &key))
     }
 
     fn verifies_with_rsa(&self) -> bool {

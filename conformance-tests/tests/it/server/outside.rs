@@ -62,7 +62,11 @@ impl Server {
         let keys = fetched.or_else(|| metadata.get("jwks").cloned());
         let keys: Option<Value> = keys.filter(|_| !self.breaks(Rule::RegisteredKeysAreIgnored));
         let list = keys.as_ref().and_then(|keys| keys["keys"].as_array());
-        list.cloned().unwrap_or_default()
+        let mut list = list.cloned().unwrap_or_default();
+        if self.breaks(Rule::OneKeyForAName) {
+            list.dedup_by_key(|key| key["kid"].clone());
+        }
+        list
     }
 
     /// Tells that client that the person has signed out (OpenID Connect Back-Channel Logout §2.5).

@@ -22,7 +22,9 @@ pub(crate) fn known() -> HashMap<String, Members> {
     HashMap::from([(DOCUMENT.to_owned(), document)])
 }
 
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 34] = [
+    "tls_client_auth_san_dns",
+    "tls_client_auth_subject_dn",
     "tls_client_certificate_bound_access_tokens",
     "authorization_signed_response_alg",
     "dpop_bound_access_tokens",
@@ -137,8 +139,13 @@ impl Server {
             "client_secret_basic",
             "client_secret_post",
             "private_key_jwt",
+            "tls_client_auth",
             "self_signed_tls_client_auth",
         ];
+        let named = ["tls_client_auth_san_dns", "tls_client_auth_subject_dn"];
+        let named = named.iter().filter(|name| kept.contains_key(**name));
+        let by_authority = text("token_endpoint_auth_method") == "tls_client_auth";
+        let one_subject = !by_authority || named.count() == 1;
         let keys = kept.contains_key("jwks") && kept.contains_key("jwks_uri");
         let codes = texts(&kept, "grant_types").contains(&"authorization_code".to_owned());
         let typed = texts(&kept, "response_types").contains(&"code".to_owned());
@@ -146,7 +153,8 @@ impl Server {
         if !methods.contains(&text("token_endpoint_auth_method"))
             || (keys && !is(Rule::BothKeysAreTaken))
             || (codes != typed && !is(Rule::TypesNeedNotFit))
-            || address.contains('#')
+            || (address.contains('#') && !is(Rule::AnyLogoutAddress))
+            || (!one_subject && !is(Rule::AnyCertificateSubjects))
         {
             return Err("invalid_client_metadata");
         }

@@ -125,18 +125,37 @@ impl Server {
             (None, None) if self.breaks(Rule::PushIsRequired) => Err(Unresolved::Page),
             (None, None) => Ok(outside),
             (Some(_), Some(_)) if !self.breaks(Rule::BothAtOnce) => Err(Unresolved::Page),
+            (Some(object), _) if self.breaks(Rule::AssertionIsAnObject) => {
+                let object = Parsed::of(object).unwrap();
+                assert_eq!(object.claims.get("sub"), Some(&json!(client)));
+                let usual = [
+                    ("response_type", "code"),
+                    ("client_id", client),
+                    (
+                        "redirect_uri",
+                        metadata["redirect_uris"][0].as_str().unwrap(),
+                    ),
+                    ("code_challenge", "a-challenge"),
+                    ("code_challenge_method", "S256"),
+                ];
+                let usual = usual.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                Ok(Parameters::new(usual.to_vec()))
+            }
             (Some(object), _) => match self.within(client, object) {
                 Ok(within) if self.breaks(Rule::OutsideCounts) => {
-                    let mut both = within;
-                    both.retain(|(name, _)| outside.get(name).is_none());
-                    both.extend(outside.pairs().iter().cloned());
-                    both.retain(|(name, _)| name != "request");
-                    Ok(Parameters::new(both))
+                    Ok(Parameters::new(within).overridden_by(&outside))
                 }
                 Ok(within) => Ok(Parameters::new(within)),
                 Err(code) => Err(Unresolved::Refused(outside, code)),
             },
-            (None, Some(uri)) => self.loaded(client, uri),
+            (None, Some(uri)) => {
+                let loaded = self.loaded(client, uri)?;
+                Ok(if self.breaks(Rule::OutsideCounts) {
+                    loaded.overridden_by(&outside)
+                } else {
+                    loaded
+                })
+            }
         }
     }
 
@@ -197,7 +216,8 @@ impl Server {
         let invalid = "invalid_request_object";
         let token = Parsed::of(object).ok_or(invalid)?;
         let mut keys = self.keys_of(client).into_iter();
-        let signed = keys.any(|key| token.verifies_with_jwk(&key));
+        let rs256 = self.breaks(Rule::Rs256Objects);
+        let signed = keys.any(|key| token.verifies_with_jwk(&key, rs256));
         if !signed && !self.breaks(Rule::AnyObjectSignature) || self.breaks(Rule::ObjectsAreRefused)
         {
             return Err(invalid);

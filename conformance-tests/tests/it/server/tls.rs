@@ -14,10 +14,6 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate of whoever is at the other end.
-#[derive(Clone, Debug)]
-pub(crate) struct Shown(pub(crate) Vec<u8>);
-
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -101,8 +97,7 @@ impl Secure {
                     return;
                 };
                 let shown = stream.get_ref().1.peer_certificates();
-                let shown = shown.and_then(|chain| chain.first());
-                let shown = shown.map(|first| Shown(first.to_vec()));
+                let shown = shown.and_then(|chain| chain.first()).cloned();
                 let app = app.layer(Extension(shown));
                 let served = Builder::new(TokioExecutor::new());
                 let service = TowerToHyperService::new(app);

@@ -93,6 +93,7 @@ impl Server {
         match asked.field("grant_type") {
             None => return Err(invalid_request()),
             Some("client_credentials") => {}
+            Some("password") if self.breaks(Rule::PasswordGrant) => {}
             Some("authorization_code") => return self.redeem(asked, client),
             Some("refresh_token") => return self.refresh(asked, client),
             Some("urn:ietf:params:oauth:grant-type:device_code") => {
@@ -207,6 +208,10 @@ impl Server {
         let own =
             parsed.is_some_and(|parsed| parsed.claims.get("client_id") == Some(&json!(client)));
         let hidden = self.breaks(Rule::HintIsLaw) && hint != "access_token";
+        let again = self.revoked.lock().unwrap().contains(token);
+        if again && self.breaks(Rule::RevokedTwiceFails) {
+            return refusal(400, "invalid_request");
+        }
         if (own || self.breaks(Rule::RevocationIsForAll))
             && !hidden
             && !self.breaks(Rule::RevocationDoesNothing)

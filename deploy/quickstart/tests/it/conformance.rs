@@ -41,6 +41,33 @@ async fn no_must_is_broken_by_what_a_stranger_starts() {
     }
 }
 
+/// The API is the MCP server.
+#[tokio::test]
+async fn what_is_started_under_the_profile_of_mcp_keeps_it() {
+    let place = Place::new();
+    let settings = place.file("auth.toml");
+    std::fs::write(&settings, "profile = \"mcp\"\n").unwrap();
+    let _running = place.start(&["--auth-config", settings.to_str().unwrap()]);
+    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
+    let subject = Subject::connect(target, Clock::system(), Limits::default())
+        .await
+        .unwrap();
+    let report = run_profiles(&subject, &[profile::find("mcp").unwrap()], |_| ()).await;
+    let unshown = report.requirements();
+    let unshown = unshown.filter(|requirement| requirement.result != Outcome::Passed);
+    let unshown: Vec<_> = unshown.map(|requirement| requirement.id).collect();
+    // Identifiers that are compared as text, what needs a document of a client, what is for people to judge or for those who serve, and what does not show from outside.
+    let expected = [
+        "mcp-5-client-documents",
+        "mcp-8-capitals",
+        "mcp-11.1-hierarchies",
+        "mcp-12-redirect-host",
+        "mcp-12-warning",
+        "mcp-12-fetches",
+    ];
+    assert_eq!(unshown, expected, "{}", report.text());
+}
+
 /// What the tests publish themselves lies on this machine, which is not asked by default.
 #[tokio::test]
 async fn what_clients_publish_is_fetched_where_this_machine_may_be_asked() {

@@ -151,7 +151,8 @@ fn rfc9449_a_node_client_binds_its_tokens_to_a_key_and_answers_every_challenge()
     let place = Place::new();
     let config = place.file("auth.toml");
     std::fs::write(&config, "[dpop]\nnonce = \"required\"\n").unwrap();
-    let running = place.start(&["--auth-config", config.to_str().unwrap()]);
+    let config = config.to_str().unwrap();
+    let running = place.start(&["--auth-config", config, "--api-config", config]);
     let demo = place.demo();
     let input = json!({
         "issuer": place.auth(""),

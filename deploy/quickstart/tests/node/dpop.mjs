@@ -1,4 +1,4 @@
-// Tokens that are bound to a key (RFC 9449) with openid-client, at a server that wants a nonce of its own in every proof.
+// Tokens that are bound to a key (RFC 9449) with openid-client, at servers that each want a nonce of their own in every proof.
 // What to use comes as JSON on standard input; what came of it goes as JSON to standard output.
 
 import assert from "node:assert/strict";
@@ -38,7 +38,8 @@ for (const alg of ["ES256", "EdDSA"]) {
     asked += 1;
     return fetch(...request);
   };
-  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(alg));
+  const pair = await client.randomDPoPKeyPair(alg);
+  const DPoP = client.getDPoPHandle(config, pair);
   const jkt = await DPoP.calculateThumbprint();
 
   const verifier = client.randomPKCECodeVerifier();
@@ -84,7 +85,29 @@ for (const alg of ["ES256", "EdDSA"]) {
     await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token, undefined, options), { error });
   }
   await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
-  got[alg] = tokens.claims().sub;
+
+  // Who comes anew with the same key is challenged by each server once.
+  const anew = { DPoP: client.getDPoPHandle(config, pair) };
+  const { sub } = tokens.claims();
+  const url = new URL("/api/v1/users/me", input.api);
+  const userinfo = (options) => client.fetchUserInfo(config, tokens.access_token, sub, options);
+  const me = (options) =>
+    client.fetchProtectedResource(config, tokens.access_token, url, "GET", undefined, undefined, options);
+  for (const [read, subject] of [
+    [userinfo, (told) => told.sub],
+    [me, async (response) => (await response.json()).sub],
+  ]) {
+    for (const expected of [2, 1]) {
+      asked = 0;
+      assert.equal(await subject(await read(anew)), sub);
+      assert.equal(asked, expected, "one challenge, and its nonce is kept");
+    }
+    // Under the scheme Bearer, and with another key.
+    for (const options of [undefined, { DPoP: other }]) {
+      await assert.rejects(read(options), ({ status }) => status === 401);
+    }
+  }
+  got[alg] = sub;
 }
 
 console.log(JSON.stringify(got));

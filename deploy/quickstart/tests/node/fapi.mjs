@@ -52,6 +52,9 @@ async function patiently(ask) {
 
 const scope = "openid profile offline_access profile:read";
 
+/** What a JWT says, whoever signed it. */
+const claimsOf = (jwt) => JSON.parse(Buffer.from(jwt.split(".")[1], "base64url"));
+
 /** A client of its own, with this metadata beside what every one has. */
 async function register(metadata, proof) {
   const config = await client.dynamicClientRegistration(
@@ -107,7 +110,7 @@ async function flow(config, options) {
   await client.refreshTokenGrant(config, tokens.refresh_token, undefined, options);
   const told = await client.tokenIntrospection(config, tokens.access_token);
   assert.equal(told.active, true);
-  const { cnf } = JSON.parse(Buffer.from(refreshed.access_token.split(".")[1], "base64url"));
+  const { cnf } = claimsOf(refreshed.access_token);
   assert.deepEqual(told.cnf, cnf);
   return { tokens, cnf };
 }
@@ -133,8 +136,15 @@ got.proven = proven.tokens.claims().sub;
 await assert.rejects(client.refreshTokenGrant(proving, proven.tokens.refresh_token), { error: "invalid_dpop_proof" });
 const plain = client.buildAuthorizationUrl(proving, { redirect_uri: input.redirect_uri, scope });
 const refused = await new Browser(input.redirect_uri).load(plain);
-assert.ok(!refused.url.searchParams.has("code"));
-if (!input.signing) assert.equal(refused.url.searchParams.get("error"), "invalid_request");
+assert.ok(refused.url.href.startsWith(input.redirect_uri), "the client is told so");
+if (input.signing) {
+  assert.deepEqual([...refused.url.searchParams.keys()], ["response"]);
+  const told = claimsOf(refused.url.searchParams.get("response"));
+  assert.deepEqual([told.error, told.iss, told.code], ["invalid_request", server.issuer, undefined]);
+} else {
+  assert.equal(refused.url.searchParams.get("error"), "invalid_request");
+  assert.ok(!refused.url.searchParams.has("code"));
+}
 
 if (!input.signing) {
   // A certificate proves the client and its tokens.
