@@ -8,10 +8,8 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::time::Instant;
+use crate::time::{CLOCK_SKEW, Instant};
 
-/// How far the clocks of nodes may be apart.
-const SKEW: Duration = Duration::from_secs(10);
 /// Two instants.
 const TIMES: usize = 16;
 /// 128 bits of the MAC.
@@ -58,7 +56,7 @@ impl Nonces {
         let (made_at, until) = times.split_at(8);
         let made_at = Instant::from_millis(instant(made_at)?);
         let until = Instant::from_millis(instant(until)?);
-        (made_at <= now + SKEW && now < until).then_some((made_at, until))
+        (made_at <= now + CLOCK_SKEW && now < until).then_some((made_at, until))
     }
 
     fn tag(&self, times: &[u8]) -> [u8; TAG] {
@@ -86,7 +84,7 @@ mod tests {
         let last = until - Duration::from_millis(1);
         assert_eq!(nonces.made(&nonce, last), Some((now, until)));
         assert_eq!(nonces.made(&nonce, until), None);
-        assert_eq!(nonces.made(&nonce, now - SKEW), Some((now, until)));
+        assert_eq!(nonces.made(&nonce, now - CLOCK_SKEW), Some((now, until)));
         assert_eq!(nonces.made(&nonce, now - Duration::from_secs(11)), None);
         let another = Nonces::new(&[2; 32], lifetime);
         assert_eq!(another.made(&nonce, now), None);
