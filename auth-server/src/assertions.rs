@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::Number;
 use shared_protocol::jose::JwtError;
-use shared_protocol::time::Instant;
+use shared_protocol::time::{CLOCK_SKEW, Instant};
 use shared_server::ephemeral::{Entry, Ephemeral, EphemeralError, Key, Kind, PutNew};
 
 /// The farthest that `exp` may lie ahead, and `iat` behind.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(1);
 /// How far the clock of whoever made it may run ahead of ours.
-pub const MAX_AHEAD: Duration = Duration::from_secs(10);
+pub const MAX_AHEAD: Duration = CLOCK_SKEW;
 /// How long past `exp` an identifier is remembered.
 const SKEW: Duration = Duration::from_mins(1);
 

@@ -168,12 +168,12 @@ fn clients(offered: &Offered) -> Value {
     };
     let macs = MacAlgorithm::ALL.into_iter().map(MacAlgorithm::name);
     let by_mac = offered.methods.contains(&AuthMethod::ClientSecretJwt);
-    let signatures = offered.verified().map(Algorithm::name);
+    let signatures = offered.verified().flat_map(Algorithm::names);
     let algorithms: Vec<_> = signatures.chain(macs.filter(|_| by_mac)).collect();
     let demands = offered.profiles.server();
     let proofs = dpop::ALGORITHMS.into_iter();
     let proofs = proofs.filter(|alg| demands.permits(*alg));
-    let proofs: Vec<_> = proofs.map(Algorithm::name).collect();
+    let proofs: Vec<_> = proofs.flat_map(Algorithm::names).collect();
     let to_revoke = global_revocation::METHODS.into_iter();
     let to_revoke = to_revoke.filter(|method| offered.methods.contains(method));
     let to_revoke = to_revoke.map(AuthMethod::as_str).collect::<Vec<_>>();
@@ -226,9 +226,10 @@ fn requests(
     let modes: Vec<_> = modes.map(ResponseMode::as_str).collect();
     // One that stands elsewhere is not pushed.
     let by_reference = !requests.require_pushed;
-    let signed = offered.verified().map(ObjectAlgorithm::Signature);
+    let signed = offered.verified().flat_map(Algorithm::names);
     let unsigned = requests.unsigned_objects.then_some(ObjectAlgorithm::None);
-    let objects = signed.chain(unsigned).map(|alg| alg.to_string());
+    let unsigned = unsigned.map(|alg| alg.to_string());
+    let objects = signed.map(str::to_owned).chain(unsigned);
     json!({
         "scopes_supported": all,
         // RFC 9396 §10.

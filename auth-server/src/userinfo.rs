@@ -83,7 +83,8 @@ impl IntoResponse for UserinfoRefusal {
     fn into_response(self) -> Response {
         match self.error {
             UserinfoError::Bearer(error) => {
-                let refusal = BearerRefusal::without_metadata(error).by(self.algorithms);
+                let refusal = BearerRefusal::without_metadata(error, OwnScope::OpenId.token());
+                let refusal = refusal.by(self.algorithms);
                 let refusal = refusal.to(self.used, || self.nonce);
                 let cause = refusal.cause();
                 let code = cause.wire().1;
@@ -257,7 +258,7 @@ impl Userinfo {
         };
         let (algorithms, presented) = (demands.algorithms(), shown.presented);
         let sender = Sender::of(request);
-        let confirmed = sender.confirm_by(algorithms, presented, bound, Some(&proofs), now);
+        let confirmed = sender.confirm(algorithms, presented, bound, Some(&proofs), now);
         confirmed.await?;
         // One of before the profile.
         if demands.sender_constraint() && bound.is_none() {

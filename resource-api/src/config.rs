@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared_protocol::bearer::{self, AuthenticationRequirement, InvalidAcrValue, TrustedIssuer};
 use shared_protocol::issuer::Issuer;
+use shared_protocol::jose::Algorithm;
 use shared_protocol::random::Random;
 use shared_protocol::resource::ResourceId;
 use shared_server::config::Period;
@@ -133,6 +134,8 @@ pub struct Tokens {
     pub remembered: u64,
     /// How long an introspection answer is believed; at most 5 s.
     pub introspection_cache: Period,
+    /// What tokens that are verified by keys, and proofs, may be signed with.
+    pub algorithms: Vec<Algorithm>,
     /// Whether only those are taken that are bound to a key (RFC 9449) or a certificate (RFC 8705).
     pub sender_constrained: bool,
 }
@@ -207,6 +210,7 @@ impl Default for Tokens {
         Self {
             remembered: 10_000,
             introspection_cache: Period::from_secs(2),
+            algorithms: Algorithm::ALL.to_vec(),
             sender_constrained: false,
         }
     }

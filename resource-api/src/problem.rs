@@ -1,5 +1,6 @@
 //! Every refusal of this API on the wire (RFC 9457), but for those that the layers around all routes make themselves.
 
+use std::mem;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -127,10 +128,49 @@ pub(crate) async fn describe_refusal(mut response: Response) -> Response {
         | BearerError::Unavailable(_) => problem,
     };
     let mut described = problem.because(error).into_response();
-    for (name, value) in response.headers() {
-        if *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
-            described.headers_mut().append(name, value.clone());
+    let mut headers = mem::take(response.headers_mut());
+    for of_body in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
+        headers.remove(of_body);
+    }
+    // All values of each, in place of those that the problem has.
+    described.headers_mut().extend(headers);
+    described
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_protocol::bearer::InvalidToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_that_is_described_keeps_each_header_as_it_was() {
+        let mut refusal = StatusCode::UNAUTHORIZED.into_response();
+        let error = BearerError::from(InvalidToken::Expired);
+        refusal.extensions_mut().insert(Arc::new(error));
+        for (name, value) in [
+            (header::WWW_AUTHENTICATE, "Bearer a=\"b\""),
+            (header::WWW_AUTHENTICATE, "DPoP a=\"b\""),
+            (header::RETRY_AFTER, "2"),
+            (header::CONTENT_TYPE, "text/plain"),
+            (header::CONTENT_LENGTH, "0"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            refusal.headers_mut().append(name, value);
+        }
+        let described = describe_refusal(refusal).await;
+        assert_eq!(described.status(), StatusCode::UNAUTHORIZED);
+        for (name, expected) in [
+            (
+                header::WWW_AUTHENTICATE,
+                &["Bearer a=\"b\"", "DPoP a=\"b\""][..],
+            ),
+            (header::RETRY_AFTER, &["2"]),
+            (header::CONTENT_TYPE, &["application/problem+json"]),
+            (header::CONTENT_LENGTH, &[]),
+        ] {
+            let values = described.headers().get_all(&name).iter();
+            assert_eq!(values.collect::<Vec<_>>(), expected, "{name}");
         }
     }
-    described
 }

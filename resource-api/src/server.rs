@@ -278,6 +278,7 @@ fn guard(
         clock,
         remembered: config.tokens.remembered,
         introspection_cache: config.tokens.introspection_cache.duration(),
+        algorithms: config.tokens.algorithms.clone(),
         proofs: Some(Proofs {
             dpop: Dpop::new(DpopSettings {
                 origins: config.origins(),

@@ -197,6 +197,16 @@ impl OwnScope {
         }
     }
 
+    /// The same, as it is compared.
+    ///
+    /// # Panics
+    /// Never: each is of letters and an underscore.
+    #[must_use]
+    pub fn token(self) -> ScopeToken {
+        let token = self.as_str().parse();
+        token.expect("letters and an underscore")
+    }
+
     /// What people are told that it allows; nothing where it says how and not what.
     #[must_use]
     pub const fn description(self) -> Option<&'static str> {

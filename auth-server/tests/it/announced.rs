@@ -19,9 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use shared_protocol::jose::{
-    Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, UnverifiedJwt, sign_jwt,
-};
+use shared_protocol::jose::{Algorithm, JwkSet, JwtKind, Signer as _, SigningKey, UnverifiedJwt};
 use shared_protocol::random::SystemRandom;
 use shared_protocol::time::Clock as _;
 use shared_testing::on_each_store;
@@ -36,7 +34,7 @@ use crate::server::{API, Answer, TestClient, TestServer, config};
 use crate::site::Site;
 use crate::token::decode;
 use crate::token_exchange::{ACCESS, ASSERTION, EXCHANGE, ID, JWT};
-use crate::{authorization_details, claims, jwt_bearer};
+use crate::{authorization_details, claims, jwt_bearer, request_object};
 
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc8414_2_what_a_server_with_everything_announces_is_what_works,

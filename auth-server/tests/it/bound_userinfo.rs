@@ -213,8 +213,11 @@ async fn rfc9449_7_2_a_bound_token_is_no_bearer_token_and_no_other_is_bound(stor
     assert_eq!(server.send(request).await.status, 200);
     let none = server.send(server.http.get(&url)).await;
     let lines = challenges(&none);
-    assert_eq!((none.status.as_u16(), lines[0]), (401, "Bearer"));
-    assert!(lines[1].starts_with("DPoP algs="), "{lines:?}");
+    // RFC 6750 §3: no code, and what to ask for.
+    let bearer = "Bearer scope=\"openid\"";
+    assert_eq!((none.status.as_u16(), lines[0]), (401, bearer));
+    let dpop = "DPoP scope=\"openid\", algs=\"ES256 ";
+    assert!(lines[1].starts_with(dpop), "{lines:?}");
 }
 
 async fn rfc9449_9_nonces_of_this_server_are_told_and_may_be_wanted(stores: &Stores) {

@@ -223,7 +223,7 @@ async fn rfc9101_6_2_each_algorithm_and_the_registered_one_alone(stores: &Stores
     let announced = server.get("/.well-known/openid-configuration").await;
     assert_eq!(
         announced.body["request_object_signing_alg_values_supported"],
-        json!(Algorithm::ALL.map(Algorithm::name))
+        json!(["ES256", "EdDSA", "Ed25519", "PS256", "RS256"])
     );
     let keys: Vec<_> = Algorithm::ALL.into_iter().map(new_key).collect();
     let jwks = JwkSet::new(keys.iter().map(|key| key.public().clone()).collect()).to_value();

@@ -16,7 +16,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 
 type Form<'a> = Vec<(&'a str, &'a str)>;
 
-/// What is refused wherever a resource may be named. A path, a port and a case of their own are those of another resource.
+/// What is refused wherever a resource may be named. A path and a port of their own are those of another resource.
 const NO_RESOURCES: [(&str, &str); 14] = [
     ("unknown", "https://x.example"),
     ("with a fragment", "https://api.example#x"),
@@ -26,7 +26,7 @@ const NO_RESOURCES: [(&str, &str); 14] = [
     ("a path", "https://api.example/v1"),
     ("a query", "https://api.example?x"),
     ("a port", "https://api.example:443"),
-    ("another case", "https://API.example"),
+    ("a path in another case", "https://other.example/V1"),
     ("another scheme", "http://api.example"),
     ("a slash more", "https://other.example/v1/"),
     ("without its path", "https://other.example"),
@@ -103,7 +103,7 @@ async fn rfc8707_2_2_each_grant_and_each_resource(stores: &Stores) {
         .await;
     let both = "openid email read reports";
     // What was granted, what is asked for, and what a person's token and a service's are.
-    let rows: [Row<'_>; 16] = [
+    let rows: [Row<'_>; 17] = [
         (
             "nothing named, both granted",
             both,
@@ -122,6 +122,14 @@ async fn rfc8707_2_2_each_grant_and_each_resource(stores: &Stores) {
             "the same with a slash",
             both,
             &[("resource", "https://api.example/")],
+            Ok((API, "read")),
+            Some(Ok((API, "read write"))),
+        ),
+        // MCP, «Canonical Server URI»; what was registered stays the audience.
+        (
+            "the same in capitals",
+            both,
+            &[("resource", "HTTPS://API.Example")],
             Ok((API, "read")),
             Some(Ok((API, "read write"))),
         ),

@@ -130,7 +130,8 @@ async fn oidc_core_5_3_1_the_token_comes_in_the_header_or_in_a_form(stores: &Sto
         if status == 200 {
             assert_eq!(challenge, "", "{what}");
         } else if error.is_empty() {
-            assert_eq!(challenge, "Bearer", "{what}: no code without a token");
+            // RFC 6750 §3: no code without a token, and at least one parameter.
+            assert_eq!(challenge, "Bearer scope=\"openid\"", "{what}");
         } else {
             assert!(
                 challenge.starts_with(&format!("Bearer error=\"{error}\"")),

@@ -52,16 +52,4 @@ pub(crate) fn check(bytes: &[u8]) {
         .unwrap_or_else(|| unreachable!("written anew it is none"));
     assert!(again.leaf() == presented.leaf() && again.between() == presented.between());
     assert_eq!(again.digest(), presented.digest());
-    // One form of base64 for each: what was sent holds what comes of it.
-    let sent: Vec<u8> = headers
-        .values()
-        .flat_map(|value| value.as_bytes().to_vec())
-        .collect();
-    for one in all() {
-        let form = written(one);
-        assert!(
-            sent.windows(form.len())
-                .any(|window| window == form.as_bytes())
-        );
-    }
 }

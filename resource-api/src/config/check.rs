@@ -44,6 +44,12 @@ impl Config {
                 "a revoked token would be accepted for too long; use at most \"5s\"",
             );
         }
+        if self.tokens.algorithms.is_empty() {
+            say(
+                "tokens.algorithms".into(),
+                "no token could be verified; name at least one, such as \"ES256\"",
+            );
+        }
         self.check_step_up(&mut say);
         if self.cors.names_any() && self.cors.origins.len() > 1 {
             say(

@@ -147,7 +147,7 @@ type Edit = fn(&mut Config);
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn contradictions_name_their_key() {
-    let cases: [(&str, Edit); 37] = [
+    let cases: [(&str, Edit); 38] = [
         ("server.listen", |c| c.server.listen.clear()),
         ("resource.identifier", |c| {
             c.resource.identifier = "urn:example:api".parse().unwrap();
@@ -172,6 +172,7 @@ fn contradictions_name_their_key() {
         ("tokens.introspection_cache", |c| {
             c.tokens.introspection_cache = "6s".parse().unwrap();
         }),
+        ("tokens.algorithms", |c| c.tokens.algorithms.clear()),
         ("database.pool_size", |c| c.database.pool_size = 0),
         ("database.wait_timeout", |c| {
             c.database.wait_timeout = "0s".parse().unwrap();

@@ -420,8 +420,8 @@ async fn rfc9449_11_1_while_redis_is_full_no_proof_is_taken() {
     let prover = Prover::new();
     let token = api.bound(&prover.cnf()).await;
     let dpop = format!("DPoP {token}");
-    let proof = async |jti: &str| prover.proof(&api, &token, jti, &json!({})).await;
-    let (used, kept) = (proof("used").await, proof("kept").await);
+    let used = prove(&api, &prover, &token, &json!({})).await;
+    let kept = prove(&api, &prover, &token, &json!({})).await;
     assert_eq!(api.show(&dpop, &[&used]).await.status(), 200);
 
     let () = redis.run(&["CONFIG", "SET", "maxmemory", "1"]).await;

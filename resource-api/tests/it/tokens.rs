@@ -6,7 +6,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, StatusCode};
 use resource_api::config::{Introspection, Policy};
 use serde_json::{Value, json};
-use shared_protocol::jose::{JwtKind, sign_jwt};
+use shared_protocol::jose::{Algorithm, JwtKind, sign_jwt};
 use shared_server::config::Secret;
 use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, ResponseTemplate};
@@ -37,6 +37,25 @@ on_both_stores! {
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{what}");
             assert_eq!(body["type"], "urn:problem-type:token-required", "{what}");
         }
+    }
+
+    async fn fapi2_5_4_1_an_operator_says_which_algorithms_are_good(storage: Storage) {
+        let api = Api::start_with(storage, FakeIssuer::start().await, |config| {
+            config.tokens.algorithms = vec![Algorithm::EdDsa, Algorithm::Ps256];
+        })
+        .await;
+        // The issuer signs with ES256.
+        let token = api.sign(&api.service_claims()).await;
+        refused(&api, &token, "another algorithm").await;
+        let response = api.get("/api/v1/users/me").await;
+        let challenges = response.headers().get_all("www-authenticate").iter();
+        let algorithms = "algs=\"EdDSA Ed25519 PS256\"";
+        let told = challenges.filter(|line| line.to_str().unwrap().contains(algorithms));
+        assert_eq!(told.count(), 1);
+        let metadata = api.get("/.well-known/oauth-protected-resource").await;
+        let metadata: Value = metadata.json().await.unwrap();
+        let told = &metadata["dpop_signing_alg_values_supported"];
+        assert_eq!(*told, json!(["EdDSA", "Ed25519", "PS256"]));
     }
 
     async fn rfc9068_4_what_is_no_good_token_is_invalid_token(storage: Storage) {

@@ -10,10 +10,11 @@
 //! CLIENT_ID=$WRITER CLIENT_SECRET=$WRITER_SECRET cargo run -p shared-protocol --example api
 //! ```
 //!
-//! Then, with `TOKEN=$(curl -su $READER:$READER_SECRET -d grant_type=client_credentials -d resource=http://localhost:8100
-//! http://localhost:8000/oauth/token | sed 's/.*"access_token":"//;s/".*//')`:
+//! Then:
 //!
 //! ```text
+//! TOKEN=$(curl -su $READER:$READER_SECRET -d grant_type=client_credentials -d resource=http://localhost:8100 \
+//!     http://localhost:8000/oauth/token | sed 's/.*"access_token":"//;s/".*//')
 //! curl -i http://localhost:8100/notes                                             # 401: the challenge tells where to go, and what to ask for
 //! curl -i http://localhost:8100/.well-known/oauth-protected-resource              # RFC 9728, where the challenge leads
 //! curl -i -H "Authorization: Bearer $TOKEN" http://localhost:8100/notes           # 200: verified with the issuer's keys
@@ -22,8 +23,9 @@
 //!
 //! With a token of the second client POST is 200 until the token is revoked, because that route asks the issuer each time, and DELETE is
 //! 401: it needs a person who signed in within the last five minutes (RFC 9470). A token that its client bound to a key comes as
-//! `Authorization: DPoP` with a proof (RFC 9449). For one that is bound to a certificate (RFC 8705), `BEHIND_PROXY=yes` says that a proxy
-//! which ends TLS is the only way here, drops `Client-Cert` of its clients and writes its own (RFC 9440): what stands there is believed.
+//! `Authorization: DPoP` with a proof (RFC 9449). For one that is bound to a certificate (RFC 8705), `BEHIND_PROXY=https://notes.example`
+//! names a proxy which ends TLS there, is the only way here, drops `Client-Cert` of its clients and writes its own (RFC 9440): what stands
+//! there is believed. That address is then what tokens are for, in place of `http://localhost:8100` above.
 #![expect(clippy::disallowed_methods, reason = "a program of a stranger")]
 
 use std::env::var;
@@ -47,12 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client_id: var("CLIENT_ID")?.parse()?,
         client_secret: var("CLIENT_SECRET")?.into(),
     };
-    let certificates = match var("BEHIND_PROXY") {
-        Ok(_) => Certificates::OfProxy,
-        Err(_) => Certificates::Unseen,
+    let (resource, certificates) = match var("BEHIND_PROXY") {
+        Ok(address) => (address.parse()?, Certificates::OfProxy),
+        Err(_) => ("http://localhost:8100".parse()?, Certificates::Unseen),
     };
     let issuer = TrustedIssuer::by_keys("http://localhost:8000".parse()?).asked_by(us);
-    let app = api("http://localhost:8100".parse()?, issuer, certificates)?;
+    let app = api(resource, issuer, certificates)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8100").await?;
     Ok(axum::serve(listener, app).await?)
 }
@@ -65,8 +67,6 @@ pub(crate) fn api(
 ) -> Result<Router, Box<dyn Error>> {
     let guard = Guard::new(GuardSettings {
         certificates,
-        // What the issuer says holds for the request that made us ask.
-        introspection_cache: Duration::ZERO,
         ..GuardSettings::new(resource, issuer)?.with_proofs_in_one_process(&SystemRandom)
     })?;
     let reads: ScopeSet = "notes:read".parse()?;

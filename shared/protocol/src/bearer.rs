@@ -27,9 +27,9 @@ pub use refusal::{BearerRefusal, header_parameters};
 pub use sender::{Proofs, Sender};
 
 use crate::client_id::ClientId;
-use crate::dpop::{Dpop, NoncePolicy};
+use crate::dpop::{self, Dpop, NoncePolicy};
 use crate::issuer::Issuer;
-use crate::jose::Signer;
+use crate::jose::{Algorithm, Signer};
 use crate::outbound::{FetchError, Fetcher, FetcherSettings, Origin};
 use crate::random::Random;
 use crate::resource::ResourceId;
@@ -70,7 +70,8 @@ impl TrustedIssuer {
 /// How the JWTs of an issuer are verified. A token that is no JWT is introspected at the issuers of [`Policy::Introspect`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Policy {
-    /// Offline, with the issuer's published keys: a revocation shows when the token expires.
+    /// Offline, with the issuer's published keys: a revocation shows when the token expires, or on routes that ask
+    /// ([`Guard::introspecting`]).
     Jwks,
     /// By asking the issuer (RFC 7662): a revocation shows within [`GuardSettings::introspection_cache`].
     Introspect,
@@ -108,8 +109,10 @@ pub struct GuardSettings {
     pub clock: Arc<dyn Clock>,
     /// How many verified tokens, and how many introspected ones for each issuer, are remembered; 10 000 is plenty.
     pub remembered: u64,
-    /// How long an introspection answer is believed; at most 5 s.
+    /// How long an introspection answer is believed; at most 5 s. [`Guard::introspecting`] believes none but its own.
     pub introspection_cache: Duration,
+    /// What tokens that are verified by keys, and proofs, may be signed with; FAPI 2.0 Security Profile §5.4.1 has all but RS256.
+    pub algorithms: Vec<Algorithm>,
     /// The DPoP proofs that are taken (RFC 9449 §7). Without them, no token that is bound to a key is.
     pub proofs: Option<Proofs>,
     /// Whose word is taken for the certificate of whoever sent a request (RFC 8705 §3).
@@ -151,6 +154,7 @@ impl GuardSettings {
             clock: Arc::new(SystemClock),
             remembered: 10_000,
             introspection_cache: Duration::from_secs(2),
+            algorithms: dpop::ALGORITHMS.to_vec(),
             proofs: None,
             certificates: Certificates::Unseen,
             sender_constrained: false,
@@ -182,6 +186,9 @@ pub enum InvalidGuard {
     /// Nobody is trusted.
     #[error("at least one issuer must be trusted")]
     NoIssuer,
+    /// No signature would be good.
+    #[error("at least one signature algorithm must be accepted")]
+    NoAlgorithm,
     /// An issuer stands twice in the list.
     #[error("the issuer {0} is listed twice")]
     IssuerTwice(Issuer),

@@ -3,7 +3,9 @@
 //! believed only behind a proxy that drops what clients wrote and writes its own, and refused everywhere else (RFC 9440 §4).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode::Indifferent;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName};
 use rustls::pki_types::CertificateDer;
 
@@ -72,8 +74,15 @@ pub fn chain(headers: &HeaderMap) -> Result<Vec<CertificateDer<'static>>, Invali
     Ok(chain)
 }
 
-/// A byte sequence without parameters (RFC 8941 §3.3.5), in the one form of base64 that it is written in: with padding, and no bit
-/// behind the last byte.
+/// RFC 8941 §4.2.7: neither padding that is not there nor bits behind the last byte are faults. What counts are the bytes that come of it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// A byte sequence without parameters (RFC 8941 §3.3.5).
 fn byte_sequence(raw: &[u8]) -> Result<CertificateDer<'static>, InvalidClientCert> {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let begin = raw.iter().position(|byte| !space(byte)).unwrap_or_default();
@@ -84,8 +93,8 @@ fn byte_sequence(raw: &[u8]) -> Result<CertificateDer<'static>, InvalidClientCer
     let der = raw
         .get(begin..end)
         .and_then(|raw| raw.strip_prefix(b":")?.strip_suffix(b":"))
-        .filter(|inside| !inside.is_empty())
-        .and_then(|inside| STANDARD.decode(inside).ok())
+        .and_then(|inside| BASE64.decode(inside).ok())
+        .filter(|der| !der.is_empty())
         .ok_or(InvalidClientCert::ByteSequence)?;
     if der.len() > LARGEST {
         return Err(InvalidClientCert::TooMuch);

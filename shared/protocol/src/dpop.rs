@@ -20,7 +20,7 @@ pub use self::nonces::Nonces;
 pub use self::used::{LocalProofs, MemoryFailure, ProofId, ProofUse, UsedProofs};
 use crate::jose::{Algorithm, EmbeddedJwt, JwtError, Thumbprint};
 use crate::random::{Random, bytes};
-use crate::time::{Instant, NumericDate};
+use crate::time::{CLOCK_SKEW, Instant, NumericDate};
 
 /// Where a proof stands (RFC 9449 §4.1).
 pub const PROOF: HeaderName = HeaderName::from_static("dpop");
@@ -32,7 +32,7 @@ pub const ALGORITHMS: [Algorithm; 4] = Algorithm::ALL;
 /// How long after its `iat` a proof without a nonce is good.
 const MAX_AGE: Duration = Duration::from_mins(1);
 /// How far ahead the clock of whoever made one may run.
-const MAX_AHEAD: Duration = Duration::from_secs(10);
+const MAX_AHEAD: Duration = CLOCK_SKEW;
 /// The same of one with a nonce, whose age does not rest on that clock.
 const MAX_AHEAD_WITH_NONCE: Duration = Duration::from_mins(1);
 /// Bytes of a proof; one with a key of RSA 4096 has two thousand.
@@ -329,11 +329,16 @@ impl Dpop {
 
 /// Tells whoever gets this answer the nonce for the next proof, unless a cache may keep the answer (RFC 9449 §8.2).
 pub fn tell_nonce(headers: &mut HeaderMap, nonce: impl FnOnce() -> HeaderValue) {
-    let lines = headers.get_all(CACHE_CONTROL).iter();
-    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    if directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store")) {
+    if !may_be_kept(headers) {
         headers.insert(NONCE, nonce());
     }
+}
+
+/// Whether a cache may keep the answer that has these headers (RFC 9111 §5.2.2.5).
+pub(crate) fn may_be_kept(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let mut directives = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    !directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store"))
 }
 
 /// Between when a proof was made, and when it is good no more.

@@ -10,6 +10,7 @@ mod memory;
 mod signing_key;
 
 use std::fmt;
+use std::iter;
 use std::str::FromStr;
 
 pub use json::{InvalidJson, array, is_within, object};
@@ -60,6 +61,13 @@ impl Algorithm {
         }
     }
 
+    /// Every name under which a signature of it is verified: `Ed25519` is the one that RFC 9864 gives to what `EdDSA` means here. What is
+    /// signed here goes by [`Self::name`].
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let other = (self == Self::EdDsa).then_some("Ed25519");
+        iter::once(self.name()).chain(other)
+    }
+
     const fn for_verifying(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Es256 => jsonwebtoken::Algorithm::ES256,
@@ -76,7 +84,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Exact and case-sensitive (RFC 7515 §4.1.1). `Ed25519` is the name that RFC 9864 gives to what `EdDSA` means here.
+/// Exact and case-sensitive (RFC 7515 §4.1.1), by any of [`Algorithm::names`].
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 

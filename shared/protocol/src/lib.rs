@@ -21,7 +21,9 @@
 //!     TrustedIssuer::by_keys("https://as.example".parse()?),
 //! )?)?;
 //! let profile = "profile:read".parse()?;
-//! let app: Router = Router::new().route("/me", get(me).layer(guard.requiring(profile)));
+//! // What the API is, where the challenges of the guard lead (RFC 9728).
+//! let described: Router = guard.resource_metadata_route(&profile, &[]);
+//! let app = described.route("/me", get(me).layer(guard.requiring(profile)));
 //! # Ok(())
 //! # }
 //! ```
@@ -33,7 +35,7 @@
 //! |---|---|
 //! | tokens verified offline, by the issuer's keys (RFC 9068 §4) | [`bearer::Policy::Jwks`] |
 //! | opaque tokens, or every token asked about (RFC 7662) | [`bearer::Policy::Introspect`] |
-//! | revocations that show at once, on one route | [`bearer::Guard::introspecting`] |
+//! | revocations that show at once, on one route: its issuer is asked for each request | [`bearer::Guard::introspecting`] |
 //! | a scope for a route | [`bearer::Guard::requiring`] |
 //! | a scope, or a refusal, that the handler finds out about | [`bearer::Guard::refusal`] |
 //! | permissions in more words than a scope has (RFC 9396) | [`bearer::Guard::details`] |
@@ -42,7 +44,8 @@
 //! | tokens that are bound to a certificate (RFC 8705 §3) | [`bearer::Certificates::InExtensions`], and [`confirmation::CertificateThumbprint`] there |
 //! | to hear of certificates from a proxy that ends TLS (RFC 9440) | [`bearer::Certificates::OfProxy`] |
 //! | no other tokens than those | [`bearer::GuardLayer::sender_constrained`] |
-//! | to be found by clients (RFC 9728) | [`bearer::Guard::resource_metadata_route`] |
+//! | no signatures with RS256, as FAPI 2.0 has it | [`bearer::GuardSettings::algorithms`] |
+//! | to be found by clients, as every challenge promises them (RFC 9728) | [`bearer::Guard::resource_metadata_route`] |
 //! | to know whether an issuer can be reached, at start | [`bearer::Guard::ready`] |
 //! | to fetch what a stranger names, and not from your own network | [`outbound`] |
 //! | to sign, verify, encrypt and read keys and tokens (RFC 7515 to 7519) | [`jose`] |
@@ -52,6 +55,15 @@
 //! - TLS. Whatever ends it, your server or a proxy, tells of client certificates as above, and is believed.
 //! - Remember DPoP proofs for more than one process: [`dpop::UsedProofs`] is the trait to write over your own store.
 //! - Hear of revocations: with [`bearer::Policy::Jwks`] a token is good until it expires, but for routes that ask.
+//! - Take every answer about a token (RFC 7662 §2.2): an issuer that calls one active has to say `aud`, `client_id` and `exp` too, or the
+//!   token is refused. Without `sub` it speaks for its client alone.
+//! - Show a token to the one issuer that knows it: of several with [`bearer::Policy::Introspect`], an opaque token is shown to one after the
+//!   other until it is called active. Trust more than one so only if each may see the tokens of the others.
+//! - Show a certificate when it asks an issuer: it proves who it is by a secret or by an assertion.
+//! - Reach issuers on private networks, but for the one that [`bearer::GuardSettings::new`] was given: [`outbound::FetcherSettings::allowed`]
+//!   names the others, such as one within a cluster, and whatever their metadata sends to.
+//! - Speak to pages in browsers: a layer for CORS around the guard has to let `Authorization` and `DPoP` in, and expose `WWW-Authenticate` and
+//!   `DPoP-Nonce`.
 //! - Know what a proxy took off the path of a request: a DPoP proof is about the path as its sender saw it, so that path has to come here.
 //! - Know of scopes that imply others: a route names all that it needs.
 //! - Guard anything but axum: the layer is a tower layer over axum's request and response. Everything below it, from

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::str::FromStr;
 
 use url::Url;
 
 use crate::issuer::Issuer;
 
-/// The identifier of a resource server: an absolute URI without a fragment (RFC 8707 §2). Two that differ only in an empty path
-/// are the same one; the text that was registered is what stands in `aud`.
+/// The identifier of a resource server: an absolute URI without a fragment (RFC 8707 §2). Two that differ only in an empty path, or in
+/// capitals of scheme and host, are the same one; the text that was registered is what stands in `aud`.
 #[derive(Clone, Debug)]
 pub struct ResourceId {
     raw: Box<str>,
@@ -24,9 +25,17 @@ pub struct InvalidResourceId;
 
 impl ResourceId {
     fn new(raw: &str, url: Url) -> Self {
-        // Nothing else is normalized: identifiers are compared as text (RFC 7519 §2).
-        let is_bare = url.as_str().strip_suffix('/') == Some(raw);
-        let normal = if is_bare { url.as_str() } else { raw };
+        // RFC 3986 §6.2.2.1. Nothing else is normalized: identifiers are compared as text (RFC 7519 §2).
+        let mut normal = raw.to_owned();
+        let (scheme, host) = parts_without_case(raw);
+        for part in [scheme, host] {
+            if let Some(part) = normal.get_mut(part) {
+                part.make_ascii_lowercase();
+            }
+        }
+        if url.as_str().strip_suffix('/') == Some(&*normal) {
+            normal.push('/');
+        }
         Self {
             raw: raw.into(),
             normal: normal.into(),
@@ -40,7 +49,7 @@ impl ResourceId {
         &self.raw
     }
 
-    /// The identifier with `/` for an empty path: the same for equal identifiers.
+    /// The identifier with `/` for an empty path, and scheme and host in lower case: the same for equal identifiers.
     #[must_use]
     pub fn normal(&self) -> &str {
         &self.normal
@@ -51,6 +60,19 @@ impl ResourceId {
     pub fn url(&self) -> &Url {
         &self.url
     }
+}
+
+/// Where the scheme of a URI stands, and its host with the port, if it has one.
+fn parts_without_case(uri: &str) -> (Range<usize>, Range<usize>) {
+    let scheme = uri.find(':').unwrap_or_default();
+    let Some(rest) = uri.get(scheme..).and_then(|rest| rest.strip_prefix("://")) else {
+        return (0..scheme, 0..0);
+    };
+    let begin = uri.len() - rest.len();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before the host is somebody's name and password.
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    (0..scheme, begin + user..begin + authority.len())
 }
 
 impl FromStr for ResourceId {
@@ -121,12 +143,59 @@ mod tests {
         );
         assert_eq!(parse("https://api.example").as_str(), "https://api.example");
         for other in [
-            "https://API.example",
             "https://api.example:443",
             "https://api.example/a/../",
             "https://api.example//",
+            "https:api.example",
+            "https:/api.example",
+            "https://api.example.",
         ] {
             assert_ne!(parse(other), parse("https://api.example"), "{other}");
+        }
+    }
+
+    #[test]
+    fn rfc3986_6_2_2_1_scheme_and_host_have_no_case() {
+        let parse = |raw: &str| raw.parse::<ResourceId>().unwrap();
+        for (one, other, normal) in [
+            (
+                "https://api.example",
+                "HTTPS://API.Example",
+                "https://api.example/",
+            ),
+            (
+                "https://api.example/a",
+                "Https://API.example/a",
+                "https://api.example/a",
+            ),
+            (
+                "https://api.example?a=B",
+                "https://API.example?a=B",
+                "https://api.example?a=B",
+            ),
+            (
+                "http://[::a]:8080/A",
+                "http://[::A]:8080/A",
+                "http://[::a]:8080/A",
+            ),
+            (
+                "https://Me@api.example/",
+                "https://Me@API.example/",
+                "https://Me@api.example/",
+            ),
+            ("urn:example:API", "URN:example:API", "urn:example:API"),
+        ] {
+            assert_eq!(parse(one), parse(other), "{one}");
+            assert_eq!(parse(other).normal(), normal);
+            assert_eq!(parse(other).as_str(), other, "as it was written");
+        }
+        for (one, other) in [
+            ("https://api.example/a", "https://api.example/A"),
+            ("https://api.example/?a", "https://api.example/?A"),
+            ("https://me@api.example/", "https://Me@api.example/"),
+            ("urn:example:api", "urn:Example:api"),
+        ] {
+            assert_ne!(parse(one), parse(other), "{one}");
         }
     }
 }

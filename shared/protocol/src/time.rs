@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// How far the clocks of two machines may be apart: dates that are not to lie ahead may, by as much. None expires later for it.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(10);
+
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Negative before it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(

@@ -173,11 +173,10 @@ impl Walk<'_> {
         let ask =
             async |proof: &str| dpop::send(server, &client, (dpop::TOKEN, &form), &[proof]).await;
         let all = [
-            "ES256", "EdDSA", "PS256", "RS256", "HS256", "none", "ES256K", BOGUS,
+            "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "none", "ES256K", BOGUS,
         ];
         self.lists("dpop_signing_alg_values_supported", &all, async |alg| {
-            let known = Algorithm::ALL.into_iter().find(|own| own.name() == alg);
-            let prover = dpop::Prover::of(known.unwrap_or(Algorithm::Es256));
+            let prover = dpop::Prover::of(alg.parse().unwrap_or(Algorithm::Es256));
             let nonce = json!({"nonce": ask("none").await.header("dpop-nonce")});
             let claims = with(&dpop::good(server, dpop::TOKEN), &nonce);
             let header = with(&prover.header(), &json!({"alg": alg}));
@@ -222,7 +221,8 @@ impl Walk<'_> {
         let suffix = "_auth_signing_alg_values_supported";
         let endpoint = self.url(field.strip_suffix(suffix).unwrap()).unwrap();
         let all = [
-            "ES256", "EdDSA", "PS256", "RS256", "HS256", "HS384", "HS512", "none", "ES256K",
+            "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "HS384", "HS512", "none",
+            "ES256K",
         ];
         self.lists(field, &all, async |alg| {
             let method = if alg.starts_with("HS") {
@@ -237,9 +237,7 @@ impl Walk<'_> {
 
     /// Whether a client of this method is taken, and known at the endpoint by what it proves itself with.
     async fn proves(&self, method: &str, alg: Option<&str>, endpoint: &str) -> bool {
-        let signs = Algorithm::ALL
-            .into_iter()
-            .find(|own| Some(own.name()) == alg);
+        let signs = alg.and_then(|alg| alg.parse().ok());
         let key = key(signs.unwrap_or(Algorithm::Es256));
         let pair = match method {
             "tls_client_auth" => Some(self.pki.authority.client("walker")),
@@ -276,7 +274,10 @@ impl Walk<'_> {
             ("token", "none".to_owned()),
         ];
         let asserted = match method {
-            "private_key_jwt" => Some(self.server.assertion(&key, &claims).await),
+            "private_key_jwt" => {
+                let header = json!({"alg": alg.unwrap_or("ES256")});
+                Some(request_object::sign(&key, &header, &claims).await)
+            }
             "client_secret_jwt" => {
                 let alg = alg.unwrap_or("HS256");
                 Some(crate::macs::assertion(

@@ -259,13 +259,16 @@ impl Walk<'_> {
 
     /// A request object of the client's, of a good request.
     async fn object(&self, app: &TestClient, key: &SigningKey) -> String {
+        self.object_by(app, key, key.algorithm().name()).await
+    }
+
+    /// The same, signed by the name `alg`.
+    async fn object_by(&self, app: &TestClient, key: &SigningKey, alg: &str) -> String {
         let mut claims = json!({"iss": app.id, "aud": self.server.issuer});
         for (name, value) in TestServer::asking(app, &[("state", "of the object")]) {
             claims[name] = json!(value);
         }
-        sign_jwt(JwtKind::RequestObject, &claims, key)
-            .await
-            .unwrap()
+        request_object::sign(key, &json!({"alg": alg}), &claims).await
     }
 
     async fn request_by(&self, app: &TestClient, changes: &[(&str, &str)]) -> bool {
@@ -295,17 +298,18 @@ impl Walk<'_> {
     }
 
     pub(super) async fn request_object_algorithms(&self) {
-        let all = ["ES256", "EdDSA", "PS256", "RS256", "HS256", "none"];
+        let all = [
+            "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "none",
+        ];
         let field = "request_object_signing_alg_values_supported";
         self.lists(field, &all, async |alg| {
-            let signs = Algorithm::ALL.into_iter().find(|own| own.name() == alg);
-            let key = key(signs.unwrap_or(Algorithm::Es256));
+            let key = key(alg.parse().unwrap_or(Algorithm::Es256));
             let jwks = JwkSet::new(vec![key.public().clone()]).to_value();
             let changes = json!({"jwks": jwks, "request_object_signing_alg": alg});
             let Some(app) = self.app(&changes).await else {
                 return false;
             };
-            let mut object = self.object(&app, &key).await;
+            let mut object = self.object_by(&app, &key, alg).await;
             if alg == "none" {
                 let claims = object.split('.').nth(1).unwrap();
                 object = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#));

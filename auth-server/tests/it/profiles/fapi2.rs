@@ -493,7 +493,7 @@ async fn userinfo(stores: &Stores, of: Of) {
     };
     let names_no_rs256 = |answer: &Answer, what: &str| {
         let lines = challenges(answer);
-        let is_named = |line: &&str| line.contains("algs=\"ES256 EdDSA PS256\"");
+        let is_named = |line: &&str| line.contains("algs=\"ES256 EdDSA Ed25519 PS256\"");
         assert!(lines.iter().any(is_named), "{what}: {lines:?}");
     };
     let by_good = proof(&scene.server, &good, &bound[0], &json!({})).await;

@@ -1,7 +1,6 @@
 //! What a verified access token says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -15,10 +14,7 @@ use crate::issuer::Issuer;
 use crate::jose::Audience;
 use crate::resource::ResourceId;
 use crate::scope::ScopeSet;
-use crate::time::{Instant, NumericDate};
-
-/// How far the issuer's clock may be ahead of ours for `nbf` and `iat`. `exp` has no leeway.
-const LEEWAY: Duration = Duration::from_secs(5);
+use crate::time::{CLOCK_SKEW, Instant, NumericDate};
 
 /// An access token that was accepted. The guard puts it into the request's extensions as an `Arc`.
 #[derive(Clone, Debug)]
@@ -138,7 +134,7 @@ impl AccessToken {
 #[derive(Deserialize)]
 pub(super) struct TokenClaims {
     pub(super) iss: Option<String>,
-    sub: String,
+    pub(super) sub: Option<String>,
     client_id: ClientId,
     aud: Audience,
     exp: NumericDate,
@@ -221,7 +217,10 @@ pub(super) struct Vouched {
 impl Vouched {
     /// Takes the claims of a token of `issuer`.
     pub(super) fn new(issuer: &Issuer, claims: TokenClaims) -> Result<Self, InvalidToken> {
-        if claims.sub.is_empty() {
+        // An answer may leave it out (RFC 7662 §2.2): it names nobody but the client, and so the token speaks for no other.
+        let client = || claims.client_id.as_str().to_owned();
+        let subject = claims.sub.unwrap_or_else(client);
+        if subject.is_empty() {
             return Err(InvalidToken::Claims);
         }
         // RFC 7662 §2.2: only an answer has it. What is `DPoP` is bound to a key; what is no access token at all has another name.
@@ -241,7 +240,7 @@ impl Vouched {
             not_before: issued_at.max(not_before).unwrap_or(Instant::EPOCH),
             token: Arc::new(AccessToken {
                 issuer: issuer.clone(),
-                subject: claims.sub,
+                subject,
                 client_id: claims.client_id,
                 scope: claims.scope,
                 authorization_details: claims.authorization_details,
@@ -270,7 +269,8 @@ impl Vouched {
         if now >= self.token.expires_at {
             return Err(InvalidToken::Expired);
         }
-        if now + LEEWAY < self.not_before {
+        // What expires has no leeway.
+        if now + CLOCK_SKEW < self.not_before {
             return Err(InvalidToken::NotYetValid);
         }
         Ok(Arc::clone(&self.token))

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use super::{
     GuardSettings, InvalidGuard, InvalidToken, Presented, Proofs, Scheme, Sender,
 };
 use crate::authorization_details::AuthorizationDetail;
-use crate::client_cert::{self, InvalidClientCert};
+use crate::client_cert::{self, CLIENT_CERT, InvalidClientCert};
 use crate::confirmation::{CertificateThumbprint, Confirmation};
 use crate::dpop;
 use crate::issuer::Issuer;
@@ -45,6 +45,7 @@ struct Inner {
     proofs: Option<Proofs>,
     certificates: Certificates,
     sender_constrained: bool,
+    algorithms: Vec<Algorithm>,
 }
 
 impl Inner {
@@ -92,6 +93,7 @@ impl Guard {
             proofs: settings.proofs.clone(),
             certificates: settings.certificates,
             sender_constrained: settings.sender_constrained,
+            algorithms: settings.algorithms.clone(),
             verifier: Verifier::new(settings)?,
             resource_metadata_url,
         };
@@ -107,8 +109,9 @@ impl Guard {
         self.layer(scope, Always::AsThePolicySays)
     }
 
-    /// As [`Guard::requiring`], for routes where a revocation must show at once: the issuer is asked even about a JWT that
-    /// verifies. Issuers without credentials cannot be asked, and their tokens answer 503 here.
+    /// As [`Guard::requiring`], for routes where a revocation must show at once: the issuer is asked for each request, even about a JWT
+    /// that verifies, and what it said before is not taken for an answer. Issuers without credentials cannot be asked, and their tokens
+    /// answer 503 here.
     #[must_use]
     pub fn introspecting(&self, scope: ScopeSet) -> GuardLayer {
         self.layer(scope, Always::Introspect)
@@ -152,20 +155,24 @@ impl Guard {
         let mut metadata = json!({
             "resource": self.0.resource.as_str(),
             "authorization_servers": self.0.verifier.issuers().map(Issuer::as_str).collect::<Vec<_>>(),
-            "scopes_supported": scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "bearer_methods_supported": ["header"],
         });
-        // RFC 9728 §2: no empty arrays, and what is not there is not so.
-        let algorithms = dpop::ALGORITHMS.map(Algorithm::name);
+        // RFC 9728 §3.2: no empty arrays. And what is not there is not so.
+        let known = self.0.algorithms.iter().copied();
+        let algorithms = || known.flat_map(Algorithm::names).collect();
         let taken = self.0.taken(self.0.sender_constrained);
         let further = [
+            (
+                "scopes_supported",
+                (!scopes.is_empty()).then(|| json!(scopes.iter().collect::<Vec<_>>())),
+            ),
             (
                 "authorization_details_types_supported",
                 (!details_types.is_empty()).then(|| details_types.into()),
             ),
             (
                 "dpop_signing_alg_values_supported",
-                (taken != Taken::Bearer).then(|| algorithms.as_slice().into()),
+                (taken != Taken::Bearer).then(algorithms),
             ),
             (
                 "dpop_bound_access_tokens_required",
@@ -225,7 +232,8 @@ impl Guard {
 
     fn challenge(&self, error: BearerError, sender_constrained: bool) -> BearerRefusal {
         let taken = self.0.taken(sender_constrained);
-        BearerRefusal::new(error, self.resource_metadata_url(), taken)
+        let refusal = BearerRefusal::new(error, self.resource_metadata_url(), taken);
+        refusal.by(self.0.algorithms.clone())
     }
 
     /// A token under a scheme that is known here.
@@ -267,9 +275,12 @@ impl Guard {
         let verifier = &self.0.verifier;
         let token = verifier.accept(presented.token, layer.always, now).await?;
         let confirmation = token.confirmation();
-        let proofs = self.0.proofs.as_ref();
-        let confirmed = sender.confirm(presented, confirmation, proofs, now);
-        confirmed.await?;
+        let known = request.extensions.get::<Confirmed>();
+        if !known.is_some_and(|known| known.is_of(self, request, confirmation)) {
+            let (algorithms, proofs) = (&self.0.algorithms, self.0.proofs.as_ref());
+            let confirmed = sender.confirm(algorithms, presented, confirmation, proofs, now);
+            confirmed.await?;
+        }
         if layer.sender_constrained && confirmation.is_none() {
             return Err(InvalidToken::Unconstrained.into());
         }
@@ -293,7 +304,50 @@ impl Guard {
     }
 }
 
-/// Puts a [`Guard`] before routes; made by [`Guard::requiring`] and [`Guard::introspecting`].
+/// Left in a request by a layer for the layers inside it: a proof is good once (RFC 9449 §11.1), and has been looked at.
+#[derive(Clone)]
+struct Confirmed {
+    by: Guard,
+    authorization: Option<HeaderValue>,
+    confirmation: Confirmation,
+}
+
+impl Confirmed {
+    /// By this guard, of this token, which is bound to a key.
+    fn of(guard: &Guard, request: &Parts, token: &AccessToken) -> Option<Self> {
+        let confirmation = token.confirmation()?;
+        confirmation.jkt()?;
+        Some(Self {
+            by: guard.clone(),
+            authorization: request.headers.get(AUTHORIZATION).cloned(),
+            confirmation: confirmation.clone(),
+        })
+    }
+
+    fn is_of(&self, guard: &Guard, request: &Parts, bound: Option<&Confirmation>) -> bool {
+        Arc::ptr_eq(&self.by.0, &guard.0)
+            && self.authorization.as_ref() == request.headers.get(AUTHORIZATION)
+            && bound == Some(&self.confirmation)
+    }
+}
+
+/// The answer to a token that is bound is nobody else's. Where a handler lets caches keep it, only for who shows the same certificate
+/// (RFC 9440 §2.4).
+fn keep_apart(headers: &mut HeaderMap, confirmation: &Confirmation) {
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    let is_told = headers
+        .get_all(VARY)
+        .iter()
+        .any(|by| *by == CLIENT_CERT.as_str());
+    if confirmation.certificate().is_some() && dpop::may_be_kept(headers) && !is_told {
+        headers.append(VARY, CLIENT_CERT.into());
+    }
+}
+
+/// Puts a [`Guard`] before routes; made by [`Guard::requiring`] and [`Guard::introspecting`]. Where one is around another of the same
+/// guard, a request has to satisfy both, with one proof.
 #[derive(Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -378,17 +432,18 @@ where
                     return Ok(refusal.into_response());
                 }
             };
-            let jkt = token.confirmation().and_then(Confirmation::jkt);
-            let nonce = guard.next_nonce(jkt.map(|_| Scheme::Dpop), now);
-            parts.extensions.insert(token);
+            if let Some(confirmed) = Confirmed::of(guard, &parts, &token) {
+                parts.extensions.insert(confirmed);
+            }
+            parts.extensions.insert(Arc::clone(&token));
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
-            if let Some(nonce) = nonce {
+            if let Some(confirmation) = token.confirmation() {
                 let headers = response.headers_mut();
-                // The answer to a token is nobody else's.
-                headers
-                    .entry(CACHE_CONTROL)
-                    .or_insert(HeaderValue::from_static("no-store"));
-                dpop::tell_nonce(headers, || nonce);
+                keep_apart(headers, confirmation);
+                let used = confirmation.jkt().map(|_| Scheme::Dpop);
+                if let Some(nonce) = guard.next_nonce(used, now) {
+                    dpop::tell_nonce(headers, || nonce);
+                }
             }
             Ok(response)
         })

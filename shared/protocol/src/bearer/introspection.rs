@@ -88,7 +88,27 @@ impl Introspection {
         Self { lookups, ..self }
     }
 
-    /// What the issuer says about this token. An answer holds for the cache's time, counted from when it was asked for.
+    /// What the issuer says about this token, or said a moment ago. An answer holds for the cache's time, counted from when it was asked
+    /// for.
+    ///
+    /// # Errors
+    /// [`IssuerFailure`] when there is no answer.
+    pub(super) async fn recall_or_ask(
+        &self,
+        token: &str,
+        endpoint: &Url,
+        now: Instant,
+    ) -> Result<Answer, IssuerFailure> {
+        let believed = self.answers.get(&digest(token));
+        let believed = believed.filter(|(until, _)| now < *until);
+        self.lookups.count(believed.is_some());
+        match believed {
+            Some((_, answer)) => Ok(answer),
+            None => self.ask(token, endpoint, now).await,
+        }
+    }
+
+    /// What the issuer says about this token now.
     ///
     /// # Errors
     /// [`IssuerFailure`] when there is no answer.
@@ -98,15 +118,9 @@ impl Introspection {
         endpoint: &Url,
         now: Instant,
     ) -> Result<Answer, IssuerFailure> {
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        let believed = self.answers.get(&digest).filter(|(until, _)| now < *until);
-        self.lookups.count(believed.is_some());
-        if let Some((_, answer)) = believed {
-            return Ok(answer);
-        }
         let answer = self.fetch(token, endpoint, now).await?;
-        self.answers
-            .insert(digest, (now + self.believed_for, answer.clone()));
+        let until = now + self.believed_for;
+        self.answers.insert(digest(token), (until, answer.clone()));
         Ok(answer)
     }
 
@@ -193,6 +207,10 @@ impl From<IntrospectionCredentials> for Credentials {
             },
         }
     }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// RFC 7662 §2.1, with RFC 7523 §2.2 where there is an assertion.

@@ -1,5 +1,6 @@
 //! The answer to a request that is refused, with its challenges (RFC 6750 §3, RFC 9449 §7).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use url::Url;
 use super::{BearerError, InvalidToken, Scheme};
 use crate::dpop;
 use crate::jose::Algorithm;
-use crate::scope::ScopeSet;
+use crate::scope::{ScopeSet, ScopeToken};
 
 /// A refusal with all that its challenges need. As a response: status, `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1),
 /// `Cache-Control: no-store` and no body; the [`BearerError`] is in the response's extensions as an `Arc`, for whoever logs it or
@@ -22,7 +23,7 @@ pub struct BearerRefusal {
     scope: Option<Arc<ScopeSet>>,
     resource_metadata: Option<Url>,
     taken: Taken,
-    algorithms: &'static [Algorithm],
+    algorithms: Cow<'static, [Algorithm]>,
     used: Option<Scheme>,
     nonce: Option<HeaderValue>,
 }
@@ -52,22 +53,23 @@ impl BearerRefusal {
             scope: None,
             resource_metadata: Some(resource_metadata),
             taken,
-            algorithms: &dpop::ALGORITHMS,
+            algorithms: Cow::Borrowed(&dpop::ALGORITHMS),
             used: None,
             nonce: None,
         }
     }
 
     /// A refusal of an endpoint that is described by its authorization server's own metadata, such as userinfo, and needs no other
-    /// (RFC 9728 §5.1). It takes tokens under either scheme.
+    /// (RFC 9728 §5.1). It takes tokens under either scheme, with the scope that it `needs`: so that no challenge is without a parameter
+    /// (RFC 6750 §3).
     #[must_use]
-    pub fn without_metadata(error: BearerError) -> Self {
+    pub fn without_metadata(error: BearerError, needs: ScopeToken) -> Self {
         Self {
             error: Arc::new(error),
-            scope: None,
+            scope: Some(Arc::new(ScopeSet::from_iter([needs]))),
             resource_metadata: None,
             taken: Taken::Both,
-            algorithms: &dpop::ALGORITHMS,
+            algorithms: Cow::Borrowed(&dpop::ALGORITHMS),
             used: None,
             nonce: None,
         }
@@ -75,8 +77,11 @@ impl BearerRefusal {
 
     /// The same where proofs are signed with one of `algorithms` (RFC 9449 §7.1).
     #[must_use]
-    pub fn by(self, algorithms: &'static [Algorithm]) -> Self {
-        Self { algorithms, ..self }
+    pub fn by(self, algorithms: impl Into<Cow<'static, [Algorithm]>>) -> Self {
+        Self {
+            algorithms: algorithms.into(),
+            ..self
+        }
     }
 
     /// To a request under this scheme, if it is known; under [`Scheme::Dpop`], with the nonce for the next one.
@@ -93,7 +98,7 @@ impl BearerRefusal {
     /// The same where the route needs `scope`, if it needs any: who has no token that is good here reads in the challenge what to ask for
     /// (RFC 6750 §3).
     #[must_use]
-    pub fn on_route_of(self, scope: &Arc<ScopeSet>) -> Self {
+    pub(super) fn on_route_of(self, scope: &Arc<ScopeSet>) -> Self {
         let scope = (!scope.is_empty()).then(|| Arc::clone(scope));
         Self { scope, ..self }
     }
@@ -170,7 +175,7 @@ impl BearerRefusal {
             }
         }
         if scheme == Scheme::Dpop {
-            let names = self.algorithms.iter().copied().map(Algorithm::name);
+            let names = self.algorithms.iter().copied().flat_map(Algorithm::names);
             parameters.push(("algs", names.collect::<Vec<_>>().join(" ")));
         }
         if let Some(url) = &self.resource_metadata {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 
 use super::{BearerError, InvalidToken, Presented, Scheme};
 use crate::confirmation::{CertificateThumbprint, Confirmation};
-use crate::dpop::{self, Dpop, NoncePolicy, ProofRequest};
+use crate::dpop::{Dpop, NoncePolicy, ProofRequest};
 use crate::jose::Algorithm;
 use crate::time::Instant;
 
@@ -67,26 +67,12 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Lets the token through if it is bound to nobody, or to this sender. Without `proofs` nobody can prove a key.
+    /// Lets the token through if it is bound to nobody, or to this sender. Without `proofs`, which are signed with one of `algorithms`,
+    /// nobody can prove a key.
     ///
     /// # Errors
     /// Which proof is missing, or what is wrong with it.
     pub async fn confirm(
-        self,
-        presented: Presented<'_>,
-        confirmation: Option<&Confirmation>,
-        proofs: Option<&Proofs>,
-        now: Instant,
-    ) -> Result<(), BearerError> {
-        self.confirm_by(&dpop::ALGORITHMS, presented, confirmation, proofs, now)
-            .await
-    }
-
-    /// The same where proofs are signed with one of `algorithms`.
-    ///
-    /// # Errors
-    /// As [`Self::confirm`].
-    pub async fn confirm_by(
         self,
         algorithms: &[Algorithm],
         presented: Presented<'_>,

@@ -151,6 +151,7 @@ impl World {
             clock: Arc::<HandClock>::clone(&self.clock),
             remembered: 100,
             introspection_cache: Duration::from_secs(2),
+            algorithms: dpop::ALGORITHMS.to_vec(),
             proofs: None,
             certificates: Certificates::Unseen,
             sender_constrained: false,

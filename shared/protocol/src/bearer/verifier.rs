@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::access_token::{TokenClaims, Vouched};
-use super::introspection::Introspection;
+use super::introspection::{Answer, Introspection};
 use super::issuer_keys::{IssuerKeys, Published, name_of};
 use super::{AccessToken, BearerError, GuardSettings, InvalidGuard, InvalidToken};
 use super::{IssuerFailure, Policy};
 use crate::confirmation::Confirmation;
 use crate::issuer::Issuer;
-use crate::jose::{JwtError, JwtKind, UnverifiedJwt, VerifiedTokens, object};
+use crate::jose::{Algorithm, JwtError, JwtKind, UnverifiedJwt, VerifiedTokens, object};
 use crate::lookups::Lookups;
 use crate::resource::ResourceId;
 use crate::time::{Clock, Instant};
@@ -21,7 +21,7 @@ use crate::time::{Clock, Instant};
 /// The longest that an introspection answer may be believed.
 const MAX_BELIEVED: Duration = Duration::from_secs(5);
 
-/// Whether a token is introspected even where its issuer's policy is [`Policy::Jwks`].
+/// Whether a token is introspected even where its issuer's policy is [`Policy::Jwks`], and even where an answer is remembered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Always {
     Introspect,
@@ -31,6 +31,7 @@ pub(super) enum Always {
 pub(super) struct Verifier {
     resource: ResourceId,
     issuers: Vec<Trusted>,
+    algorithms: Vec<Algorithm>,
     clock: Arc<dyn Clock>,
     verified: VerifiedTokens<Vouched>,
     introspected: Arc<Lookups>,
@@ -47,6 +48,9 @@ impl Verifier {
     pub(super) fn new(settings: GuardSettings) -> Result<Self, InvalidGuard> {
         if settings.issuers.is_empty() {
             return Err(InvalidGuard::NoIssuer);
+        }
+        if settings.algorithms.is_empty() {
+            return Err(InvalidGuard::NoAlgorithm);
         }
         if settings.introspection_cache > MAX_BELIEVED {
             return Err(InvalidGuard::IntrospectionCache);
@@ -85,6 +89,7 @@ impl Verifier {
         Ok(Self {
             resource: settings.resource,
             issuers,
+            algorithms: settings.algorithms,
             clock: settings.clock,
             verified: VerifiedTokens::new(settings.remembered),
             introspected,
@@ -126,7 +131,7 @@ impl Verifier {
         now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
         if !is_jwt(token) {
-            return self.accept_opaque(token, now).await;
+            return self.accept_opaque(token, always, now).await;
         }
         let jwt = UnverifiedJwt::parse(token, JwtKind::AccessToken).map_err(InvalidToken::Jwt)?;
         // Nobody has vouched for this `iss`; whose keys or answer then speak for the token, follows from it.
@@ -135,7 +140,7 @@ impl Verifier {
             .and_then(|iss| self.issuers.iter().find(|t| t.issuer.as_str() == iss))
             .ok_or(InvalidToken::Issuer)?;
         let ask = async || {
-            let answer = trusted.ask(token, now).await?;
+            let answer = trusted.ask(token, always, now).await?;
             answer?
                 .accept(&self.resource, now)
                 .map_err(BearerError::from)
@@ -146,6 +151,10 @@ impl Verifier {
             let own = own.map(serde_json::from_value).transpose();
             let own: Option<Confirmation> = own.map_err(|_| InvalidToken::Confirmation)?;
             return Ok(bound_as(own.as_ref(), ask().await?)?);
+        }
+        // RFC 8725 §3.1.
+        if !self.algorithms.contains(&jwt.algorithm()) {
+            return Err(InvalidToken::Jwt(JwtError::Algorithm).into());
         }
         let vouched = self.verify(trusted, token, jwt).await?;
         let verified = vouched.accept(&self.resource, now)?;
@@ -159,6 +168,7 @@ impl Verifier {
     async fn accept_opaque(
         &self,
         token: &str,
+        always: Always,
         now: Instant,
     ) -> Result<Arc<AccessToken>, BearerError> {
         let mut refusal = BearerError::InvalidToken(InvalidToken::Opaque);
@@ -166,7 +176,7 @@ impl Verifier {
             if trusted.policy != Policy::Introspect {
                 continue;
             }
-            match trusted.ask(token, now).await {
+            match trusted.ask(token, always, now).await {
                 Ok(Ok(vouched)) => return Ok(vouched.accept(&self.resource, now)?),
                 // The token may be that of an issuer which did not answer: then it is not known to be invalid.
                 Ok(Err(cause)) if !matches!(refusal, BearerError::Unavailable(_)) => {
@@ -210,7 +220,10 @@ impl Verifier {
         let (claims, key) = verified.map_err(InvalidToken::Jwt)?;
         let claims = TokenClaims::of(claims.into_members())?;
         // RFC 9068 §2.2: these too are required of a JWT.
-        if claims.iss.is_none() || claims.iat.is_none() || claims.jti.is_none() {
+        let TokenClaims {
+            iss, sub, iat, jti, ..
+        } = &claims;
+        if iss.is_none() || sub.is_none() || iat.is_none() || jti.is_none() {
             return Err(InvalidToken::Claims.into());
         }
         let vouched = Arc::new(Vouched::new(&trusted.issuer, claims)?);
@@ -225,8 +238,9 @@ impl Trusted {
     async fn ask(
         &self,
         token: &str,
+        always: Always,
         now: Instant,
-    ) -> Result<Result<Arc<Vouched>, InvalidToken>, IssuerFailure> {
+    ) -> Result<Answer, IssuerFailure> {
         let introspection = self
             .introspection
             .as_ref()
@@ -235,7 +249,10 @@ impl Trusted {
         let endpoint = published
             .introspection_endpoint()
             .ok_or(IssuerFailure::NoIntrospection)?;
-        introspection.ask(token, endpoint, now).await
+        match always {
+            Always::Introspect => introspection.ask(token, endpoint, now).await,
+            Always::AsThePolicySays => introspection.recall_or_ask(token, endpoint, now).await,
+        }
     }
 }
 

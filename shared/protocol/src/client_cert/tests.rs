@@ -1,3 +1,4 @@
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -44,13 +45,14 @@ fn rfc9440_2_2_and_2_3_one_form_and_no_other() {
         ("one colon", b":", None, Err(ByteSequence)),
         ("no colons", b"bGVhZg==", None, Err(ByteSequence)),
         ("one colon short", b":bGVhZg==", None, Err(ByteSequence)),
-        ("no padding", b":bGVhZg:", None, Err(ByteSequence)),
-        (
-            "bits behind the end",
-            b":bGVhZh==:",
-            None,
-            Err(ByteSequence),
-        ),
+        // RFC 8941 §4.2.7.
+        ("no padding", b":bGVhZg:", None, Ok(1)),
+        ("half of the padding", b":bGVhZg=:", None, Ok(1)),
+        ("bits behind the end", b":bGVhZh==:", None, Ok(1)),
+        ("too much padding", b":bGVhZg===:", None, Err(ByteSequence)),
+        ("padding inside", b":bGVh=Zg==:", None, Err(ByteSequence)),
+        ("six bits", b":bGVhZ:", None, Err(ByteSequence)),
+        ("padding alone", b":==:", None, Err(ByteSequence)),
         ("base64url", b":-_-_:", None, Err(ByteSequence)),
         ("a space inside", b":bGVh Zg==:", None, Err(ByteSequence)),
         ("a parameter", b":bGVhZg==:;a=1", None, Err(ByteSequence)),
@@ -87,6 +89,14 @@ fn rfc9440_2_2_and_2_3_one_form_and_no_other() {
     );
     assert_eq!(read(&[(CLIENT_CERT_CHAIN, LEAF)]), Err(NoLeaf));
     assert_eq!(read(&[]), Ok(Vec::new()));
+}
+
+#[test]
+fn rfc8941_4_2_7_the_bytes_count_and_not_how_they_are_written() {
+    let forms: [&[u8]; 4] = [LEAF, b":bGVhZg:", b":bGVhZh==:", b":bGVhZv:"];
+    for form in forms {
+        assert_eq!(read(&[(CLIENT_CERT, form)]), Ok(vec![b"leaf".to_vec()]));
+    }
 }
 
 proptest! {

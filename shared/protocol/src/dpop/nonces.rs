@@ -7,10 +7,8 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::time::Instant;
+use crate::time::{CLOCK_SKEW, Instant};
 
-/// How far the clocks of nodes may be apart.
-const SKEW: Duration = Duration::from_secs(10);
 /// An instant.
 const TIME: usize = 8;
 /// 128 bits of the MAC.
@@ -52,7 +50,7 @@ impl Nonces {
             return None;
         }
         let made_at = Instant::from_millis(i64::from_be_bytes(time.try_into().ok()?));
-        (made_at <= now + SKEW && now < made_at + self.lifetime).then_some(made_at)
+        (made_at <= now + CLOCK_SKEW && now < made_at + self.lifetime).then_some(made_at)
     }
 
     fn tag(&self, time: &[u8]) -> [u8; TAG] {
@@ -80,7 +78,7 @@ mod tests {
         let last = until - Duration::from_millis(1);
         assert_eq!(nonces.made(&nonce, last), Some(now));
         assert_eq!(nonces.made(&nonce, until), None);
-        assert_eq!(nonces.made(&nonce, now - SKEW), Some(now));
+        assert_eq!(nonces.made(&nonce, now - CLOCK_SKEW), Some(now));
         assert_eq!(nonces.made(&nonce, now - Duration::from_secs(11)), None);
         let another = Nonces::new(&[2; 32], lifetime);
         assert_eq!(another.made(&nonce, now), None);

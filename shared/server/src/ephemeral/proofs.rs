@@ -1,16 +1,12 @@
 //! The memory of DPoP proofs that were used (RFC 9449 §11.1), shared by all nodes: a place of its own in memory, among the rest in Redis.
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use shared_protocol::dpop::{MemoryFailure, ProofId, ProofUse, UsedProofs};
-use shared_protocol::time::Instant;
+use shared_protocol::time::{CLOCK_SKEW, Instant};
 
 use super::{Entry, Ephemeral, Key, Kind, PutNew, Store};
 
 const PROOF: Kind = Kind::new("dpop-proof");
-/// How far the clocks of nodes may be apart: the one that made a nonce, and the one that dated the beginning of the memory.
-const SKEW: Duration = Duration::from_secs(10);
 
 impl UsedProofs for Ephemeral {
     fn note(

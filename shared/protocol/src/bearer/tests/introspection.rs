@@ -112,11 +112,11 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
             with("iss", json!("https://evil.example")),
             Issuer,
         ),
-        ("no subject", without(&good, "sub"), Claims),
+        ("an empty subject", with("sub", json!("")), Claims),
         ("no client", without(&good, "client_id"), Claims),
         ("no expiry", without(&good, "exp"), Claims),
         ("expired", with("exp", json!(START)), Expired),
-        ("not yet", with("nbf", json!(START + 6)), NotYetValid),
+        ("not yet", with("nbf", json!(START + 11)), NotYetValid),
         (
             "bound to a key",
             with("cnf", json!({"jkt": DIGEST})),
@@ -147,10 +147,16 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
     world.introspection.set(json_of(&scopeless));
     let outcome = get_with(&world.guard(Policy::Introspect), "opaque").await;
     assert_eq!(outcome.status, StatusCode::FORBIDDEN);
-    for fine in [without(&good, "iss"), with("token_type", json!("bearer"))] {
+    for (fine, subject) in [
+        (without(&good, "iss"), "alice"),
+        (with("token_type", json!("bearer")), "alice"),
+        (with("nbf", json!(START + 10)), "alice"),
+        // Nobody but the client is named.
+        (without(&good, "sub"), "app"),
+    ] {
         world.introspection.set(json_of(&fine));
         let outcome = get_with(&world.guard(Policy::Introspect), "opaque").await;
-        assert_eq!(outcome.status, StatusCode::OK);
+        assert_eq!((outcome.status, &*outcome.body), (StatusCode::OK, subject));
     }
 }
 
@@ -239,10 +245,16 @@ async fn a_revoked_jwt_is_refused_where_routes_introspect() {
     assert_eq!(world.count(INTROSPECT).await, 0);
     let outcome = send(guard.introspecting(read()), &[&header]).await;
     assert_eq!(outcome.cause(), InvalidToken::Inactive);
-    world.clock.forward(2);
-    world.introspection.set(json_of(&active(&world)));
-    let outcome = send(guard.introspecting(read()), &[&header]).await;
-    assert_eq!(outcome.status, StatusCode::OK);
+    // At once: each time the issuer is asked anew.
+    for (answer, expected) in [
+        (active(&world), StatusCode::OK),
+        (json!({"active": false}), StatusCode::UNAUTHORIZED),
+        (active(&world), StatusCode::OK),
+    ] {
+        world.introspection.set(json_of(&answer));
+        let outcome = send(guard.introspecting(read()), &[&header]).await;
+        assert_eq!(outcome.status, expected);
+    }
     // A forgery is refused before anybody is asked.
     let asked = world.count(INTROSPECT).await;
     let forged = signed(
@@ -254,6 +266,24 @@ async fn a_revoked_jwt_is_refused_where_routes_introspect() {
     let outcome = send(guard.introspecting(read()), &[&format!("Bearer {forged}")]).await;
     assert_eq!(outcome.status, StatusCode::UNAUTHORIZED);
     assert_eq!(world.count(INTROSPECT).await, asked);
+}
+
+#[tokio::test]
+async fn what_a_route_that_introspects_hears_is_heard_by_all() {
+    let world = World::new().await;
+    let guard = world.guard(Policy::Introspect);
+    world.introspection.set(json_of(&active(&world)));
+    for token in ["opaque", &world.token().await] {
+        assert_eq!(get_with(&guard, token).await.status, StatusCode::OK);
+        world.introspection.set(json_of(&json!({"active": false})));
+        assert_eq!(get_with(&guard, token).await.status, StatusCode::OK);
+        let header = format!("Bearer {token}");
+        let outcome = send(guard.introspecting(read()), &[&header]).await;
+        assert_eq!(outcome.cause(), InvalidToken::Inactive);
+        world.introspection.set(json_of(&active(&world)));
+        let outcome = get_with(&guard, token).await;
+        assert_eq!(outcome.cause(), InvalidToken::Inactive, "remembered");
+    }
 }
 
 #[tokio::test]

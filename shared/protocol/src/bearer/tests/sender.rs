@@ -3,6 +3,7 @@
 mod certificate;
 mod key;
 
+use http::header::VARY;
 use http::{HeaderMap, HeaderValue, Method};
 use sha2::{Digest as _, Sha256};
 
@@ -69,8 +70,8 @@ impl Holder {
         let mut jwk = self.0.public().to_value();
         jwk.as_object_mut()
             .unwrap()
-            .retain(|name, _| ["kty", "crv", "x", "y"].contains(&name.as_str()));
-        json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
+            .retain(|name, _| ["kty", "crv", "x", "y", "n", "e"].contains(&name.as_str()));
+        json!({"typ": "dpop+jwt", "alg": self.0.algorithm().name(), "jwk": jwk})
     }
 
     async fn proof(&self, claims: &Value) -> String {
@@ -143,6 +144,7 @@ impl Attempt {
             challenges: all(WWW_AUTHENTICATE),
             nonces: all(dpop::NONCE),
             kept: all(CACHE_CONTROL),
+            varies: all(VARY),
             error: response.extensions().get::<Arc<BearerError>>().cloned(),
         }
     }
@@ -153,6 +155,7 @@ struct Told {
     challenges: Vec<String>,
     nonces: Vec<String>,
     kept: Vec<String>,
+    varies: Vec<String>,
     error: Option<Arc<BearerError>>,
 }
 

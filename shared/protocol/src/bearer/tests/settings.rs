@@ -48,9 +48,14 @@ async fn rfc9728_metadata_and_where_it_is() {
     let body = to_bytes(body, 4096).await.unwrap();
     let served: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(served, guard.resource_metadata(&read(), &["t"]));
-    let without = guard.resource_metadata(&read(), &[]);
-    let of_types = without.get("authorization_details_types_supported");
-    assert_eq!(of_types, None, "RFC 9728 §2: no empty arrays");
+    // RFC 9728 §3.2: no empty arrays.
+    assert_eq!(
+        guard.resource_metadata(&ScopeSet::default(), &[]),
+        json!({
+            "resource": RESOURCE, "authorization_servers": [world.server.uri()],
+            "bearer_methods_supported": ["header"],
+        })
+    );
 }
 
 #[tokio::test]
@@ -62,6 +67,10 @@ async fn settings_that_make_no_sense_are_refused() {
         Guard::new(settings).err()
     };
     assert_eq!(refused(&|_| {}), None);
+    assert_eq!(
+        refused(&|s| s.algorithms.clear()),
+        Some(InvalidGuard::NoAlgorithm)
+    );
     assert_eq!(
         refused(&|s| s.issuers.clear()),
         Some(InvalidGuard::NoIssuer)
@@ -86,4 +95,28 @@ async fn settings_that_make_no_sense_are_refused() {
         refused(&|s| s.resource = "urn:a:b".parse().unwrap()),
         Some(InvalidGuard::Resource)
     );
+}
+
+/// FAPI 2.0 Security Profile §5.4.1 (1) is for resource servers too.
+#[tokio::test]
+async fn fapi2_5_4_1_tokens_of_an_algorithm_that_is_off_are_refused() {
+    let world = World::new().await;
+    let keys = Algorithm::ALL.map(signing_key);
+    world.jwks.set(key_set(&keys.each_ref()));
+    let mut settings = world.settings(Policy::Jwks);
+    settings.algorithms.retain(|alg| *alg != Algorithm::Rs256);
+    let (all, fapi2) = (world.guard(Policy::Jwks), Guard::new(settings).unwrap());
+    for key in &keys {
+        let alg = key.algorithm();
+        let header = json!({"typ": "at+jwt", "alg": alg.name()});
+        let token = signed(&header, &world.claims(), key).await;
+        assert_eq!(get_with(&all, &token).await.status, StatusCode::OK, "{alg}");
+        let outcome = get_with(&fapi2, &token).await;
+        if alg == Algorithm::Rs256 {
+            let cause = InvalidToken::Jwt(JwtError::Algorithm);
+            assert_eq!(outcome.cause(), cause);
+        } else {
+            assert_eq!(outcome.status, StatusCode::OK, "{alg}");
+        }
+    }
 }

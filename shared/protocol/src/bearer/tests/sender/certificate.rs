@@ -126,3 +126,44 @@ async fn rfc9440_4_the_word_for_a_certificate_is_taken_of_whom_the_guard_believe
         }
     }
 }
+
+#[tokio::test]
+async fn rfc9440_2_4_an_answer_to_a_token_that_is_bound_is_for_nobody_else() {
+    let world = World::new().await;
+    let thumbprint = CertificateThumbprint::of(b"leaf").to_string();
+    let holder = Holder::new();
+    let by_certificate = world.bound(&json!({"x5t#S256": &thumbprint})).await;
+    let both = edited(&holder.jkt(), "x5t#S256", json!(&thumbprint));
+    let by_both = world.bound(&both).await;
+    for certificates in [Certificates::OfProxy, Certificates::InExtensions] {
+        let guard = world.proving(|settings| settings.certificates = certificates);
+        for (kept, left, varies) in [
+            (None, &["no-store"][..], &[][..]),
+            (Some("private, no-store"), &["private, no-store"], &[]),
+            (Some("max-age=60"), &["max-age=60"], &["client-cert"]),
+        ] {
+            let bearer = Attempt::new(&format!("Bearer {by_certificate}"));
+            let proof = holder
+                .proof(&proof_claims(&format!("{kept:?}"), &by_both))
+                .await;
+            let dpop = Attempt::new(&format!("DPoP {by_both}")).with("dpop", &proof);
+            for attempt in [bearer, dpop] {
+                let attempt = match certificates {
+                    Certificates::OfProxy => attempt.with("client-cert", ":bGVhZg==:"),
+                    Certificates::InExtensions | Certificates::Unseen => attempt.of(b"leaf"),
+                };
+                let told = attempt.at(guard.requiring(read()), kept).await;
+                assert_eq!(told.cause(), "accepted", "{kept:?}");
+                assert_eq!(told.kept, left, "{kept:?}");
+                assert_eq!(told.varies, varies, "{kept:?}");
+            }
+        }
+        // Whose token is bound to nothing has the answer that the handler gave.
+        let plain = Attempt::new(&format!("Bearer {}", world.token().await));
+        for kept in [None, Some("max-age=60")] {
+            let told = plain.at(guard.requiring(read()), kept).await;
+            assert_eq!(told.kept.first().map(String::as_str), kept);
+            assert!(told.varies.is_empty());
+        }
+    }
+}

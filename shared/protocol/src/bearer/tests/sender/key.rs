@@ -1,5 +1,6 @@
 //! Tokens that are bound to a key (RFC 9449 §7).
 
+use super::super::authorization_details::found;
 use super::*;
 
 #[tokio::test]
@@ -395,10 +396,173 @@ async fn an_answer_does_not_unbind_a_token() {
         ),
     ] {
         world.introspection.set(json_of(&answer));
-        world.clock.forward(2);
         let proof = holder.proof(&proof_claims(what, token)).await;
         let attempt = Attempt::new(&format!("{scheme} {token}")).with("dpop", &proof);
         let told = attempt.at(guard.introspecting(read()), None).await;
         assert_eq!(told.cause(), cause, "{what} {scheme}");
     }
+}
+
+/// FAPI 2.0 Security Profile §5.4.1 (1) is for resource servers too.
+#[tokio::test]
+async fn fapi2_5_4_1_proofs_of_an_algorithm_that_is_off_are_refused() {
+    let world = World::new().await;
+    let fapi2 =
+        world.proving(|settings| settings.algorithms.retain(|alg| *alg != Algorithm::Rs256));
+    for alg in Algorithm::ALL {
+        let holder = Holder(signing_key(alg));
+        let token = world.bound(&holder.jkt()).await;
+        for name in alg.names() {
+            let header = edited(&holder.header(), "alg", json!(name));
+            let proof = signed(&header, &proof_claims(name, &token), &holder.0).await;
+            let attempt = Attempt::new(&format!("DPoP {token}")).with("dpop", &proof);
+            let all = world.proving(|_| {});
+            let told = attempt.at(all.requiring(read()), None).await;
+            assert_eq!(told.cause(), "accepted", "{name}");
+            assert_eq!(algorithms_of(&all), json!(NAMES));
+            let told = attempt.at(fapi2.requiring(read()), None).await;
+            if alg == Algorithm::Rs256 {
+                assert_eq!(told.cause(), "Algorithm(Rs256)");
+                let algs = told.challenges[0].contains(r#"algs="ES256 EdDSA Ed25519 PS256""#);
+                assert!(algs, "{:?}", told.challenges);
+            } else {
+                assert_eq!(told.cause(), "accepted", "{name}");
+            }
+        }
+    }
+    assert_eq!(algorithms_of(&fapi2), json!(NAMES[..4]));
+    // A handler that finds out later says the same.
+    let token = found(&fapi2, &world.token().await).await.unwrap();
+    let refusal = fapi2.refusal(&token, InvalidToken::Unconstrained.into());
+    let challenges: Vec<_> = refusal.challenges().collect();
+    assert!(challenges[1].contains(r#"algs="ES256 EdDSA Ed25519 PS256""#));
+}
+
+/// RFC 9864 §2.2: what `EdDSA` means here has a name of its own, and some clients use no other.
+const NAMES: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
+
+fn algorithms_of(guard: &Guard) -> Value {
+    let metadata = guard.resource_metadata(&read(), &[]);
+    metadata["dpop_signing_alg_values_supported"].clone()
+}
+
+/// RFC 9449 §11.1: a proof is good once, whatever stands around a route.
+#[tokio::test]
+async fn of_layers_around_each_other_one_looks_at_the_proof() {
+    let world = World::new().await;
+    let guard = world.proving(|_| {});
+    let holder = Holder::new();
+    let token = world.bound(&holder.jkt()).await;
+    let active = edited(&world.claims(), "active", json!(true));
+    let active = edited(&active, "cnf", holder.jkt());
+    let write = "profile:write".parse().unwrap();
+    let another = world.proving(|_| {});
+    let twin = guard.clone();
+    for (what, outer, inner, answer, status) in [
+        (
+            "one guard",
+            guard.requiring(ScopeSet::default()),
+            twin.requiring(read()),
+            &active,
+            200,
+        ),
+        (
+            "asking within",
+            guard.requiring(read()),
+            guard.introspecting(read()),
+            &active,
+            200,
+        ),
+        (
+            "asking around",
+            guard.introspecting(read()),
+            guard.requiring(read()),
+            &active,
+            200,
+        ),
+        (
+            "asking, in vain",
+            guard.requiring(read()),
+            guard.introspecting(read()),
+            &json!({"active": false}),
+            401,
+        ),
+        (
+            "less scope within",
+            guard.requiring(read()),
+            guard.requiring(write),
+            &active,
+            403,
+        ),
+        (
+            "another guard with a memory of its own",
+            guard.requiring(read()),
+            another.requiring(read()),
+            &active,
+            200,
+        ),
+    ] {
+        world.introspection.set(json_of(answer));
+        let proof = holder.proof(&proof_claims(what, &token)).await;
+        let app = Router::new()
+            .route("/things/one", get(async || ()))
+            .route_layer(inner)
+            .layer(outer);
+        let ask = async |proof: &str| {
+            let request = Request::get("/things/one")
+                .header(AUTHORIZATION, format!("DPoP {token}"))
+                .header("dpop", proof);
+            let response = app
+                .clone()
+                .oneshot(request.body(Body::empty()).unwrap())
+                .await;
+            let response = response.unwrap();
+            assert_eq!(response.headers().get_all(dpop::NONCE).iter().count(), 1);
+            response.status()
+        };
+        assert_eq!(ask(&proof).await, status, "{what}");
+        assert_eq!(ask(&proof).await, 401, "{what}, again");
+    }
+    // Two guards that share a memory are two.
+    let shared = proofs(remembered(), NoncePolicy::Offered);
+    let [outer, inner] =
+        [(); 2].map(|()| world.proving(|settings| settings.proofs = Some(shared.clone())));
+    let app = Router::new()
+        .route("/things/one", get(async || ()))
+        .route_layer(inner.requiring(read()))
+        .layer(outer.requiring(read()));
+    let proof = holder.proof(&proof_claims("two", &token)).await;
+    let request = Request::get("/things/one")
+        .header(AUTHORIZATION, format!("DPoP {token}"))
+        .header("dpop", proof);
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.unwrap().status(), 401);
+}
+
+/// What a layer leaves for those within is of one token.
+#[tokio::test]
+async fn a_proof_that_was_looked_at_is_of_no_other_token() {
+    let world = World::new().await;
+    let guard = world.proving(|_| {});
+    let (holder, victim) = (Holder::new(), Holder::new());
+    let (own, other) = (
+        world.bound(&holder.jkt()).await,
+        world.bound(&victim.jkt()).await,
+    );
+    let header: HeaderValue = format!("DPoP {other}").parse().unwrap();
+    let swap = move |mut request: axum::extract::Request| {
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+        request
+    };
+    let app = Router::new()
+        .route("/things/one", get(async || ()))
+        .route_layer(guard.requiring(read()))
+        .layer(tower::util::MapRequestLayer::new(swap))
+        .layer(guard.requiring(read()));
+    let proof = holder.proof(&proof_claims("one", &own)).await;
+    let request = Request::get("/things/one")
+        .header(AUTHORIZATION, format!("DPoP {own}"))
+        .header("dpop", proof);
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.unwrap().status(), 401);
 }
