@@ -26,8 +26,9 @@ impl UsedProofs for Ephemeral {
             };
             let key = Key::new(PROOF, proof.as_bytes());
             match self.put_new(&key, entry, now).await {
+                // One node made the nonce, and another dated the beginning.
                 Ok(PutNew::Stored { epoch }) => Ok(ProofUse::First {
-                    since: epoch + SKEW,
+                    since: epoch + CLOCK_SKEW,
                 }),
                 Ok(PutNew::Exists) => Ok(ProofUse::Again),
                 Err(error) => Err(MemoryFailure::new(error)),
