@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::clients::{AuthMethod, ClientMetadata};
-use auth_server::config::Config;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use shared_protocol::jose::{JwtKind, SigningKey};
@@ -47,11 +46,15 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    pub(crate) async fn start(stores: &Stores, edit: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(stores: &Stores) -> Self {
+        // Futures hold all of it.
+        Box::pin(Self::started(stores)).await
+    }
+
+    async fn started(stores: &Stores) -> Self {
         let pki = Pki::new();
         let mut config = pki.config(stores);
         config.authorization.password_grant = true;
-        edit(&mut config);
         let one = TestServer::start_with(config.clone(), Arc::default()).await;
         let scene = Scene::on(one).await;
         let one = &scene.server;
@@ -104,6 +107,10 @@ impl Nodes {
 
     /// One good request for each, of clients that registered for how their tokens are bound.
     pub(crate) async fn places(&self, sender: &Sender<'_>) -> Vec<Place> {
+        Box::pin(self.made(sender)).await
+    }
+
+    async fn made(&self, sender: &Sender<'_>) -> Vec<Place> {
         let (scene, server) = (&self.scene, &self.scene.server);
         let confidential = AuthMethod::ClientSecretBasic;
         let register = async |metadata| server.register(sender.registers(metadata)).await;

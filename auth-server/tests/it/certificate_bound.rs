@@ -281,13 +281,13 @@ async fn rfc8705_3_codes_are_bound_from_the_pushed_request_on(stores: &Stores) {
 async fn rfc8705_3_nothing_comes_of_any_grant_and_of_any_token_without_the_certificate(
     stores: &Stores,
 ) {
-    let nodes = Nodes::start(stores, |_| {}).await;
+    let nodes = Nodes::start(stores).await;
     let (own, other) = (
         Pair::self_signed(&params("own")),
         Pair::self_signed(&params("own")),
     );
     let [own_http, other_http] = [&own, &other].map(|pair| pair.http(&nodes.pki));
-    let places = Box::pin(nodes.places(&Sender::Certificate(&own))).await;
+    let places = nodes.places(&Sender::Certificate(&own)).await;
     let prover = Prover::new();
     let bound = places.iter().filter(|place| place.is_bound());
     for (number, place) in bound.enumerate() {
@@ -303,8 +303,8 @@ async fn rfc8705_3_nothing_comes_of_any_grant_and_of_any_token_without_the_certi
             let none = place.send(&nodes, (number, door), &[]).await;
             refused(&none, "without a certificate", "invalid_request");
             let proof = [place.proof((&nodes, door), &prover, &json!({})).await];
-            let proven = place.send(&nodes, (number, door), &proof).await;
-            refused(&proven, "with a proof in its place", "invalid_request");
+            let answer = place.send(&nodes, (number, door), &proof).await;
+            refused(&answer, "with a proof in its place", "invalid_request");
         }
         let node = nodes.node(number);
         let shown = async |http| node.send(place.by((node, Door::Certificates), http)).await;

@@ -21,8 +21,8 @@ async fn opaque(scene: &Scene, prover: &Prover) -> String {
 
 /// By each method, at each door of each node, and whatever kind of token it is.
 async fn rfc9449_7_2_a_bound_token_is_of_no_use_without_its_key(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
-    let places = Box::pin(nodes.places(&Sender::Key(&prover))).await;
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
+    let places = nodes.places(&Sender::Key(&prover)).await;
     let scene = &nodes.scene;
     let code = scene.code(&scene.app, "openid read").await;
     let unbound = scene.redeem(&scene.app, &code).await;

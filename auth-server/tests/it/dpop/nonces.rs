@@ -35,13 +35,14 @@ async fn nonce(server: &TestServer, client: &TestClient, prover: &Prover) -> Str
 
 /// A scene, and another node of the same configuration where there may be one.
 async fn two_nodes(stores: &Stores, config: Config) -> (Scene, Option<TestServer>) {
-    let scene = scene_of(config.clone()).await;
+    let scene = Box::pin(scene_of(config.clone())).await;
     if !is_shared(stores) {
         return (scene, None);
     }
     let mut second = config;
     second.issuer = scene.server.issuer.parse().unwrap();
-    let other = TestServer::start_with(second, scene.server.clock.clone()).await;
+    let other = Box::pin(TestServer::start_with(second, scene.server.clock.clone()));
+    let other = other.await;
     (scene, Some(other))
 }
 

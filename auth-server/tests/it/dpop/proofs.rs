@@ -28,19 +28,19 @@ const NONCE: &str = "use_dpop_nonce";
 
 /// Each that there is, with the key that its tokens are bound to.
 async fn places(nodes: &Nodes, prover: &Prover) -> Vec<Place> {
-    Box::pin(nodes.places(&Sender::Key(prover))).await
+    nodes.places(&Sender::Key(prover)).await
 }
 
 /// Tries everything at one place, at one node after the other. What is refused spends nothing: the code, the device code or the assertion is
 /// good afterwards.
 async fn try_all(nodes: &Nodes, (place, door): (&Place, Door), prover: &Prover) {
     let nonce = place.nonce(nodes, (0, door)).await;
-    let none = place.send(nodes, (1, door), &[]).await;
+    let bare = place.send(nodes, (1, door), &[]).await;
     if place.is_bound() {
-        let code = none.header("www-authenticate").to_owned() + &none.body.to_string();
+        let code = bare.header("www-authenticate").to_owned() + &bare.body.to_string();
         assert!(code.contains(INVALID), "{}, none: {code}", place.what);
     } else {
-        place.assert_good(&none, "none");
+        place.assert_good(&bare, "none");
     }
     let mut rows = rows(prover, &place.proven(nodes, door, &nonce)).await;
     assert!(rows.len() > 200, "{}", rows.len());
@@ -68,7 +68,7 @@ async fn try_all(nodes: &Nodes, (place, door): (&Place, Door), prover: &Prover) 
 }
 
 async fn rfc9449_4_3_what_is_no_proof_at_the_token_endpoint(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     for place in places.iter().filter(|place| place.path == TOKEN) {
         try_all(&nodes, (place, Door::Main), &prover).await;
@@ -76,7 +76,7 @@ async fn rfc9449_4_3_what_is_no_proof_at_the_token_endpoint(stores: &Stores) {
 }
 
 async fn rfc9449_4_3_what_is_no_proof_where_requests_are_pushed_and_at_userinfo(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     for place in places.iter().filter(|place| place.path != TOKEN) {
         try_all(&nodes, (place, Door::Main), &prover).await;
@@ -84,7 +84,7 @@ async fn rfc9449_4_3_what_is_no_proof_where_requests_are_pushed_and_at_userinfo(
 }
 
 async fn rfc9449_4_3_what_is_no_proof_where_certificates_are_asked_for(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     // One grant stands for all: what is different is the door.
     let grants = ["authorization_code", "client_credentials"];
@@ -97,7 +97,7 @@ async fn rfc9449_4_3_what_is_no_proof_where_certificates_are_asked_for(stores: &
 
 /// An endpoint has a URL by each door, and is one endpoint: a proof for either is a proof for it, by whichever door it comes, and once.
 async fn rfc9449_4_3_one_door_or_the_other(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     let doors = [Door::Main, Door::Certificates];
     for place in places.iter().filter(|place| place.lasts) {
@@ -122,7 +122,7 @@ async fn rfc9449_4_3_one_door_or_the_other(stores: &Stores) {
 
 /// So that none is forgotten, here and in the description.
 async fn rfc9449_4_3_every_endpoint_that_takes_proofs_is_tried(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     let (described, grants) = announced(nodes.node(1)).await;
     let tried = places.iter();
@@ -135,7 +135,7 @@ async fn rfc9449_4_3_every_endpoint_that_takes_proofs_is_tried(stores: &Stores) 
 
 /// Each told by one endpoint, at one node and through one door, and used at each other, with a clock that is wrong.
 async fn rfc9449_8_a_nonce_is_good_at_every_endpoint_of_every_node(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     let lasting: Vec<_> = places.iter().filter(|place| place.lasts).collect();
     let old = nodes.scene.server.clock.now().as_secs() - 100_000;
@@ -155,15 +155,15 @@ async fn rfc9449_8_a_nonce_is_good_at_every_endpoint_of_every_node(stores: &Stor
 
 /// What one accepted, every other refuses, and itself too.
 async fn rfc9449_11_1_a_proof_is_good_once_at_every_endpoint_of_every_node(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     let lasting = places.iter().filter(|place| place.lasts);
     for (number, place) in lasting.enumerate() {
         for with_nonce in [false, true] {
             let nonce = place.nonce(&nodes, (number, Door::Main)).await;
-            let proven = place.proven(&nodes, Door::Main, &nonce);
+            let request = place.proven(&nodes, Door::Main, &nonce);
             let nonce = json!({"nonce": with_nonce.then_some(&nonce)});
-            let claims = with(&proven.claims(), &nonce);
+            let claims = with(&request.claims(), &nonce);
             let signed = async || [prover.sign(&prover.header(), &claims).await];
             let first = signed().await;
             let answer = place.send(&nodes, (number, Door::Main), &first).await;
@@ -180,15 +180,15 @@ async fn rfc9449_11_1_a_proof_is_good_once_at_every_endpoint_of_every_node(store
 }
 
 async fn rfc9449_11_1_a_proof_is_good_once_however_long_it_lasts(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let (places, clock) = (places(&nodes, &prover).await, &nodes.scene.server.clock);
     let lasting = ["client_credentials", "pushed"];
     for place in places.iter().filter(|place| lasting.contains(&place.what)) {
         for with_nonce in [false, true] {
             let nonce = place.nonce(&nodes, (0, Door::Main)).await;
-            let proven = place.proven(&nodes, Door::Main, &nonce);
+            let request = place.proven(&nodes, Door::Main, &nonce);
             let nonce = json!({"nonce": with_nonce.then_some(&nonce)});
-            let claims = with(&proven.claims(), &nonce);
+            let claims = with(&request.claims(), &nonce);
             let proof = [prover.sign(&prover.header(), &claims).await];
             let answer = place.send(&nodes, (0, Door::Main), &proof).await;
             place.assert_good(&answer, "first");
@@ -211,7 +211,7 @@ async fn rfc9449_11_1_a_proof_is_good_once_however_long_it_lasts(stores: &Stores
 }
 
 async fn threat_6_of_200_uses_of_one_proof_on_two_nodes_one_succeeds(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     let each = ["client_credentials", "pushed", "userinfo by GET"];
     for place in places.iter().filter(|place| each.contains(&place.what)) {
@@ -229,7 +229,7 @@ async fn threat_6_of_200_uses_of_one_proof_on_two_nodes_one_succeeds(stores: &St
 }
 
 async fn threat_21_what_a_proxy_says_of_where_it_came_from_is_not_believed(stores: &Stores) {
-    let (nodes, prover) = (Nodes::start(stores, |_| {}).await, Prover::new());
+    let (nodes, prover) = (Nodes::start(stores).await, Prover::new());
     let places = places(&nodes, &prover).await;
     for place in places.iter().filter(|place| place.lasts) {
         let url = nodes.url(Door::Main);

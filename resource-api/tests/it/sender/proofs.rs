@@ -1,8 +1,10 @@
 //! What is no proof (RFC 9449 §4.3, threat 27), on each route that takes tokens, at every node and by each of its doors.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use shared_testing::proofs::{Proven, rows};
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::harness::Node;
@@ -168,13 +170,12 @@ on_both_stores! {
             for (number, row) in rows.iter().enumerate() {
                 let what = format!("{} at {place:?} by {door:?}", row.what);
                 let response = nodes.show(place, (number, door), &row.proofs).await;
-                match row.expected.code() {
-                    Some(code) => is_refused(response, code, &what).await,
-                    None => {
-                        assert_eq!(response.status(), 200, "{what}");
-                        assert_eq!(lines(&response, "dpop-nonce").len(), 1, "{what}");
-                        assert_eq!(lines(&response, "cache-control"), ["no-store"], "{what}");
-                    }
+                if let Some(code) = row.expected.code() {
+                    is_refused(response, code, &what).await;
+                } else {
+                    assert_eq!(response.status(), 200, "{what}");
+                    assert_eq!(lines(&response, "dpop-nonce").len(), 1, "{what}");
+                    assert_eq!(lines(&response, "cache-control"), ["no-store"], "{what}");
                 }
             }
         }
@@ -213,6 +214,25 @@ on_both_stores! {
                         is_refused(again, INVALID_PROOF.0, &what).await;
                     }
                 }
+            }
+        }
+    }
+
+    async fn threat_6_of_200_uses_of_one_proof_on_two_nodes_one_succeeds(storage: Storage) {
+        let nodes = Arc::new(Nodes::start(storage).await);
+        for place in PLACES {
+            let proof = nodes.proof(place, Door::Main, &json!({})).await;
+            let mut uses = JoinSet::new();
+            for number in 0..200 {
+                let (nodes, proof) = (Arc::clone(&nodes), proof.clone());
+                let door = DOORS[number / 2 % 2];
+                uses.spawn(async move { nodes.show(place, (number, door), &proof).await });
+            }
+            let (good, refused): (Vec<_>, Vec<_>) = uses.join_all().await.into_iter()
+                .partition(|response| response.status() == 200);
+            assert_eq!(good.len(), 1, "{place:?}");
+            for response in refused {
+                is_refused(response, INVALID_PROOF.0, "another").await;
             }
         }
     }
