@@ -1,7 +1,7 @@
 //! Threats 15 and 16: all that attackers make of a token, or of a proof, that holds, at the guard of the API.
 
 use serde_json::{Value, json};
-use shared_protocol::jose::{JwtKind, Signer, SigningKey};
+use shared_protocol::jose::{JwtKind, KeyId, Signer, SigningKey};
 use shared_testing::forgeries::{Original, fits_header, forgeries};
 use shared_testing::prover::{Prover, ath, good, with};
 
@@ -56,7 +56,7 @@ impl Verifier {
                 if matches!(self, Self::Bound) {
                     claims["cnf"] = prover.cnf();
                 }
-                let kid = key.public().kid().map(|kid| kid.as_str());
+                let kid = key.public().kid().map(KeyId::as_str);
                 let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": kid});
                 (key, header, claims, "at+jwt")
             }
@@ -117,13 +117,13 @@ on_both_stores! {
             let sign = async |input: &[u8]| key.sign(input).await.unwrap();
             let (holds, forged) = forgeries(&original, sign).await;
             assert!(forged.len() > 120, "{verifier:?}: {}", forged.len());
-            let mut taken = Vec::new();
+            let mut believed = Vec::new();
             for forgery in forged {
                 if verifier.takes(&world, &forgery.token).await {
-                    taken.push(forgery.what);
+                    believed.push(forgery.what);
                 }
             }
-            assert!(taken.is_empty(), "{verifier:?} takes {taken:#?}");
+            assert!(believed.is_empty(), "{verifier:?} takes {believed:#?}");
             assert!(verifier.takes(&world, &holds).await, "{verifier:?}");
             tried += 1;
         }

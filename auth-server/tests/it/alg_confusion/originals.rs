@@ -86,7 +86,6 @@ impl Stage {
 
 impl Verifier {
     /// Something that it takes.
-    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) async fn case(self, stage: &Stage) -> Case {
         let (server, now) = (stage.server(), stage.now());
         let of_client = |client: &TestClient| json!({"iss": client.id, "sub": client.id, "aud": server.issuer, "iat": now, "exp": now + 60, "jti": unique()});

@@ -236,9 +236,9 @@ fn threat_5_all_that_is_minted_is_shown_everywhere_or_to_nobody() {
         "random::{Random, alphanumeric}",
     ];
     for package in ["auth-server", "shared/server"] {
-        let drawn = DRAWN.iter().filter(|(of, ..)| *of == package);
-        let drawn: Vec<_> = drawn.map(|(_, file, minted)| (*file, minted)).collect();
-        shown.extend(known(&files_that_say(package, &draws), &drawn));
+        let there = DRAWN.iter().filter(|(of, ..)| *of == package);
+        let there: Vec<_> = there.map(|(_, file, minted)| (*file, minted)).collect();
+        shown.extend(known(&files_that_say(package, &draws), &there));
     }
     let prefixes = said("auth-server", "identifier!(", ");").into_keys();
     let prefixes = prefixes.map(|said| said.split('"').nth(1).unwrap().to_owned());

@@ -192,7 +192,6 @@ impl Came for Page {
 
 impl Place {
     /// Whether what is shown is taken for what belongs here.
-    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) async fn takes(self, world: &World<'_>, value: &str) -> bool {
         match self {
             Self::Code => world.code(value).await,

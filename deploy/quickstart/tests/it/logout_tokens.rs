@@ -1,7 +1,7 @@
 //! Threats 15 and 16 at the demo app: all that attackers make of a logout token that holds (OpenID Connect Back-Channel Logout 1.0 §2.6).
 
 use serde_json::json;
-use shared_protocol::jose::Algorithm;
+use shared_protocol::jose::{Algorithm, KeyId};
 use shared_protocol::time::{Clock as _, SystemClock};
 use shared_testing::forgeries::{Original, forgeries};
 
@@ -14,7 +14,7 @@ async fn threats_15_and_16_logout_tokens() {
     let running = place.start(&[]);
     let operator = Operator::at(&place).await;
     let key = operator.signer(Algorithm::Rs256);
-    let kid = key.public().kid().map(|kid| kid.as_str());
+    let kid = key.public().kid().map(KeyId::as_str);
     let now = SystemClock.now().as_secs();
     let original = Original {
         header: json!({"alg": "RS256", "typ": "logout+jwt", "kid": kid}),

@@ -90,9 +90,9 @@ async fn bound(stage: &Stage, values: &mut Values) {
     values.put(Artefact::CertificateThumbprint, thumbprint);
     // As the server tells it who comes without.
     let form = [("grant_type", "client_credentials"), ("resource", API)];
-    let stale = json!({"nonce": "stale"});
-    let stale = stage.prover.proof(server, TOKEN, &stale).await;
-    let answer = send(server, &stage.app, (TOKEN, &form), &[&stale]).await;
+    let outdated = json!({"nonce": "outdated"});
+    let proof = stage.prover.proof(server, TOKEN, &outdated).await;
+    let answer = send(server, &stage.app, (TOKEN, &form), &[&proof]).await;
     assert_eq!(answer.error(), (400, "use_dpop_nonce"));
     values.put(Artefact::DpopNonce, answer.header("dpop-nonce"));
 }
