@@ -335,8 +335,8 @@ impl Walk<'_> {
         let mut good = metadata(&[&scene.key]);
         good.id_token_signed_response_alg = Some(Algorithm::Es256);
         let good = serde_json::to_value(good).unwrap();
-        let changed = crate::registration::with(&good, &changes);
-        let Ok(metadata) = serde_json::from_value::<ClientMetadata>(changed) else {
+        let document = crate::registration::with(&good, &changes);
+        let Ok(metadata) = serde_json::from_value::<ClientMetadata>(document) else {
             return false;
         };
         let registered = scene

@@ -126,7 +126,7 @@ async fn each_rule_is_held_to_where_it_is_demanded_and_nowhere_else(stores: &Sto
     clients_may_describe_themselves(stores);
 
     let mut wrong = Vec::new();
-    let nobody = Case::set(stores, None).await;
+    let nobody = Box::pin(Case::set(stores, None)).await;
     for (rule, _, trial) in RULES {
         if !trial(&nobody, false).await {
             wrong.push(format!("{rule}: refused where nobody demands it"));
@@ -135,7 +135,7 @@ async fn each_rule_is_held_to_where_it_is_demanded_and_nowhere_else(stores: &Sto
     nobody.scene.server.stop().await;
     for profile in Profile::ALL {
         for of in [Of::Server, Of::Client] {
-            let case = Case::set(stores, Some((profile, of))).await;
+            let case = Box::pin(Case::set(stores, Some((profile, of)))).await;
             for (rule, profiles, trial) in RULES {
                 if !profiles.contains(&profile) {
                     continue;

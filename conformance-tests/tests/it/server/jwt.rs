@@ -104,11 +104,8 @@ impl Parsed {
         let Ok(algorithm) = serde_json::from_value(named) else {
             return false;
         };
-        let permitted = match algorithm {
-            Algorithm::ES256 | Algorithm::PS256 | Algorithm::EdDSA => true,
-            Algorithm::RS256 => rs256,
-            _ => false,
-        };
+        let usual = [Algorithm::ES256, Algorithm::PS256, Algorithm::EdDSA];
+        let permitted = usual.contains(&algorithm) || rs256 && algorithm == Algorithm::RS256;
         let key = serde_json::from_value::<Jwk>(key.clone()).unwrap();
         let key = DecodingKey::from_jwk(&key);
         permitted && key.is_ok_and(|key| self.verifies(algorithm, &key))

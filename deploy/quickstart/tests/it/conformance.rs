@@ -7,14 +7,18 @@ use conformance_tests::{
 
 use crate::process::Place;
 
+/// What was started there, as a stranger finds it.
+async fn subject(place: &Place) -> Subject {
+    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
+    let connected = Subject::connect(target, Clock::system(), Limits::default());
+    connected.await.unwrap()
+}
+
 #[tokio::test]
 async fn no_must_is_broken_by_what_a_stranger_starts() {
     let place = Place::new();
     let _running = place.start(&[]);
-    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
-    let subject = Subject::connect(target, Clock::system(), Limits::default())
-        .await
-        .unwrap();
+    let subject = subject(&place).await;
     let report = run(&subject, catalogue::STANDARDS, |_| ()).await;
     assert!(report.summary.passed > 240, "{}", report.text());
     for requirement in report.requirements() {
@@ -48,18 +52,16 @@ async fn what_is_started_under_the_profile_of_mcp_keeps_it() {
     let settings = place.file("auth.toml");
     std::fs::write(&settings, "profile = \"mcp\"\n").unwrap();
     let _running = place.start(&["--auth-config", settings.to_str().unwrap()]);
-    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
-    let subject = Subject::connect(target, Clock::system(), Limits::default())
-        .await
-        .unwrap();
+    let subject = subject(&place).await;
     let report = run_profiles(&subject, &[profile::find("mcp").unwrap()], |_| ()).await;
     let unshown = report.requirements();
     let unshown = unshown.filter(|requirement| requirement.result != Outcome::Passed);
     let unshown: Vec<_> = unshown.map(|requirement| requirement.id).collect();
-    // Identifiers that are compared as text, what needs a document of a client, what is for people to judge or for those who serve, and what does not show from outside.
+    // Identifiers that are compared as text, what needs a document of a client or a scope that nobody has, what is for people to judge or for those who serve, and what does not show from outside.
     let expected = [
         "mcp-5-client-documents",
         "mcp-8-capitals",
+        "mcp-11.1-insufficient-scope",
         "mcp-11.1-hierarchies",
         "mcp-12-redirect-host",
         "mcp-12-warning",
@@ -75,10 +77,7 @@ async fn what_clients_publish_is_fetched_where_this_machine_may_be_asked() {
     let settings = place.file("auth.toml");
     std::fs::write(&settings, "[outbound]\nloopback_http = true\n").unwrap();
     let _running = place.start(&["--auth-config", settings.to_str().unwrap()]);
-    let target = Target::from_demo(place.demo().to_string().as_bytes()).unwrap();
-    let subject = Subject::connect(target, Clock::system(), Limits::default())
-        .await
-        .unwrap();
+    let subject = subject(&place).await;
     let plans = ["dynamic", "back-channel-logout"].map(|name| plan::find(name).unwrap());
     let report = run_plans(&subject, &plans, |_| ()).await;
     assert_eq!(report.summary.failed, 0, "{}", report.text());
