@@ -157,8 +157,8 @@ impl Schedule {
             .is_some_and(Times::can_sign)
     }
 
-    /// The keys of which a node that signs with `algorithms` has to say that it does until `until`, as soon as what was said of one of
-    /// them ends before `soon`, and those of other algorithms of which nobody ever said anything.
+    /// The keys of which a node that signs with `algorithms` has to say that it does, as soon as what was said of one of them ends before
+    /// `soon`; and those of other algorithms of which nobody ever said anything.
     pub(super) fn to_say(
         &self,
         algorithms: &[Algorithm],
