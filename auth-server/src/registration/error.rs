@@ -133,11 +133,14 @@ impl RegistrationError {
         description
     }
 
-    /// RFC 6750 §3: what tells how to come back. Who showed no token learns no code.
+    /// RFC 6750 §3: what tells how to come back. Who showed no token learns no code, but what is protected.
     fn challenge(&self) -> Option<String> {
         let code = self.wire().1.as_str().to_owned();
         match self {
-            Self::NoToken => Some(header_parameters("Bearer", &[])),
+            Self::NoToken => {
+                let realm = ("realm", "registration".to_owned());
+                Some(header_parameters("Bearer", &[realm]))
+            }
             Self::Header(_) | Self::TokenRefused => {
                 let parameters = [("error", code), ("error_description", self.description())];
                 Some(header_parameters("Bearer", &parameters))

@@ -317,7 +317,7 @@ async fn rfc7592_2_1_a_wrong_token_and_an_unknown_client_are_refused_alike(store
     let bare = server.send(bare).await;
     assert_eq!(
         (bare.status.as_u16(), bare.header("www-authenticate")),
-        (401, "Bearer")
+        (401, "Bearer realm=\"registration\"")
     );
     let token = server.wants_token(&registered.client).await;
     let access = token.text("access_token");

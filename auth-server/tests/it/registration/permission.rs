@@ -99,7 +99,8 @@ async fn rfc7591_3_registration_by_initial_access_token(stores: &Stores) {
         "of another kind (threat 5)",
     );
     let as_bearer = server.get(&format!("{REGISTER}/{}", "x".repeat(22))).await;
-    assert_eq!(as_bearer.header("www-authenticate"), "Bearer");
+    let challenge = "Bearer realm=\"registration\"";
+    assert_eq!(as_bearer.header("www-authenticate"), challenge);
     server.clock.advance(HOUR);
     assert_refused(&register(&server, &service(), &expired).await, "expired");
 
