@@ -39,7 +39,7 @@ pub struct Feed {
     pub resource_servers: ResourceServers,
     /// Reloaded when one changed.
     pub trusted_issuers: TrustedIssuers,
-    /// Reloaded when one changed, and told that this node signs on.
+    /// Reloaded when one changed.
     pub keys: Keys,
     /// Refreshed each time.
     pub revocations: Revocations,
@@ -104,10 +104,6 @@ impl Feed {
                 Ok(()) | Err(_) => self.outage.is_over(self.clock.now()),
             }
             self.record_uses().await;
-            if !failing && let Err(error) = self.keys.sign_on(self.clock.now()).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot say that this node signs on");
-            }
         }
     }
 

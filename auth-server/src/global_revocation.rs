@@ -11,8 +11,8 @@ use shared_protocol::jose::object;
 
 use crate::accounts::email::EmailAddress;
 use crate::accounts::{AccountError, AccountId, Accounts};
+use crate::clients::authenticate::Authenticator;
 pub use crate::clients::authenticate::in_header::METHODS;
-use crate::clients::authenticate::{Authenticator, Refused};
 use crate::identity_links::IdentityLinks;
 use crate::routes;
 use crate::token::error::TokenError;
@@ -70,35 +70,28 @@ impl GlobalRevocation {
             Err(error) => Err(TokenError::Account(error.to_string())),
         }
     }
-
-    async fn answer(&self, request: Request) -> Result<(), TokenError> {
-        let authenticator = &self.authenticator;
-        let authenticated = authenticator.authenticate_json(request, &self.audiences);
-        let (client, body, now) = authenticated.await?;
-        if !client.client().metadata.global_token_revocation {
-            return Err(TokenError::NotTrustedToRevoke);
-        }
-        let subject = SubjectId::read(&body, &self.issuer);
-        let subject = subject.ok_or(TokenError::SubjectIdentifier)?;
-        let found = self.find(subject).await?;
-        let account_id = found.ok_or(TokenError::UnknownSubject)?;
-        self.accounts.sessions.end_all(&account_id, now).await?;
-        Ok(())
-    }
 }
 
 /// POST `/oauth/global-token-revocation`: by then all of it has ended, and the clients are about to be told (§3.3, §3.4.1).
 ///
 /// # Errors
-/// [`Refused`]: what is asked is looked at only where the client may ask it.
+/// [`TokenError`]: what is asked is looked at only where the client may ask it.
 pub async fn endpoint(
     State(revocation): State<Arc<GlobalRevocation>>,
     request: Request,
-) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1]), Refused> {
-    let answered = revocation.answer(request).await;
-    // There is no other place to authenticate.
-    let in_header = true;
-    answered.map_err(|error| Refused { error, in_header })?;
+) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1]), TokenError> {
+    let authenticator = &revocation.authenticator;
+    let authenticated = authenticator.authenticate_json(request, &revocation.audiences);
+    let (client, body, now) = authenticated.await?;
+    if !client.client().metadata.global_token_revocation {
+        return Err(TokenError::NotTrustedToRevoke);
+    }
+    let subject = SubjectId::read(&body, &revocation.issuer);
+    let subject = subject.ok_or(TokenError::SubjectIdentifier)?;
+    let found = revocation.find(subject).await?;
+    let account_id = found.ok_or(TokenError::UnknownSubject)?;
+    let sessions = &revocation.accounts.sessions;
+    sessions.end_all(&account_id, now).await?;
     Ok((
         StatusCode::NO_CONTENT,
         [(header::CACHE_CONTROL, "no-store")],

@@ -1,5 +1,4 @@
-//! Signing keys: made at the first start, kept encrypted, published a cache's lifetime before they sign (RFC 7517) and until the last
-//! token they signed has expired.
+//! Signing keys: made at the first start, kept encrypted, published a cache's lifetime before they sign (RFC 7517).
 
 pub mod encryption;
 mod keyring;
@@ -7,7 +6,6 @@ mod metrics;
 pub mod root_secret;
 mod rotate;
 mod schedule;
-mod sign_on;
 mod upkeep;
 
 use std::collections::HashSet;
@@ -157,12 +155,7 @@ impl Keys {
             .algorithms
             .retain(|algorithm| seen.insert(*algorithm));
         let ring = read(&store, &encryption, &settings, None).await?;
-        let lacking = |algorithm: &Algorithm| {
-            let resumes = ring
-                .schedule()
-                .resumes(*algorithm, settings.publish_ahead, now);
-            !resumes && ring.signer(*algorithm, now).is_none()
-        };
+        let lacking = |algorithm: &Algorithm| ring.signer(*algorithm, now).is_none();
         if let [(kid, why), ..] = ring.unreadable()
             && settings.algorithms.iter().any(lacking)
         {

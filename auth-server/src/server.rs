@@ -83,7 +83,6 @@ impl AuthServer {
     pub async fn open(config: &Config, world: &World, shutdown: Shutdown) -> anyhow::Result<Self> {
         let records = Records::open(config, world).await?;
         let now = world.clock.now();
-        records.keys.sign_on(now).await?;
         let ephemeral = Ephemeral::connect(&config.ephemeral.settings(), Arc::clone(&world.clock))
             .await
             .context("ephemeral.url")?;

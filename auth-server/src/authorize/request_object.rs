@@ -255,6 +255,8 @@ fn reference(client: &Client, uri: &str) -> Result<ObjectReference, RequestUriEr
     ObjectReference::of(uri, &client.metadata).ok_or(RequestUriError::Unregistered)
 }
 
+/// How far ahead of ours the clock may be of who made one.
+const MADE_AHEAD: Duration = Duration::from_mins(1);
 /// FAPI 2.0 Message Signing §5.3.1 (3), (4): how old a request object may be, and for how long good.
 const SIGNED_FOR: Duration = Duration::from_hours(1);
 
@@ -286,9 +288,9 @@ fn check_itself(
     if at(&about.exp)?.is_some_and(|exp| exp <= now) {
         return Err(RequestObjectError::Expired);
     }
-    // FAPI 2.0 Security Profile §5.3.2.1 (13) names both.
-    for date in [&about.nbf, &about.iat] {
-        if at(date)?.is_some_and(|date| date > now + MAX_AHEAD) {
+    // FAPI 2.0 Security Profile §5.3.2.1 (13) allows no more than a minute of either; RFC 7519 §4.1.6 nobody to mind `iat` any sooner.
+    for (date, ahead) in [(&about.nbf, MAX_AHEAD), (&about.iat, MADE_AHEAD)] {
+        if at(date)?.is_some_and(|date| date > now + ahead) {
             return Err(RequestObjectError::NotYetValid);
         }
     }

@@ -50,8 +50,6 @@ impl KeysCommand {
                                 "phase": key.phase.as_str(),
                                 "created_at": key.created_at.to_string(),
                                 "signs_from": key.signs_from.to_string(),
-                                "published_until": key.published_until.map(|at| at.to_string()),
-                                "configured": keys.algorithms().contains(&key.algorithm),
                                 "private_half": private_half(key.private_half),
                             })
                         })
@@ -61,21 +59,12 @@ impl KeysCommand {
                 let lines: Vec<_> = states
                     .iter()
                     .map(|key| {
-                        let until = key.published_until;
-                        let until = until.map(|at| format!(", published until {at}"));
-                        let configured = keys.algorithms().contains(&key.algorithm);
                         format!(
-                            "{}  {}  {}  signs from {}{}{}{}",
+                            "{}  {}  {}  signs from {}{}",
                             key.kid,
                             key.algorithm,
                             key.phase.as_str(),
                             key.signs_from,
-                            until.unwrap_or_default(),
-                            if configured {
-                                ""
-                            } else {
-                                "  (not in keys.algorithms)"
-                            },
                             match key.private_half {
                                 PrivateHalf::Kept => "",
                                 PrivateHalf::Wiped => "  (private half wiped)",

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -256,8 +256,8 @@ impl<T: FromParameters> AuthenticatedForm<T> {
     }
 }
 
-/// Why a request went no further, and whether it tried the `Authorization` header: then it is told of Basic, which works there (RFC 6749 §5.2).
-/// Others would be told of a method that they did not use, and libraries that find a challenge look no further for the error.
+/// Why a request went no further, and whether it tried the `Authorization` header: only then it is told of Basic (RFC 6749 §5.2). Others would
+/// be told of a method that they did not use, and libraries that find a challenge look no further for the error.
 pub struct Refused {
     /// Why.
     pub error: TokenError,
@@ -268,11 +268,8 @@ pub struct Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = self.error.into_response();
-        if self.in_header && response.status() == StatusCode::UNAUTHORIZED {
-            let basic = HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, basic);
+        if !self.in_header {
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
         }
         response
     }

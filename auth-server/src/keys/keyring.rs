@@ -27,8 +27,6 @@ pub struct KeyState {
     pub signs_from: Instant,
     /// When it was withdrawn, if it was.
     pub revoked_at: Option<Instant>,
-    /// Until when it is published, if it signs no more and that is known.
-    pub published_until: Option<Instant>,
     /// What there is of its private half.
     pub private_half: PrivateHalf,
 }
@@ -147,8 +145,7 @@ impl Keyring {
         self.signers.get(&key.kid).cloned()
     }
 
-    /// The keys to publish (RFC 7517 §5): those that sign here or at another node, those that will, and those whose tokens have not all
-    /// expired.
+    /// The keys to publish (RFC 7517 §5): those that sign, those that will, and those whose tokens have not all expired.
     #[must_use]
     pub fn published(&self, now: Instant) -> JwkSet {
         let keys = self.schedule.published(now);
@@ -185,7 +182,6 @@ impl Keyring {
             created_at: key.created_at,
             signs_from: key.signs_from,
             revoked_at: key.revoked_at,
-            published_until: self.schedule.published_until(key, now),
             private_half: match (key.opens, key.wiped_at) {
                 (false, _) => PrivateHalf::Unreadable,
                 (true, None) => PrivateHalf::Kept,
@@ -274,7 +270,6 @@ fn times(row: &SigningKeyRow) -> Result<Times, InvalidKey> {
         signs_from: row.signs_from,
         revoked_at: row.revoked_at,
         wiped_at: row.wiped_at,
-        signs_until: row.signs_until,
         opens: true,
     })
 }

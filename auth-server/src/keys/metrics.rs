@@ -61,8 +61,6 @@ impl Collector for KeyMetrics {
             let gauge = self.count.with_label_values(&[phase.as_str()]);
             gauge.set(count.into());
         }
-        // An algorithm may have stopped.
-        self.signs_from.reset();
         for key in states.iter().filter(|key| key.phase == Phase::Current) {
             let since = key.signs_from.since(Instant::EPOCH).as_secs_f64();
             let gauge = self.signs_from.with_label_values(&[key.algorithm.name()]);

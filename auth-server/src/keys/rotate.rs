@@ -11,7 +11,7 @@ use shared_server::db::Conn;
 use super::encryption::Sealed;
 use super::keyring::{self, label, label_of, unseal};
 use super::schedule::{Schedule, Times};
-use super::{CHANGE_KIND, Keys, KeysError, root_secret, row_error, sign_on};
+use super::{CHANGE_KIND, Keys, KeysError, root_secret, row_error};
 use crate::store::changes;
 use crate::store::keys::{self, SigningKeyRow};
 
@@ -39,8 +39,6 @@ impl Made {
             signs_from,
             revoked_at: None,
             wiped_at: None,
-            // Of one that signs at once, nobody has to be asked.
-            signs_until: (signs_from <= created_at).then(|| created_at + sign_on::SAID_FOR),
         }
     }
 }
@@ -189,15 +187,7 @@ impl Keys {
                         add(conn, &key, now, now).await?;
                         Ok::<_, KeysError>(Some(key.kid))
                     }
-                    Some(_) => {
-                        let schedule = self.locked_schedule(conn).await?;
-                        if let Some(key) = schedule.latest(algorithm, now) {
-                            let until = now + sign_on::SAID_FOR;
-                            keys::sign_until(conn, key.kid.as_str(), until).await?;
-                        }
-                        Ok(None)
-                    }
-                    None => Ok(None),
+                    _ => Ok(None),
                 }
             })
             .await?;
@@ -243,9 +233,8 @@ impl Keys {
     ) -> Result<(), KeysError> {
         let ring = self.ring();
         let mut made = Vec::new();
-        let ahead = self.0.settings.publish_ahead;
         for &algorithm in &self.0.settings.algorithms {
-            if !ring.schedule().has(algorithm, ahead, now) {
+            if !ring.schedule().has(algorithm) {
                 made.push(self.make(algorithm, random).await?);
             }
         }
@@ -258,10 +247,14 @@ impl Keys {
                 let schedule = self.locked_schedule(conn).await?;
                 let is_live = schedule.keys().iter().any(|key| key.revoked_at.is_none());
                 // Where nothing is published yet, nobody has a copy without it.
-                let wait = if is_live { ahead } else { Duration::ZERO };
+                let ahead = if is_live {
+                    self.0.settings.publish_ahead
+                } else {
+                    Duration::ZERO
+                };
                 for key in &made {
-                    if !schedule.has(key.algorithm, ahead, now) {
-                        add(conn, key, now, now + wait).await?;
+                    if !schedule.has(key.algorithm) {
+                        add(conn, key, now, now + ahead).await?;
                     }
                 }
                 Ok::<_, KeysError>(())

@@ -14,8 +14,6 @@ pub(super) struct Times {
     pub(super) signs_from: Instant,
     pub(super) revoked_at: Option<Instant>,
     pub(super) wiped_at: Option<Instant>,
-    /// Until when a node said last that it signs with it.
-    pub(super) signs_until: Option<Instant>,
     /// Whether the row opens here.
     pub(super) opens: bool,
 }
@@ -75,15 +73,12 @@ impl Phase {
 pub(super) struct Schedule {
     keys: Vec<Times>,
     max_token_lifetime: Duration,
-    /// Until when any node said that it signs, with whatever key.
-    said_until: Option<Instant>,
 }
 
 impl Schedule {
     pub(super) fn new(mut keys: Vec<Times>, max_token_lifetime: Duration) -> Self {
         keys.sort_by(|a, b| (a.signs_from, &a.kid).cmp(&(b.signs_from, &b.kid)));
         Self {
-            said_until: keys.iter().filter_map(|key| key.signs_until).max(),
             keys,
             max_token_lifetime,
         }
@@ -101,85 +96,11 @@ impl Schedule {
     }
 
     /// Of the keys whose time has come, the one whose time came last.
-    pub(super) fn latest(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
+    fn current(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
         self.good(algorithm)
             .rfind(|key| key.signs_from <= now)
             // The first key ever signs from the start, also where the clock is behind that of the node that made it.
             .or_else(|| self.good(algorithm).next().filter(|key| key.is_first()))
-    }
-
-    /// The one that signs, unless nobody does with this algorithm any more.
-    fn current(&self, algorithm: Algorithm, now: Instant) -> Option<&Times> {
-        self.latest(algorithm, now)
-            .filter(|key| !self.is_stopped(key, now))
-    }
-
-    /// When the last node stopped to sign with `key`: the others went on, and none said that it signs with this one. While nobody says
-    /// anything nothing stops, for then the whole server is down, or cannot write.
-    fn stops_at(&self, key: &Times) -> Option<Instant> {
-        key.signs_until
-            .filter(|until| self.said_until.is_some_and(|said| *until < said))
-    }
-
-    pub(super) fn is_stopped(&self, key: &Times, now: Instant) -> bool {
-        self.stops_at(key).is_some_and(|at| at <= now)
-    }
-
-    /// When the last token that was signed before all stopped has expired.
-    fn expired_at(&self, key: &Times) -> Option<Instant> {
-        self.stops_at(key).map(|at| at + self.max_token_lifetime)
-    }
-
-    /// The same, if anybody has served since, and so published the others without it.
-    fn forgotten_at(&self, key: &Times) -> Option<Instant> {
-        self.expired_at(key)
-            .filter(|end| self.said_until.is_some_and(|said| *end <= said))
-    }
-
-    /// The key with which a node goes on that signs with `algorithm`, or does so again: verifiers know it, and will for as long as it
-    /// takes until all nodes have heard that it is to be published for longer.
-    fn resumed(&self, algorithm: Algorithm, ahead: Duration, now: Instant) -> Option<&Times> {
-        let key = self.latest(algorithm, now)?;
-        let is_known = match self.expired_at(key) {
-            Some(end) if self.is_stopped(key, now) => match self.said_until {
-                // Nobody serves, and nobody has published the others without it.
-                Some(said) if said < now => said < end,
-                Some(_) | None => now + ahead < end,
-            },
-            Some(_) | None => true,
-        };
-        (is_known && key.wiped_at.is_none()).then_some(key)
-    }
-
-    /// Whether a node that signs with `algorithm` has a key here to go on with.
-    pub(super) fn resumes(&self, algorithm: Algorithm, ahead: Duration, now: Instant) -> bool {
-        self.resumed(algorithm, ahead, now)
-            .is_some_and(Times::can_sign)
-    }
-
-    /// The keys of which a node that signs with `algorithms` has to say that it does, as soon as what was said of one of them ends before
-    /// `soon`; and those of other algorithms of which nobody ever said anything.
-    pub(super) fn to_say(
-        &self,
-        algorithms: &[Algorithm],
-        (ahead, soon): (Duration, Instant),
-        now: Instant,
-    ) -> Vec<&Times> {
-        let own = algorithms.iter();
-        let own = own.filter_map(|alg| self.resumed(*alg, ahead, now));
-        let own: Vec<_> = own.collect();
-        let is_due = |key: &&Times| key.signs_until.is_none_or(|until| until < soon);
-        // All at once: of what ends together, nothing stops while the server is down.
-        let own = if own.iter().any(is_due) {
-            own
-        } else {
-            Vec::new()
-        };
-        let others = Algorithm::ALL.into_iter();
-        let others = others.filter(|alg| !algorithms.contains(alg));
-        let others = others.filter_map(|alg| self.current(alg, now));
-        let unsaid = others.filter(|key| key.signs_until.is_none());
-        own.into_iter().chain(unsaid).collect()
     }
 
     /// What signs here: the current key, or where this node lacks its private half, the last one before it that verifiers still know.
@@ -194,16 +115,12 @@ impl Schedule {
 
     /// Whether `algorithm` was added a while ago and its first key is not to sign yet.
     pub(super) fn awaits_first(&self, algorithm: Algorithm, now: Instant) -> bool {
-        self.current(algorithm, now).is_none() && self.has_waiting(algorithm, now)
+        self.has(algorithm) && self.current(algorithm, now).is_none()
     }
 
-    fn has_waiting(&self, algorithm: Algorithm, now: Instant) -> bool {
-        self.good(algorithm).any(|key| key.signs_from > now)
-    }
-
-    /// Whether there is a key with which a node can sign that has `algorithm`, now or in time.
-    pub(super) fn has(&self, algorithm: Algorithm, ahead: Duration, now: Instant) -> bool {
-        self.resumed(algorithm, ahead, now).is_some() || self.has_waiting(algorithm, now)
+    /// Whether there is a key of `algorithm` that was not withdrawn, whatever its phase.
+    pub(super) fn has(&self, algorithm: Algorithm) -> bool {
+        self.good(algorithm).next().is_some()
     }
 
     /// When the current key began to sign.
@@ -256,28 +173,13 @@ impl Schedule {
         }
     }
 
-    /// When the last token that `key` signed has expired, once it has a successor or nobody signs with it any more.
+    /// When the last token that `key` signed has expired, once it has a successor.
     fn unpublished_at(&self, key: &Times) -> Option<Instant> {
-        let forgotten_at = self.forgotten_at(key);
         let successor = self
             .good(key.algorithm)
             .skip_while(|other| *other != key)
-            .nth(1);
-        match successor {
-            // While it is published, somebody may sign with it.
-            Some(next) if forgotten_at.is_none_or(|end| next.signs_from <= end) => {
-                Some(next.signs_from + self.max_token_lifetime)
-            }
-            Some(_) | None => forgotten_at,
-        }
-    }
-
-    /// Until when a key is published that signs no more.
-    pub(super) fn published_until(&self, key: &Times, now: Instant) -> Option<Instant> {
-        match self.phase(key, now) {
-            Phase::Previous => self.unpublished_at(key).or_else(|| self.expired_at(key)),
-            Phase::Next | Phase::Current | Phase::Retired | Phase::Revoked => None,
-        }
+            .nth(1)?;
+        Some(successor.signs_from + self.max_token_lifetime)
     }
 
     /// When a key was of no use any more, if that has come: nothing that it signed is good, and it will never sign.
@@ -293,14 +195,7 @@ impl Schedule {
     /// When a phase changes next, if no key is added or withdrawn.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let good = self.keys.iter().filter(|key| key.revoked_at.is_none());
-        let changes = |key: &Times| {
-            [
-                Some(key.signs_from),
-                self.stops_at(key),
-                self.unpublished_at(key),
-            ]
-        };
-        good.flat_map(changes)
+        good.flat_map(|key| [Some(key.signs_from), self.unpublished_at(key)])
             .flatten()
             .filter(|instant| *instant > now)
             .min()
@@ -327,7 +222,6 @@ mod tests {
             signs_from: at(signs_from),
             revoked_at: revoked_at.map(at),
             wiped_at: None,
-            signs_until: None,
             opens: true,
         }
     }
@@ -384,86 +278,6 @@ mod tests {
         let schedule = Schedule::new(keys, LIFETIME);
         assert_eq!(phases(&schedule, at(5000)), [Current, Current]);
         assert_eq!(schedule.signer(Algorithm::Rs256, at(5000)), None);
-    }
-
-    /// The same, of which it was said that it signs until then.
-    fn said(key: Times, until: i64) -> Times {
-        Times {
-            signs_until: Some(at(until)),
-            ..key
-        }
-    }
-
-    #[test]
-    fn what_nobody_signs_with_any_more_ends() {
-        let stopped = said(key("old", Algorithm::EdDsa, 0, None), 1000);
-        for (until, now, expected, change) in [
-            // The others said as much: nothing has stopped.
-            (1000, 5000, Current, None),
-            (1001, 999, Current, Some(1000)),
-            (1001, 1000, Previous, None),
-            // Nobody serves, and nobody has published the others without it.
-            (1001, 5000, Previous, None),
-            (1299, 5000, Previous, None),
-            (1300, 1299, Previous, Some(1300)),
-            (1300, 1300, Retired, None),
-            (9999, 5000, Retired, None),
-        ] {
-            let keys = vec![said(es("a", 0, None), until), stopped.clone()];
-            let schedule = Schedule::new(keys, LIFETIME);
-            let phase = schedule.phase(&stopped, at(now));
-            assert_eq!(phase, expected, "said until {until}, at {now}");
-            assert_eq!(
-                schedule.next_change(at(now)),
-                change.map(at),
-                "{until}, {now}"
-            );
-            let signs = schedule.signer(Algorithm::EdDsa, at(now)).is_some();
-            assert_eq!(signs, expected == Current, "{until}, {now}");
-        }
-    }
-
-    #[test]
-    fn what_verifiers_know_for_long_enough_signs_again() {
-        let old = said(key("old", Algorithm::EdDsa, 0, None), 1000);
-        let ahead = Duration::from_secs(100);
-        for (until, now, resumes) in [
-            (1000, 5000, true),
-            (9999, 1000, true),
-            (9999, 1199, true),
-            (9999, 1200, false),
-            (9999, 5000, false),
-            // Down since, whoever it was that said more.
-            (1299, 5000, true),
-            (1300, 5000, false),
-        ] {
-            let keys = vec![said(es("a", 0, None), until), old.clone()];
-            let schedule = Schedule::new(keys, LIFETIME);
-            let found = schedule.resumes(Algorithm::EdDsa, ahead, at(now));
-            assert_eq!(found, resumes, "said until {until}, at {now}");
-            let has = schedule.has(Algorithm::EdDsa, ahead, at(now));
-            assert_eq!(has, resumes, "{until}, {now}");
-        }
-    }
-
-    #[test]
-    fn a_key_ends_before_its_successor_signs_if_verifiers_forgot_it() {
-        let other = said(es("a", 0, None), 9999);
-        let old = said(key("old", Algorithm::EdDsa, 0, None), 1000);
-        for (from, now, expected) in [
-            (1300, 1300, Previous),
-            (1300, 1599, Previous),
-            (1300, 1600, Retired),
-            (1301, 1299, Previous),
-            (1301, 1300, Retired),
-            (1301, 1500, Retired),
-        ] {
-            let next = key("next", Algorithm::EdDsa, from, None);
-            let keys = vec![other.clone(), old.clone(), next];
-            let schedule = Schedule::new(keys, LIFETIME);
-            let phase = schedule.phase(&old, at(now));
-            assert_eq!(phase, expected, "the next signs from {from}, at {now}");
-        }
     }
 
     #[test]

@@ -271,18 +271,17 @@ mod tests {
             ),
             ("profile profile dpop.nonce", |config| {
                 config.profile = Some(Profile::Mcp);
+                config.registration.mode = Some(RegistrationMode::Closed);
             }),
             (
                 "profile profile dpop.nonce registration.widen_scope",
-                |config| {
-                    config.profile = Some(Profile::Mcp);
-                    config.registration.mode = Some(RegistrationMode::Token);
-                },
+                |config| config.profile = Some(Profile::Mcp),
             ),
             (
                 "profile profile dpop.nonce client_documents.enabled",
                 |config| {
                     config.profile = Some(Profile::Mcp);
+                    config.registration.widen_scope = true;
                     config.client_documents.enabled = Enabled::Never;
                 },
             ),

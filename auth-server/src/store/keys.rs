@@ -31,8 +31,6 @@ pub struct SigningKeyRow {
     pub revoked_at: Option<Instant>,
     /// When its private half went, if it did.
     pub wiped_at: Option<Instant>,
-    /// Until when a node that signs with it said last that it will, if one did.
-    pub signs_until: Option<Instant>,
 }
 
 /// Makes whoever else would add or withdraw a key wait until this transaction ends; readers go on.
@@ -54,17 +52,6 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<SigningKeyRow>> {
 pub async fn insert(conn: &mut Conn, row: &SigningKeyRow) -> Result<()> {
     on!(conn, |c| diesel::insert_into(t::table)
         .values(row)
-        .execute(c))
-    .map(drop)
-}
-
-/// Notes that somebody signs with a key until then. What was said for longer stands: of several nodes the last to sign decides.
-pub async fn sign_until(conn: &mut Conn, kid: &str, until: Instant) -> Result<()> {
-    let is_sooner = t::signs_until.is_null().or(t::signs_until.lt(until));
-    on!(conn, |c| diesel::update(t::table)
-        .filter(t::kid.eq(kid))
-        .filter(is_sooner)
-        .set(t::signs_until.eq(until))
         .execute(c))
     .map(drop)
 }

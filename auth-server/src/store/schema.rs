@@ -99,7 +99,6 @@ diesel::table! {
         signs_from -> BigInt,
         revoked_at -> Nullable<BigInt>,
         wiped_at -> Nullable<BigInt>,
-        signs_until -> Nullable<BigInt>,
     }
 }
 

@@ -588,6 +588,13 @@ impl IntoResponse for TokenError {
         let (status, code) = self.wire();
         let mut response = refusal(status, code, self.description());
         let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2: a 401 names a scheme; Basic is the one that works with a header.
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\""),
+            );
+        }
         if let Self::RateLimited(limited) = &self {
             limited.write(headers);
         }

@@ -221,10 +221,7 @@ async fn the_private_half_goes_when_nothing_it_signed_is_good(stores: &Stores) {
         .remove(0);
     let retired = NOW + AHEAD + LIFETIME;
     let millisecond = Duration::from_millis(1);
-    let end = async |now| {
-        keys.sign_on(now).await.unwrap();
-        keys.end(KEEP, now, &SystemRandom).await.unwrap()
-    };
+    let end = async |now| keys.end(KEEP, now, &SystemRandom).await.unwrap();
     end(retired - millisecond).await;
     assert_eq!(
         phases(&keys, retired - millisecond),

@@ -26,6 +26,7 @@ on_each_store!(
     nodes_that_start_at_once_make_one_key_of_each_algorithm,
     a_second_start_keeps_the_keys,
     an_algorithm_that_is_added_gets_a_key,
+    nothing_is_signed_with_an_algorithm_that_was_taken_out,
     without_the_key_encryption_key_nothing_opens_and_nothing_is_made,
     a_row_that_does_not_open_keeps_no_other_from_being_read,
     a_rotated_key_is_published_before_it_signs,
@@ -185,6 +186,19 @@ async fn an_algorithm_that_is_added_gets_a_key(stores: &Stores) {
     for algorithm in [EdDsa, Rs256] {
         assert!(ring.signer(algorithm, soon).is_none(), "{algorithm}");
     }
+}
+
+async fn nothing_is_signed_with_an_algorithm_that_was_taken_out(stores: &Stores) {
+    let store = Store::connect(&stores.database()).await.unwrap();
+    let keks = [("one", 1)];
+    let both = open_with(&store, &keks, &[Es256, EdDsa]).await.unwrap();
+    assert!(both.ring().signer(EdDsa, NOW).is_some());
+    let left = open_with(&store, &keks, &[Es256]).await.unwrap();
+    assert!(left.ring().signer(EdDsa, NOW).is_none());
+    assert_eq!(left.ring().signing(NOW), [Es256]);
+    // What was signed before still is verified.
+    assert_eq!(left.ring().published(NOW).keys().len(), 2);
+    assert!(both.ring().signer(EdDsa, NOW).is_some());
 }
 
 async fn without_the_key_encryption_key_nothing_opens_and_nothing_is_made(stores: &Stores) {

@@ -140,8 +140,6 @@ mod stage;
 #[cfg(test)]
 mod start_again;
 #[cfg(test)]
-mod stopped_algorithms;
-#[cfg(test)]
 mod token;
 #[cfg(test)]
 mod token_exchange;

@@ -166,8 +166,10 @@ async fn rfc6750_3_1_refusals_are_challenges(stores: &Stores) {
             challenge.starts_with(&format!("Bearer error=\"{error}\"")),
             "{what}: {challenge}"
         );
-        let names_scope = challenge.contains("scope=\"openid\"");
-        assert_eq!(names_scope, status == 403, "{what}: {challenge}");
+        assert!(
+            challenge.contains("scope=\"openid\""),
+            "{what}: {challenge}"
+        );
     }
     scene
         .server

@@ -83,6 +83,9 @@ impl Config {
 
     /// What several nodes must share.
     fn check_nodes(&self, say: &mut impl FnMut(String, &str)) {
+        if self.server.nodes == 0 {
+            say("server.nodes".into(), "nobody serves; it is 1 or more");
+        }
         if self.server.nodes <= 1 {
             return;
         }

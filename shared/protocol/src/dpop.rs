@@ -6,6 +6,7 @@ mod used;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -158,18 +159,28 @@ struct ProofClaims {
 
 /// Judges proofs. Cheap to clone.
 #[derive(Clone)]
-pub struct Dpop(Arc<DpopSettings>);
+pub struct Dpop(Arc<Inner>);
+
+struct Inner {
+    settings: DpopSettings,
+    /// Since when the memory remembers, in milliseconds, as it said last.
+    remembers_since: AtomicI64,
+}
 
 impl Dpop {
     /// With these settings.
     #[must_use]
     pub fn new(settings: DpopSettings) -> Self {
-        Self(Arc::new(settings))
+        Self(Arc::new(Inner {
+            settings,
+            remembers_since: AtomicI64::new(i64::MIN),
+        }))
     }
 
     /// For whatever is served under one origin by one process: nonces are of a key of its own and good for five minutes, and there is
-    /// room for 100 000 proofs of the last minutes, some thousand a second; beyond, requests with a proof are refused until there is
-    /// room again. Nodes that share the work share both.
+    /// room for 100 000 proofs, of which each is remembered for a minute and a half, and some longer: beyond some six hundred a second,
+    /// requests with a proof are refused until there is room again. How many one client may send is for whatever limits requests in
+    /// front. Nodes that share the work share key and memory.
     #[must_use]
     pub fn in_one_process(origin: Url, random: &dyn Random, now: Instant) -> Self {
         Self::new(DpopSettings {
@@ -179,13 +190,22 @@ impl Dpop {
         })
     }
 
-    /// The nonce that proofs may hold from now on.
+    /// The nonce that proofs may hold from now on. It is dated no earlier than what the memory of used proofs goes back to, as far as clocks
+    /// may be apart: nobody could have made it before, so that who was sent away for that is taken with it.
     ///
     /// # Panics
     /// Never: base64url is printable ASCII.
     #[must_use]
     pub fn nonce(&self, now: Instant) -> HeaderValue {
-        HeaderValue::try_from(self.0.nonces.at(now)).expect("base64url is printable ASCII")
+        let since = self.0.remembers_since.load(Ordering::Relaxed);
+        let since = Instant::from_millis(since);
+        let date = if since <= now + CLOCK_SKEW {
+            now.max(since)
+        } else {
+            now
+        };
+        HeaderValue::try_from(self.0.settings.nonces.at(date))
+            .expect("base64url is printable ASCII")
     }
 
     /// The key that a request proves to hold, or none if it brings no proof. With an access token that is `bound` to a key, the proof is about
@@ -254,9 +274,11 @@ impl Dpop {
             return Ok(Some(jkt));
         }
         let id = ProofId::new(&jkt, &claims.jti);
-        match self.0.used.note(id, dated.until, now).await? {
+        match self.0.settings.used.note(id, dated.until, now).await? {
             ProofUse::Again => Err(InvalidProof::Replayed.into()),
             ProofUse::First { since } if dated.not_before < since => {
+                let since = since.as_millis();
+                self.0.remembers_since.store(since, Ordering::Relaxed);
                 Err(NonceWanted::BeforeMemory.into())
             }
             ProofUse::First { .. } => Ok(Some(jkt)),
@@ -280,7 +302,7 @@ impl Dpop {
         let Ok(htu) = Url::parse(htu) else {
             return false;
         };
-        self.0.origins.iter().any(|origin| {
+        self.0.settings.origins.iter().any(|origin| {
             if origin.origin() != htu.origin() {
                 return false;
             }
@@ -307,7 +329,7 @@ impl Dpop {
         }
         let (not_before, latest) = match nonce {
             Some(nonce) => {
-                let made_at = self.0.nonces.made(nonce, now);
+                let made_at = self.0.settings.nonces.made(nonce, now);
                 let made_at = made_at.ok_or(NonceWanted::NotGood)?;
                 (made_at, made_at.max(iat))
             }

@@ -69,7 +69,7 @@ fn parts_without_case(uri: &str) -> (Range<usize>, Range<usize>) {
         return (0..scheme, 0..0);
     };
     let begin = uri.len() - rest.len();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
     // What stands before the host is somebody's name and password.
     let user = authority.rfind('@').map_or(0, |at| at + 1);
     (0..scheme, begin + user..begin + authority.len())

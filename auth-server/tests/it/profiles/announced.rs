@@ -29,8 +29,12 @@ on_each_store!(auth_server::store::MIGRATIONS;
 );
 
 const ALGORITHMS: &[&str] = &["ES256", "EdDSA", "PS256", "RS256", "HS256", "none"];
+/// What others sign with has both names of EdDSA (RFC 9864).
+const VERIFIED: &[&str] = &[
+    "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "none",
+];
 const OF_ASSERTIONS: &[&str] = &[
-    "ES256", "EdDSA", "PS256", "RS256", "HS256", "HS384", "HS512", "none",
+    "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "HS384", "HS512", "none",
 ];
 const METHODS: &[&str] = &[
     "none",
@@ -65,12 +69,12 @@ const LISTS: &[(&str, &[&str])] = &[
         "introspection_endpoint_auth_signing_alg_values_supported",
         OF_ASSERTIONS,
     ),
-    ("dpop_signing_alg_values_supported", ALGORITHMS),
+    ("dpop_signing_alg_values_supported", VERIFIED),
     ("id_token_signing_alg_values_supported", ALGORITHMS),
     ("userinfo_signing_alg_values_supported", ALGORITHMS),
     ("introspection_signing_alg_values_supported", ALGORITHMS),
     ("authorization_signing_alg_values_supported", ALGORITHMS),
-    ("request_object_signing_alg_values_supported", ALGORITHMS),
+    ("request_object_signing_alg_values_supported", VERIFIED),
     (
         "response_types_supported",
         &[
@@ -210,7 +214,7 @@ fn key_for(alg: Option<Algorithm>) -> SigningKey {
 }
 
 fn algorithm(name: &str) -> Option<Algorithm> {
-    Algorithm::ALL.into_iter().find(|alg| alg.name() == name)
+    name.parse().ok()
 }
 
 struct Walk<'a> {

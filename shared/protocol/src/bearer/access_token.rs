@@ -134,6 +134,7 @@ impl AccessToken {
 #[derive(Deserialize)]
 pub(super) struct TokenClaims {
     pub(super) iss: Option<String>,
+    #[serde(default, deserialize_with = "named")]
     pub(super) sub: Option<String>,
     client_id: ClientId,
     aud: Audience,
@@ -202,6 +203,11 @@ fn is_understood(name: &str) -> bool {
     )
 }
 
+/// A name, where there is one at all.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 /// Whatever its value is, even `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
@@ -217,9 +223,16 @@ pub(super) struct Vouched {
 impl Vouched {
     /// Takes the claims of a token of `issuer`.
     pub(super) fn new(issuer: &Issuer, claims: TokenClaims) -> Result<Self, InvalidToken> {
-        // An answer may leave it out (RFC 7662 §2.2): it names nobody but the client, and so the token speaks for no other.
-        let client = || claims.client_id.as_str().to_owned();
-        let subject = claims.sub.unwrap_or_else(client);
+        // An answer may leave it out (RFC 7662 §2.2): where it names nobody but the client, the token speaks for no other.
+        let speaks_of_a_person = claims.is_granted
+            || claims.auth_time.is_some()
+            || claims.acr.is_some()
+            || claims.others.contains_key("username");
+        let subject = match claims.sub {
+            Some(subject) => subject,
+            None if speaks_of_a_person => return Err(InvalidToken::Claims),
+            None => claims.client_id.as_str().to_owned(),
+        };
         if subject.is_empty() {
             return Err(InvalidToken::Claims);
         }

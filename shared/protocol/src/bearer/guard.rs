@@ -199,7 +199,10 @@ impl Guard {
     ) -> Router<S> {
         let document = self.resource_metadata(scopes, details_types).to_string();
         let told = async move || ([(CONTENT_TYPE, "application/json")], document);
-        Router::new().route(self.0.resource_metadata_url.path(), get(told))
+        // What a path may hold is not what a pattern means by it.
+        Router::new()
+            .without_v07_checks()
+            .route(self.0.resource_metadata_url.path(), get(told))
     }
 
     /// Of what a token allows in more words than a scope has, the objects of one type that are for this resource server: those that

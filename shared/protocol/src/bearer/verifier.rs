@@ -161,7 +161,13 @@ impl Verifier {
         if always == Always::AsThePolicySays {
             return Ok(verified);
         }
-        Ok(bound_as(verified.confirmation(), ask().await?)?)
+        let answered = ask().await?;
+        // The answer is about this token, and nobody else's: an issuer that leaves the subject out does not make it the client's own.
+        if verified.subject() != answered.subject() || verified.client_id() != answered.client_id()
+        {
+            return Err(InvalidToken::Claims.into());
+        }
+        Ok(bound_as(verified.confirmation(), answered)?)
     }
 
     /// A token whose issuer nobody knows: the first that calls it active speaks for it.

@@ -36,7 +36,8 @@ impl ProofId {
 pub enum ProofUse {
     /// It was not used before, as far as the memory goes back.
     First {
-        /// Since when it has certainly remembered everything.
+        /// Since when it has certainly remembered everything: by the clocks of all nodes, which may be
+        /// [`CLOCK_SKEW`](crate::time::CLOCK_SKEW) apart.
         since: Instant,
     },
     /// It was.
@@ -75,8 +76,8 @@ impl Error for MemoryFailure {
 
 /// Remembers proofs, for all nodes that take the same ones.
 pub trait UsedProofs: Send + Sync + 'static {
-    /// Remembers until `until` that a proof was used. One atomic step: of any number of callers with one proof, on all nodes, one is told
-    /// that it is the first.
+    /// Remembers until `until` that a proof was used, and half a minute more: whoever asks read its clock a while ago, and it may be slow.
+    /// One atomic step: of any number of callers with one proof, on all nodes, one is told that it is the first.
     fn note(
         &self,
         proof: ProofId,
@@ -87,6 +88,9 @@ pub trait UsedProofs: Send + Sync + 'static {
 
 /// How far apart two readings of the clock for one request may be: a body and another server's answer may come in between.
 const SLACK: Duration = Duration::from_secs(30);
+
+/// The most that one request forgets; each brings one.
+const FORGET_AT_ONCE: usize = 1000;
 
 /// The memory of a server that runs in one process. It never forgets a proof that is still good: when it is full, it refuses.
 pub struct LocalProofs {
@@ -100,16 +104,27 @@ struct Used {
     proofs: HashSet<ProofId>,
     /// The same by the second in which they are over, so that each is touched once more, and a flood stops nobody.
     by_end: BTreeMap<i64, Vec<ProofId>>,
+    /// Some of those that were over in this second, and all that were before, are forgotten.
+    forgotten: Option<i64>,
 }
 
 impl Used {
-    /// Forgets what is over.
+    /// Forgets what is over, a little at a time.
     fn forget(&mut self, now: Instant) {
-        while let Some(first) = self.by_end.first_entry()
+        let mut left = FORGET_AT_ONCE;
+        while let Some(mut first) = self.by_end.first_entry()
             && *first.key() < now.as_secs()
+            && left > 0
         {
-            for proof in first.remove() {
+            self.forgotten = self.forgotten.max(Some(*first.key()));
+            let listed = first.get_mut();
+            let rest = listed.len().saturating_sub(left);
+            left -= listed.len() - rest;
+            for proof in listed.drain(rest..) {
                 self.proofs.remove(&proof);
+            }
+            if rest == 0 {
+                first.remove();
             }
         }
     }
@@ -146,8 +161,12 @@ impl LocalProofs {
         if used.proofs.len() >= self.capacity {
             return Err(MemoryFailure::new(Full));
         }
-        used.proofs.insert(proof);
         let end = (until + SLACK).as_secs();
+        if used.forgotten.is_some_and(|forgotten| end <= forgotten) {
+            // Whoever asks read the clock so long ago that it may have been there. What comes later than this proof is remembered.
+            return Ok(ProofUse::First { since: until });
+        }
+        used.proofs.insert(proof);
         used.by_end.entry(end).or_default().push(proof);
         Ok(ProofUse::First { since: self.since })
     }
@@ -187,7 +206,11 @@ mod tests {
         );
         let over = until + SLACK + Duration::from_secs(1);
         assert_eq!(used.note(three, over, over).await.unwrap(), first);
-        assert_eq!(used.note(two, over, now).await.unwrap(), first);
+        let later = over + Duration::from_secs(1);
+        assert_eq!(used.note(two, later, over).await.unwrap(), first);
+        // Who asks later still, about what may be forgotten by now, is told that nothing is known of it.
+        let unknown = ProofUse::First { since: until };
+        assert_eq!(used.note(one, until, now).await.unwrap(), unknown);
     }
 
     #[tokio::test]

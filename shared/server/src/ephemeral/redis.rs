@@ -15,7 +15,7 @@ use ::redis::{
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::try_join_all;
-use shared_protocol::time::{Clock, Instant};
+use shared_protocol::time::{CLOCK_SKEW, Clock, Instant};
 
 pub(super) use self::connect::{Target, connect, connect_cluster};
 use super::bucket::Level;
@@ -327,12 +327,12 @@ where
         let now = clock.now();
         let witnessed = Redis(inner).witness(now).await;
         if let Ok(epoch) = witnessed {
-            let was_ahead = std::mem::replace(&mut ahead, epoch > now + SLACK);
+            let was_ahead = std::mem::replace(&mut ahead, epoch > now + CLOCK_SKEW);
             if ahead && !was_ahead {
                 tracing::error!(
                     %epoch,
                     "the ephemeral store began in what is the future here, so that assertions and proofs are refused until then: \
-                     a node's clock is wrong, or was; set it, and delete the keys of the store that end in \":epoch\""
+                     a node's clock is wrong, or was; set it, and then delete the keys of the store that end in \":epoch\""
                 );
             }
         }
