@@ -12,6 +12,7 @@ use crate::registration::with;
 on_each_store!(auth_server::store::MIGRATIONS;
     rfc9449_8_a_client_that_meets_a_challenge_succeeds_on_the_second_try,
     rfc9449_8_a_client_whose_clock_is_wrong_succeeds_on_the_second_try,
+    rfc9449_11_1_right_after_the_memory_began_the_second_try_succeeds,
     rfc9449_8_a_challenge_spends_an_assertion_and_nothing_else,
     rfc9449_8_nonces_are_of_one_server_and_one_time,
     rfc9449_8_nonces_are_good_on_every_node_and_after_a_restart,
@@ -96,6 +97,19 @@ async fn rfc9449_8_a_client_whose_clock_is_wrong_succeeds_on_the_second_try(stor
     for late in [3600, -40] {
         second_try(&nodes, late).await;
     }
+}
+
+/// Whatever was used before is forgotten then.
+async fn rfc9449_11_1_right_after_the_memory_began_the_second_try_succeeds(stores: &Stores) {
+    let server = TestServer::start(stores).await.with_resources(None).await;
+    let service = server.client(AuthMethod::ClientSecretBasic, "read").await;
+    let prover = Prover::new();
+    let first = ask(&server, &service, &CREDENTIALS, &prover).await;
+    assert_eq!(first.error(), CHALLENGED);
+    let nonce = json!({"nonce": first.header("dpop-nonce")});
+    let proof = prover.proof(&server, TOKEN, &nonce).await;
+    let answer = send(&server, &service, (TOKEN, &CREDENTIALS), &[&proof]).await;
+    assert_bound(&answer, Some(&prover), "the second try");
 }
 
 async fn rfc9449_8_a_challenge_spends_an_assertion_and_nothing_else(stores: &Stores) {

@@ -29,7 +29,7 @@ on_each_store!(auth_server::store::MIGRATIONS;
 );
 
 const ALGORITHMS: &[&str] = &["ES256", "EdDSA", "PS256", "RS256", "HS256", "none"];
-/// What others sign with has both names of EdDSA (RFC 9864).
+/// What others sign with has both names of `EdDSA` (RFC 9864).
 const VERIFIED: &[&str] = &[
     "ES256", "EdDSA", "Ed25519", "PS256", "RS256", "HS256", "none",
 ];

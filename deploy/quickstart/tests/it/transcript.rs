@@ -256,8 +256,10 @@ async fn rfc7662_2_1_introspection_wants_a_client_that_proves_who_it_is() {
     ] {
         let response = send(request).await;
         assert_eq!(response.status(), status, "{who}");
-        if status == 401 {
-            assert!(challenge(&response).starts_with("Basic "), "{who}");
+        // RFC 6749 §5.2: who tried the header is told of what works there.
+        match status {
+            401 if who != "nobody" => assert!(challenge(&response).starts_with("Basic "), "{who}"),
+            _ => assert!(!response.headers().contains_key(WWW_AUTHENTICATE), "{who}"),
         }
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"], code, "{who}");

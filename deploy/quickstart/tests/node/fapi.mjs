@@ -38,13 +38,13 @@ const presenting = ({ certificate, key }) => (address, options) => {
   });
 };
 
-/** A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before. */
+/** A server that has just started sends assertions away for ten seconds: it cannot tell whether they were used before. */
 async function patiently(ask) {
   for (let tries = 1; ; tries += 1) {
     try {
       return await ask();
     } catch (cause) {
-      if (tries === 15 || cause.status !== 401) throw cause;
+      if (tries === 15 || cause.cause?.status !== 503) throw cause;
       await setTimeout(1000);
     }
   }

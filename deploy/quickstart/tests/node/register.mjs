@@ -39,13 +39,14 @@ function presenting({ certificate, key }) {
     });
 }
 
-/** A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before. */
+/** A server that has just started sends assertions away for ten seconds: it cannot tell whether they were used before. */
 async function patiently(method, ask) {
   for (let tries = 1; ; tries += 1) {
     try {
       return await ask();
     } catch (cause) {
-      if (tries === 15 || cause.status !== 401 || !method.endsWith("_jwt")) throw new Error(method, { cause });
+      const isBusy = cause.cause?.status === 503 && method.endsWith("_jwt");
+      if (tries === 15 || !isBusy) throw new Error(method, { cause });
       await setTimeout(1000);
     }
   }

@@ -8,7 +8,6 @@ import sys
 import time
 
 import requests
-from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
 from joserfc.jwk import RSAKey
@@ -42,12 +41,12 @@ def session(client, secret, method, auth=None):
 
 
 def patiently(ask):
-    """A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before."""
+    """A server that has just started sends assertions away for ten seconds: it cannot tell whether they were used before."""
     for _ in range(15):
         try:
             return ask()
-        except OAuthError as error:
-            if error.error != "invalid_client":
+        except requests.HTTPError as error:
+            if error.response.status_code != 503:
                 raise
             time.sleep(1)
     return ask()

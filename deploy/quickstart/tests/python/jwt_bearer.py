@@ -33,12 +33,16 @@ def fetch(assertion, **more):
 
 
 def patiently(ask):
-    """A server that has just started refuses assertions for ten seconds: it cannot tell whether they were used before."""
+    """A server that has just started sends assertions away for ten seconds: it cannot tell whether they were used before."""
     for _ in range(15):
         try:
             return ask()
         except OAuthError as error:
             if error.error not in ("invalid_grant", "unsupported_grant_type"):
+                raise
+            time.sleep(1)
+        except requests.HTTPError as error:
+            if error.response.status_code != 503:
                 raise
             time.sleep(1)
     return ask()

@@ -255,6 +255,23 @@ async fn a_revoked_jwt_is_refused_where_routes_introspect() {
         let outcome = send(guard.introspecting(read()), &[&header]).await;
         assert_eq!(outcome.status, expected);
     }
+    // Nor does an answer make another's token of it, least of all the client's own.
+    for (name, value) in [
+        ("sub", json!("somebody-else")),
+        ("sub", Value::Null),
+        ("client_id", json!("another-client")),
+    ] {
+        let mut other = active(&world);
+        other[name] = value;
+        world.introspection.set(json_of(&other));
+        let outcome = send(guard.introspecting(read()), &[&header]).await;
+        assert_eq!(outcome.cause(), InvalidToken::Claims, "{name}");
+    }
+    let mut nameless = active(&world);
+    nameless.as_object_mut().unwrap().remove("sub");
+    world.introspection.set(json_of(&nameless));
+    let outcome = send(guard.introspecting(read()), &[&header]).await;
+    assert_eq!(outcome.cause(), InvalidToken::Claims, "without sub");
     // A forgery is refused before anybody is asked.
     let asked = world.count(INTROSPECT).await;
     let forged = signed(
