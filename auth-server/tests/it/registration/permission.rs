@@ -74,7 +74,7 @@ async fn rfc7591_3_registration_by_initial_access_token(stores: &Stores) {
     assert_eq!(answer.status, 401);
     assert_eq!(
         answer.header("www-authenticate"),
-        "Bearer",
+        "Bearer realm=\"registration\"",
         "without a code (RFC 6750 section 3.1)"
     );
 
