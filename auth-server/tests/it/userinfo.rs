@@ -166,10 +166,9 @@ async fn rfc6750_3_1_refusals_are_challenges(stores: &Stores) {
             challenge.starts_with(&format!("Bearer error=\"{error}\"")),
             "{what}: {challenge}"
         );
-        assert!(
-            challenge.contains("scope=\"openid\""),
-            "{what}: {challenge}"
-        );
+        // RFC 6750 §3: what to ask for.
+        let needed = "scope=\"openid\"";
+        assert!(challenge.ends_with(needed), "{what}: {challenge}");
     }
     scene
         .server
