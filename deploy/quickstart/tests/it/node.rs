@@ -82,7 +82,7 @@ fn a_node_client_signs_a_person_in_and_keeps_the_access() {
     assert_eq!(result["userinfo"]["email_verified"], true);
     assert_eq!(&result["me"]["sub"], subject);
     assert_eq!(result["me"]["type"], "person");
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn rfc7591_node_clients_register_themselves_and_use_every_method() {
     });
     let tokens = run("register.mjs", &input);
     assert_eq!(tokens.as_object().unwrap().len(), 7, "{tokens}");
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn oidc_rp_initiated_and_back_channel_a_node_client_signs_a_person_out_and_hears
     let told = run("sign_out.mjs", &input);
     assert_eq!(told["header"]["typ"], "logout+jwt", "{told}");
     assert_eq!(told["claims"]["iss"], place.auth(""));
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_node_client_pushes_and_signs_its_requests_and_is_answered_by_jwts() {
             .values()
             .all(|subject| *subject == result["pushed"])
     );
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn rfc9449_a_node_client_binds_its_tokens_to_a_key_and_answers_every_challenge()
     });
     let subjects = run("dpop.mjs", &input);
     assert_eq!(subjects["ES256"], subjects["EdDSA"], "{subjects}");
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 /// At a server of this profile.
@@ -185,7 +185,7 @@ fn signs_in_under(profile: &str, signing: bool) -> Value {
         "signing": signing,
     });
     let subjects = run("fapi.mjs", &input);
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
     subjects
 }
 
@@ -221,7 +221,7 @@ fn oidc_core_5_node_clients_are_told_of_people_signed_encrypted_and_under_names_
     assert_eq!(subject("pairwise"), subject("sister"));
     assert_ne!(subject("pairwise"), subject("stranger"));
     assert!(!told["pairwise"].to_string().contains("usr_"), "{told}");
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn rfc9396_and_rfc8707_a_node_client_asks_for_details_and_for_resources() {
     );
     assert_eq!(result["id"].as_str().unwrap().len(), 22, "{result}");
     assert_eq!(result["userinfo"]["sub"], result["sub"]);
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn rfc8693_a_node_service_acts_for_a_person_at_the_next_service() {
     assert_eq!(seen["act"], json!({"sub": id, "client_id": id}), "{seen}");
     assert_eq!(seen["aud"], place.api("/second"));
     assert!(seen["sub"].as_str().unwrap().starts_with("usr_"), "{seen}");
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }
 
 #[test]
@@ -294,5 +294,5 @@ fn rfc8628_a_node_client_is_let_in_on_a_device_and_kept_out() {
     assert_eq!(&result["userinfo"]["sub"], subject);
     assert_eq!(result["userinfo"]["email"], demo["person"]["email"]);
     assert_eq!(&result["me"]["sub"], subject);
-    assert_eq!(running.log(), "");
+    assert_eq!(running.complaints(), "");
 }

@@ -224,6 +224,15 @@ impl Running {
             .collect()
     }
 
+    /// What it logged, but for assertions that it sent away because the memory of used ones had just begun.
+    pub(crate) fn complaints(&self) -> String {
+        let log = self.log();
+        let lines = log.lines();
+        let complaints =
+            lines.filter(|line| !line.contains("memory of used assertions has just begun"));
+        complaints.collect()
+    }
+
     pub(crate) fn log(&self) -> String {
         read(&self.log)
     }
