@@ -158,13 +158,13 @@ impl LocalProofs {
         if used.proofs.contains(&proof) {
             return Ok(ProofUse::Again);
         }
-        if used.proofs.len() >= self.capacity {
-            return Err(MemoryFailure::new(Full));
-        }
         let end = (until + SLACK).as_secs();
         if used.forgotten.is_some_and(|forgotten| end <= forgotten) {
             // Whoever asks read the clock so long ago that it may have been there. What comes later than this proof is remembered.
             return Ok(ProofUse::First { since: until });
+        }
+        if used.proofs.len() >= self.capacity {
+            return Err(MemoryFailure::new(Full));
         }
         used.proofs.insert(proof);
         used.by_end.entry(end).or_default().push(proof);

@@ -94,6 +94,7 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
     let world = World::new().await;
     let good = active(&world);
     let with = |name: &str, value: Value| edited(&good, name, value);
+    let nameless = without(&without(&good, "sub"), "auth_time");
     for (what, answer, expected) in [
         ("inactive", json!({"active": false}), Inactive),
         (
@@ -113,6 +114,14 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
             Issuer,
         ),
         ("an empty subject", with("sub", json!("")), Claims),
+        ("a subject of null", with("sub", Value::Null), Claims),
+        // It speaks of somebody, who is not the client.
+        ("a person without a subject", without(&good, "sub"), Claims),
+        (
+            "a person of another name",
+            edited(&nameless, "username", json!("alice")),
+            Claims,
+        ),
         ("no client", without(&good, "client_id"), Claims),
         ("no expiry", without(&good, "exp"), Claims),
         ("expired", with("exp", json!(START)), Expired),
@@ -152,7 +161,7 @@ async fn rfc7662_2_2_answers_that_do_not_let_a_token_in() {
         (with("token_type", json!("bearer")), "alice"),
         (with("nbf", json!(START + 10)), "alice"),
         // Nobody but the client is named.
-        (without(&good, "sub"), "app"),
+        (nameless, "app"),
     ] {
         world.introspection.set(json_of(&fine));
         let outcome = get_with(&world.guard(Policy::Introspect), "opaque").await;
