@@ -16,6 +16,7 @@ use shared_protocol::scope::ScopeSet;
 use shared_protocol::time::Instant;
 
 use self::accept::Form;
+use crate::clients::Client;
 use crate::clients::authenticate::{AuthenticatedClient, AuthenticatedForm};
 use crate::clients::directory::Clients;
 use crate::grants::GrantId;
@@ -144,9 +145,13 @@ impl Introspection {
         };
         // A session that runs out revokes nothing, for a JWT is judged here as at every resource server, without a query: its tokens
         // go on for the rest of their lifetime. Where a session is ended, its grants are revoked, and that is seen.
-        let holder = self.clients.find(&claims.client_id).await?;
+        let may_have = |holder: Arc<Client>| holder.may_have(claims.cnf.as_ref());
         if !self.concerns(client, &claims)
-            || !holder.is_some_and(|holder| holder.may_have(claims.cnf.as_ref()))
+            || !self
+                .clients
+                .find(&claims.client_id)
+                .await?
+                .is_some_and(may_have)
             || !self.clients.has_all(&claims.subject_tokens).await?
             || self.tokens.is_revoked(&claims, now).await?
         {
